@@ -1,0 +1,18 @@
+// Counters that the status page, the metrics and the collector show.
+#ifndef TOKENWATCH_AGENT_COMMON_COUNTERS_H_
+#define TOKENWATCH_AGENT_COMMON_COUNTERS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace tokenwatch {
+
+// Totals since the agent's start by name (snake_case, no prefix). Each room offers
+// `void AddCounters(Counters*) const`, callable on any thread; names of losses end in "_lost",
+// "_unseen" or "_dropped".
+using Counters = std::map<std::string, uint64_t>;
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_COMMON_COUNTERS_H_

@@ -1,0 +1,59 @@
+// One observed request that carried a credential, with its result and without its secret.
+#ifndef TOKENWATCH_AGENT_TOKEN_TOKEN_USE_H_
+#define TOKENWATCH_AGENT_TOKEN_TOKEN_USE_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agent/http/exchange.h"
+
+namespace tokenwatch {
+
+// 128 bits of a keyed hash (design: Fingerprint and secrets).
+using TokenIdBytes = std::array<uint8_t, 16>;
+
+struct TokenPair {
+  std::string key_id;  // "key_" and eight digits
+  TokenIdBytes token_id{};
+};
+
+// Strings come from captured bytes: bounded, control characters still inside.
+struct TokenUse {
+  absl::Time time;                 // when the call that sent the first request byte was entered
+  std::vector<TokenPair> tokens;   // one a fleet key in force; the first is the primary key's
+  std::string format;              // "opaque" until formats are known
+  std::string provider;
+  std::string carrier;             // e.g. "authorization/bearer", "header/x-api-key", "query/key"
+  uint32_t token_length = 0;       // bytes of the normalised secret
+  std::vector<TokenIdBytes> user_ids;  // fingerprints of the other part of Basic, as `tokens`
+  std::string method;
+  std::string scheme;              // "https" or "http"
+  std::string host;                // that the request names, lower case, default port removed
+  std::string path;                // template; no query
+  std::string query;               // parameter names joined by '&'
+  std::string http_version;        // "1.0", "1.1"
+  std::string user_agent;
+  std::string request_id;
+  int status = 0;                  // 0: unanswered
+  uint64_t latency_us = 0;
+  Peer peer;
+  uint64_t process = 0;            // of the segments; names the workload
+  uint32_t pid = 0;
+  bool inbound = false;
+  std::string probe;               // "openssl" or "socket"
+  uint32_t count = 1;
+};
+
+// Receives finished uses, on the draining thread.
+class UseSink {
+ public:
+  virtual ~UseSink() = default;
+  virtual void OnUse(TokenUse use) = 0;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_TOKEN_TOKEN_USE_H_

@@ -1,0 +1,108 @@
+// Where uses are kept. No word here is SQLite's: a second store is one more folder.
+#ifndef TOKENWATCH_COLLECTOR_STORE_STORE_H_
+#define TOKENWATCH_COLLECTOR_STORE_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "tokenwatch/v1/query.pb.h"
+
+namespace tokenwatch {
+
+// What many uses share. Immutable once made; `id` is unique in this process's run, so that a store
+// can remember where it put a context.
+struct UseContext {
+  uint64_t id = 0;
+  std::vector<std::pair<std::string, std::string>> tokens;  // {key id, 16 bytes or empty}
+  std::string user_id;                                      // 16 bytes or empty
+  v1::Workload workload;
+  std::string format, provider, carrier;
+  uint32_t token_length = 0;
+  std::string method, scheme, host, path, query, http_version, user_agent;
+  std::string peer_address, peer_certainty, local_address, direction, probe;
+  uint32_t peer_port = 0;
+};
+
+struct UseRow {
+  std::shared_ptr<const UseContext> context;
+  int64_t time_us = 0;  // since the epoch
+  uint32_t status = 0;
+  uint64_t latency_us = 0;
+  uint32_t local_port = 0;
+  uint32_t count = 1;
+  std::string request_id;
+};
+
+struct GapRow {
+  std::string kind, detail, comm, exe;
+  uint64_t count = 0;
+  int64_t since_us = 0;
+  int64_t until_us = 0;
+  uint32_t pid = 0;
+};
+
+// Consecutive records of one stream: uses first, then gaps, numbered from first_sequence.
+struct IngestBatch {
+  std::string agent;          // agent id
+  std::string agent_address;  // as the collector sees it
+  std::string stream;         // 16 bytes
+  uint64_t first_sequence = 0;
+  std::vector<UseRow> uses;
+  std::vector<GapRow> gaps;
+};
+
+struct AgentInfo {
+  std::string agent, host, version, kernel, capture, address;
+  std::vector<std::string> key_ids;
+  int64_t seen_us = 0;
+  std::map<std::string, uint64_t> counters;
+};
+
+// "ok", "denied", "throttled", "failed" or "unanswered" (design: Use and volume).
+const char* OutcomeOf(uint32_t status);
+
+// Thread safe. Every query sees whole commits only.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Commits batches of any agents in one transaction that is durable when this returns. Records
+  // whose sequence is not above the committed one of (agent, stream) are dropped silently: they are
+  // retries. A batch whose first sequence leaves a hole is committed all the same. On error nothing
+  // of the call is kept and the caller may retry.
+  virtual absl::Status Commit(absl::Span<const IngestBatch> batches) = 0;
+
+  // Highest committed sequence of a stream; 0 where there is none.
+  virtual absl::StatusOr<uint64_t> CommittedSequence(const std::string& agent,
+                                                     const std::string& stream) = 0;
+
+  // Creates or updates an agent's row (last seen, counters).
+  virtual absl::Status RecordAgent(const AgentInfo& info) = 0;
+
+  // Queries. InvalidArgument names the filter that cannot be read; NotFound where a token has
+  // never been seen. Lists are newest first (tokens: last used first), pages by page_token.
+  virtual absl::StatusOr<v1::ListUsesResponse> ListUses(const v1::ListRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListTokensResponse> ListTokens(const v1::ListRequest& request) = 0;
+  virtual absl::StatusOr<v1::TokenDetail> GetToken(const std::string& token_id) = 0;
+  virtual absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) = 0;
+  // `connected` is left false: only the ingest service knows.
+  virtual absl::StatusOr<v1::ListAgentsResponse> ListAgents(const v1::ListRequest& request) = 0;
+
+  // Uses committed after `cursor` (opaque; empty: from now on), oldest first, at most `limit`, that
+  // pass the request's filters; `cursor` is moved. What TailUses polls.
+  virtual absl::StatusOr<std::vector<v1::Use>> UsesAfter(const v1::ListRequest& request,
+                                                         std::string* cursor, uint32_t limit) = 0;
+
+  // OK while the store can be written.
+  virtual absl::Status CheckHealth() = 0;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_STORE_STORE_H_
