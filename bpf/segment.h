@@ -84,6 +84,8 @@ struct tw_data {
 	__u8 layer;	/* enum tw_layer */
 	__u8 flags;	/* enum tw_data_flag */
 	__u8 pad;
+	__u32 message;	/* ordinal of the request on its connection; a response has its request's */
+	__u32 pad2;
 	/* bytes[h.len] */
 };
 
