@@ -1,0 +1,205 @@
+// Loads every program of BPF objects by itself and says what this kernel's verifier thinks of it.
+//
+//   load_objects OBJECT...
+//
+// One line a program on standard output, fields separated by a tab:
+//   program  <object>  <name>  <section>  loaded   <verified instructions>
+//   program  <object>  <name>  <section>  absent   <the function or tracepoint this kernel lacks>
+//   program  <object>  <name>  <section>  failed   <error>
+// After `failed` the end of the verifier's log follows, each line with a leading "  | ".
+// Exits 0 where nothing failed, 1 where something did, 2 for wrong use. Needs CAP_BPF and
+// CAP_PERFMON; loads, never attaches.
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+constexpr size_t kTailLines = 40;
+// The largest log that 5.10 accepts; a larger request is an error there.
+constexpr size_t kVerboseLogSize = 16 * 1024 * 1024 - 1;
+constexpr size_t kStatsLogSize = 64 * 1024;
+constexpr int kLogStats = 4;
+constexpr int kLogVerbose = 1;
+
+struct CloseObject {
+  void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
+using Object = std::unique_ptr<bpf_object, CloseObject>;
+
+// What libbpf itself said since it was last cleared; the print callback has no context argument.
+std::string g_libbpf_messages;
+
+int KeepMessage(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level == LIBBPF_DEBUG) return 0;
+  char line[1024];
+  int length = vsnprintf(line, sizeof(line), format, arguments);
+  if (length > 0) g_libbpf_messages += line;
+  return length;
+}
+
+struct Outcome {
+  enum Kind { kLoaded, kAbsent, kFailed } kind = kFailed;
+  std::string detail;
+  std::string log;
+};
+
+std::string_view NamePastSlash(std::string_view section) {
+  size_t slash = section.find('/');
+  return slash == std::string_view::npos ? "" : section.substr(slash + 1);
+}
+
+// The BTF target that a program's section names and that this kernel lacks, or "".
+std::string MissingTarget(const btf* kernel, std::string_view section) {
+  std::string target(NamePastSlash(section));
+  if (target.empty()) return "";
+  for (std::string_view kind : {"fentry/", "fexit/", "fmod_ret/"}) {
+    if (section.starts_with(kind)) {
+      bool found = btf__find_by_name_kind(kernel, target.c_str(), BTF_KIND_FUNC) > 0;
+      return found ? "" : target;
+    }
+  }
+  if (section.starts_with("tp_btf/")) {
+    std::string type = "btf_trace_" + target;
+    bool found = btf__find_by_name_kind(kernel, type.c_str(), BTF_KIND_TYPEDEF) > 0;
+    return found ? "" : target;
+  }
+  return "";
+}
+
+Object Open(const char* path, std::vector<char>& log, int level) {
+  log.assign(log.size(), '\0');
+  bpf_object_open_opts options{};
+  options.sz = sizeof(options);
+  options.kernel_log_buf = log.data();
+  options.kernel_log_size = log.size();
+  options.kernel_log_level = level;
+  return Object(bpf_object__open_file(path, &options));
+}
+
+bpf_program* OnlyProgram(bpf_object* object, std::string_view name) {
+  bpf_program* found = nullptr;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) {
+    bool wanted = name == bpf_program__name(program);
+    bpf_program__set_autoload(program, wanted);
+    if (wanted) found = program;
+  }
+  return found;
+}
+
+// "processed N insns" is in the log of every kernel; bpf_prog_info has the number from 5.16 on.
+std::string VerifiedInstructions(const bpf_program* program, const std::vector<char>& log) {
+  bpf_prog_info info{};
+  uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0 &&
+      info.verified_insns != 0) {
+    return std::to_string(info.verified_insns);
+  }
+  std::string_view text(log.data());
+  constexpr std::string_view kMark = "processed ";
+  size_t at = text.rfind(kMark);
+  if (at == std::string_view::npos) return "unknown";
+  at += kMark.size();
+  return std::string(text.substr(at, text.find(' ', at) - at));
+}
+
+std::string Tail(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  size_t at = text.size();
+  for (size_t lines = 0; lines < kTailLines && at != std::string_view::npos && at > 0; ++lines) {
+    at = text.rfind('\n', at - 1);
+  }
+  return std::string(at == std::string_view::npos ? text : text.substr(at + 1));
+}
+
+Outcome LoadOne(const char* path, const std::string& name, const btf* kernel) {
+  // A full log makes kernels before 6.4 refuse the program, so the first try asks for statistics.
+  std::vector<char> log(kStatsLogSize);
+  Object object = Open(path, log, kLogStats);
+  if (object == nullptr) return {Outcome::kFailed, std::strerror(errno), g_libbpf_messages};
+  bpf_program* program = OnlyProgram(object.get(), name);
+  std::string missing = MissingTarget(kernel, bpf_program__section_name(program));
+  if (!missing.empty()) return {Outcome::kAbsent, missing, ""};
+  g_libbpf_messages.clear();
+  if (bpf_object__load(object.get()) == 0) {
+    return {Outcome::kLoaded, VerifiedInstructions(program, log), ""};
+  }
+  std::string reason = std::strerror(errno);
+  std::string messages = g_libbpf_messages;
+  log.resize(kVerboseLogSize);
+  object = Open(path, log, kLogVerbose | kLogStats);
+  OnlyProgram(object.get(), name);
+  bpf_object__load(object.get());
+  std::string text(log.data());
+  // libbpf prints a log that it fetched itself; ours is the longer one.
+  return {Outcome::kFailed, reason, text.empty() ? messages : text};
+}
+
+void PrintLog(std::string_view log) {
+  std::string tail = Tail(log);
+  std::string_view rest = tail;
+  while (!rest.empty()) {
+    size_t end = rest.find('\n');
+    std::string_view line = rest.substr(0, end);
+    std::printf("  | %.*s\n", static_cast<int>(line.size()), line.data());
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + 1);
+  }
+}
+
+bool LoadAll(const char* path, const btf* kernel) {
+  const char* slash = std::strrchr(path, '/');
+  const char* base = slash == nullptr ? path : slash + 1;
+  std::vector<char> log(kStatsLogSize);
+  Object object = Open(path, log, 0);
+  if (object == nullptr) {
+    std::printf("program\t%s\t-\t-\tfailed\tcannot be opened: %s\n", base, std::strerror(errno));
+    PrintLog(g_libbpf_messages);
+    return false;
+  }
+  bool good = true;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object.get()) {
+    Outcome outcome = LoadOne(path, bpf_program__name(program), kernel);
+    constexpr const char* kNames[] = {"loaded", "absent", "failed"};
+    std::printf("program\t%s\t%s\t%s\t%s\t%s\n", base, bpf_program__name(program),
+                bpf_program__section_name(program), kNames[outcome.kind], outcome.detail.c_str());
+    if (outcome.kind == Outcome::kFailed) {
+      PrintLog(outcome.log);
+      good = false;
+    }
+    std::fflush(stdout);
+  }
+  return good;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: load_objects OBJECT...\n");
+    return 2;
+  }
+  libbpf_set_print(KeepMessage);
+  btf* kernel = btf__load_vmlinux_btf();
+  if (kernel == nullptr) {
+    std::fprintf(stderr, "this kernel has no BTF (/sys/kernel/btf/vmlinux)\n");
+    return 1;
+  }
+  bool good = true;
+  for (int i = 1; i < argc; ++i) good = LoadAll(argv[i], kernel) && good;
+  btf__free(kernel);
+  return good ? 0 : 1;
+}

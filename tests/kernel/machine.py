@@ -1,0 +1,73 @@
+"""A kernel booted by qemu's software emulation, never by KVM."""
+
+import dataclasses
+import pathlib
+import subprocess
+import time
+
+QEMU = "qemu-system-x86_64"
+MACHINE = ["-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2", "-nodefaults",
+           "-display", "none", "-no-reboot"]
+KERNEL_ARGUMENTS = "console=ttyS0 edd=off mitigations=off panic=-1 quiet"
+BOOTS = 3
+
+
+@dataclasses.dataclass
+class Run:
+    """What one machine left behind. `status` is None where the steps did not come to their end."""
+
+    status: int | None
+    output: str  # what the steps printed
+    console: str
+    boots: int  # 1 unless a boot printed nothing and was tried again
+    boot_seconds: float  # until init ran
+    seconds: float  # from power on to power off
+
+
+def boot(kernel, initramfs, directory, timeout):
+    """Boots until the steps have ended, or for `timeout` seconds.
+
+    A boot that printed nothing before init is tried again: that is the emulation's fault. What
+    happens after init has begun is the test's.
+    """
+    for attempt in range(1, BOOTS + 1):
+        run = _boot_once(kernel, initramfs, directory, timeout)
+        run.boots = attempt
+        if run.output or run.console.strip():
+            break
+    return run
+
+
+def _boot_once(kernel, initramfs, directory, timeout):
+    console = directory / "console"
+    results = directory / "results"
+    for path in (console, results):
+        path.write_bytes(b"")
+    started = time.monotonic()
+    with subprocess.Popen(
+            ["nice", QEMU, *MACHINE, "-kernel", kernel, "-initrd", initramfs, "-append",
+             KERNEL_ARGUMENTS, "-chardev", f"file,id=console,path={console}", "-serial",
+             "chardev:console", "-chardev", f"file,id=results,path={results}", "-serial",
+             "chardev:results"], stdin=subprocess.DEVNULL) as process:
+        try:
+            init_seconds = _wait(process, results, started, timeout)
+        finally:
+            process.kill()
+    output = results.read_text(errors="replace").replace("\r\n", "\n")
+    status = None
+    body, mark, end = output.rpartition("\nEND ")
+    if mark and end.strip().isdigit():
+        status = int(end)
+        output = body + "\n"
+    return Run(status=status, output=output.removeprefix("BEGIN\n"),
+               console=console.read_text(errors="replace"), boots=1, boot_seconds=init_seconds,
+               seconds=time.monotonic() - started)
+
+
+def _wait(process, results, started, timeout):
+    init_seconds = 0.0
+    while process.poll() is None and time.monotonic() - started < timeout:
+        if not init_seconds and pathlib.Path(results).stat().st_size > 0:
+            init_seconds = time.monotonic() - started
+        time.sleep(0.1)
+    return init_seconds
