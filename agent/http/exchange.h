@@ -27,7 +27,9 @@ struct RequestHead {
   uint64_t mono_ns = 0;  // entry of that call
   bool tls = false;      // read at the TLS library; else at the socket
   bool inbound = false;
-  bool cut = false;  // bytes are missing: fields may be too
+  // Bytes are missing. Nothing that followed them is here, so the last field (without fields, the
+  // target) may be incomplete: its value is then what came before the cut, possibly nothing.
+  bool cut = false;
   int version_minor = 1;  // of HTTP/1
   std::string_view method;
   std::string_view target;  // as sent: origin, absolute, authority or asterisk form
@@ -54,10 +56,10 @@ enum class AnswerKind {
 struct Answer {
   uint64_t exchange = 0;
   AnswerKind kind = AnswerKind::kUnanswered;
-  int status = 0;           // final status; 0 where unanswered
-  uint64_t latency_ns = 0;  // from RequestHead::mono_ns to the answer's first byte
-  const Peer* peer = nullptr;                // never null; valid during the call
-  absl::Span<const HeaderField> fields;      // of the answer; valid during the call
+  int status = 0;                        // final status; 0 where unanswered
+  uint64_t latency_ns = 0;               // from RequestHead::mono_ns to the answer's first byte
+  const Peer* peer = nullptr;            // never null; valid during the call
+  absl::Span<const HeaderField> fields;  // of the answer; valid during the call
 };
 
 // Receives exchanges. Called on the thread that drains the segments.
