@@ -20,30 +20,36 @@ struct TokenPair {
   TokenIdBytes token_id{};
 };
 
-// Strings come from captured bytes: bounded, control characters still inside.
+// Strings come from captured bytes: bounded and printable ASCII, any other byte percent-encoded;
+// still hostile wherever they are shown.
 struct TokenUse {
-  absl::Time time;                 // when the call that sent the first request byte was entered
-  std::vector<TokenPair> tokens;   // one a fleet key in force; the first is the primary key's
-  std::string format;              // "opaque" until formats are known
+  absl::Time time;  // when the call that sent the first request byte was entered
+  // There was a credential but not all of its bytes: `tokens` and `user_ids` are empty and
+  // `token_length` is 0.
+  bool unresolved = false;
+  std::vector<TokenPair> tokens;  // one a fleet key in force; the first is the primary key's
+  std::string format;             // "opaque" until formats are known
   std::string provider;
-  std::string carrier;             // e.g. "authorization/bearer", "header/x-api-key", "query/key"
-  uint32_t token_length = 0;       // bytes of the normalised secret
-  std::vector<TokenIdBytes> user_ids;  // fingerprints of the other part of Basic, as `tokens`
+  std::string carrier;        // e.g. "authorization/bearer", "header/x-api-key", "query/key"
+  uint32_t token_length = 0;  // bytes of the normalised secret
+  // Fingerprints of the other part of Basic, in the order of `tokens`; of a domain of their own, so
+  // they never equal a token id. Empty where there is none.
+  std::vector<TokenIdBytes> user_ids;
   std::string method;
-  std::string scheme;              // "https" or "http"
-  std::string host;                // that the request names, lower case, default port removed
-  std::string path;                // template; no query
-  std::string query;               // parameter names joined by '&'
-  std::string http_version;        // "1.0", "1.1"
+  std::string scheme;        // "https" or "http"
+  std::string host;          // that the request names, lower case, default port removed
+  std::string path;          // template; no query
+  std::string query;         // parameter names joined by '&'
+  std::string http_version;  // "1.0", "1.1"
   std::string user_agent;
   std::string request_id;
-  int status = 0;                  // 0: unanswered
+  int status = 0;  // 0: unanswered
   uint64_t latency_us = 0;
   Peer peer;
-  uint64_t process = 0;            // of the segments; names the workload
+  uint64_t process = 0;  // of the segments; names the workload
   uint32_t pid = 0;
   bool inbound = false;
-  std::string probe;               // "openssl" or "socket"
+  std::string probe;  // "openssl" or "socket"
   uint32_t count = 1;
 };
 
