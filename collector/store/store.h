@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,12 +16,19 @@
 
 namespace tokenwatch {
 
+// One token under the fleet keys in force: {key id, 16 bytes}, the primary key's first, two while
+// keys rotate. Ids that ever came together, each under a key of its own, belong to one token.
+// Immutable once made; `id` is unique in this process's run, as a context's is.
+struct UseToken {
+  uint64_t id = 0;
+  std::vector<std::pair<std::string, std::string>> ids;
+};
+
 // What many uses share. Immutable once made; `id` is unique in this process's run, so that a store
 // can remember where it put a context.
 struct UseContext {
   uint64_t id = 0;
-  std::vector<std::pair<std::string, std::string>> tokens;  // {key id, 16 bytes or empty}
-  std::string user_id;                                      // 16 bytes or empty
+  std::string user_id;  // 16 bytes or empty
   v1::Workload workload;
   std::string format, provider, carrier;
   uint32_t token_length = 0;
@@ -31,7 +39,8 @@ struct UseContext {
 
 struct UseRow {
   std::shared_ptr<const UseContext> context;
-  int64_t time_us = 0;  // since the epoch
+  std::shared_ptr<const UseToken> token;  // null: could not be resolved
+  int64_t time_us = 0;                    // since the epoch
   uint32_t status = 0;
   uint64_t latency_us = 0;
   uint32_t local_port = 0;
