@@ -41,7 +41,7 @@ class Missing(Exception):
 def run_curl(world, truth, clients, scheme, env):
     """Single requests (a process each) as root, and as nobody with several on one connection."""
     name = f"curl-{scheme}"
-    clients.append(Client(name, os.path.realpath("/usr/bin/curl"), probe(scheme),
+    clients.append(Client(name, os.path.realpath("/usr/bin/curl"),
                           parent_exe=os.path.realpath(sys.executable)))
     common = "-q -s -o /dev/null --max-time 30 --cacert '%s'" % truth.ca
     secret = '$(/usr/bin/openssl rand -hex 16)'
@@ -55,7 +55,7 @@ def run_curl(world, truth, clients, scheme, env):
                    f'{name}.$$.{number}" "{target}"'], inside=True, env=env,
                   stdin=open(f"{world.dir}/bodies/small"))
     name = f"curl-{scheme}-nobody"
-    clients.append(Client(name, os.path.realpath("/usr/bin/curl"), probe(scheme), user="nobody"))
+    clients.append(Client(name, os.path.realpath("/usr/bin/curl"), user="nobody"))
     parts = " --next ".join(
         f'{common} --resolve {HOST}:{truth.tls if scheme == "https" else truth.plain}:127.0.0.1 '
         f'-H "Authorization: Bearer {secret}" -H "X-Request-Id: {name}.$$.{number}" '
@@ -70,7 +70,7 @@ def run_python(library, module):
             raise Missing(f"python3-{module}")
         name = f"{library}-{scheme}"
         script = f"{PROGRAMS}/python_client.py"
-        clients.append(Client(name, PYTHON, probe(scheme), script))
+        clients.append(Client(name, PYTHON, script))
         world.run(["/usr/bin/python3", script, library, name, truth.url(scheme), truth.ca,
                    REQUESTS], inside=True, env=env)
         return REQUESTS
@@ -87,7 +87,7 @@ def run_node(library):
             raise Missing("nodejs-fetch")
         name = f"node-{library}-{scheme}"
         script = f"{PROGRAMS}/node_client.mjs"
-        clients.append(Client(name, os.path.realpath("/usr/bin/node"), probe(scheme), script))
+        clients.append(Client(name, os.path.realpath("/usr/bin/node"), script))
         world.run(["/usr/bin/node", script, library, name, truth.url(scheme), REQUESTS],
                   inside=True, env={**env, "NODE_EXTRA_CA_CERTS": truth.ca})
         return REQUESTS
@@ -99,7 +99,7 @@ def run_proxy(world, truth, clients, scheme, env):
     """nginx adds the token; who asks it is outside of the scope and carries none."""
     kind = "tls" if scheme == "https" else "plain"
     name = f"nginx-{kind}"
-    clients.append(Client(name, os.path.realpath("/usr/sbin/nginx"), probe(scheme)))
+    clients.append(Client(name, os.path.realpath("/usr/sbin/nginx")))
     port = free_ports(1)[0]
     http = _PROXY.format(port=port, tls=truth.tls, plain=truth.plain, common=_PROXY_COMMON.format(
         host=HOST, seed=os.urandom(9).hex()))
@@ -123,10 +123,6 @@ def run_proxy(world, truth, clients, scheme, env):
     proxy.terminate()
     proxy.wait(20)
     return REQUESTS
-
-
-def probe(scheme):
-    return "openssl" if scheme == "https" else "socket"
 
 
 CLIENTS = {

@@ -17,10 +17,10 @@ class Client:
 
     name: str
     exe: str
-    probe: str  # "openssl" or "socket"
     script: str = ""
     user: str = "root"
     parent_exe: str = ""
+    tunnel_port: int = 0  # of the proxy between the client and the server that logs, if any
 
 
 def request_name(request):
@@ -144,7 +144,8 @@ class Comparison:
             "path": path_template(request["uri"]), "httpVersion": request["http"].split("/")[1],
             "requestId": request["id"], "userAgent": request["agent"],
             "status": request["status"], "outcome": outcome(request["status"]),
-            "direction": "outbound", "probe": client.probe, "count": 1,
+            "direction": "outbound", "count": 1,
+            "probe": "openssl" if request["scheme"] == "https" else "socket",
         }
         got = {member: use[member] for member in wanted}
         wanted |= {"pid": pid, "exe": client.exe, "script": client.script, "user": client.user}
@@ -152,12 +153,14 @@ class Comparison:
         if client.parent_exe:
             wanted["parentExe"], got["parentExe"] = client.parent_exe, workload["parentExe"]
         if certainty != "unknown":
-            wanted |= {"peerAddress": "127.0.0.1", "peerPort": request["serverPort"],
-                       "localAddress": "127.0.0.1", "localPort": request["localPort"]}
-            got |= {member: use[member] for member in
-                    ("peerAddress", "peerPort", "localAddress", "localPort")}
-            if (got["peerPort"], got["localPort"]) != (wanted["peerPort"], wanted["localPort"]):
-                row["wrong peer"] += 1
+            peer = {"peerAddress": "127.0.0.1", "peerPort": request["serverPort"],
+                    "localAddress": "127.0.0.1", "localPort": request["localPort"]}
+            if client.tunnel_port and request["method"] != "CONNECT":
+                peer["peerPort"] = client.tunnel_port
+                del peer["localPort"]
+            wanted |= peer
+            got |= {member: use[member] for member in peer}
+            row["wrong peer"] += any(use[member] != value for member, value in peer.items())
         wrong = [f"{member} is {got[member]!r}, not {wanted[member]!r}"
                  for member in wanted if got[member] != wanted[member]]
         # The client's clock starts before the server's and stops after it, on the same machine.
