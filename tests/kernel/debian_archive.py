@@ -8,6 +8,7 @@ refreshed once a day, and a refresh that fails is no error while older lists are
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import time
@@ -90,21 +91,16 @@ class Archive:
 
     def download_closure(self, names):
         """Paths of the .debs of packages with all that they depend on, as for an empty system."""
-        plan = self._apt("apt-get", "install", "--simulate", "--no-install-recommends", *names)
-        wanted = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("Inst ")]
-        self._apt("apt-get", "install", "--yes", "--download-only", "--no-install-recommends",
-                  *names)
-        paths = [path for path in (self._root / "archives").glob("*.deb")
-                 if path.name.split("_")[0] in wanted]
-        return self._newest_each(paths)
-
-    def _newest_each(self, paths):
-        newest = {}
-        for path in sorted(paths, key=lambda p: p.stat().st_mtime):
-            name, version, _ = path.name.split("_")
-            if version.replace("%3a", ":") == (self.versions(name) or [""])[0]:
-                newest[name] = path
-        return sorted(newest.values())
+        install = ["apt-get", "install", "--yes", "--no-install-recommends"]
+        plan = self._apt(*install, "--simulate", *names).stdout
+        # "Inst curl (7.88.1-10 Debian:12/stable [amd64])"
+        wanted = re.findall(r"^Inst (\S+) \((\S+) .*\[(\w+)\]\)", plan, re.MULTILINE)
+        archives = self._root / "archives"
+        paths = [archives / f"{name}_{version.replace(':', '%3a')}_{architecture}.deb"
+                 for name, version, architecture in wanted]
+        if not all(path.exists() for path in paths):
+            self._apt(*install, "--download-only", *names)
+        return paths
 
     def _refresh(self):
         stamp = self._root / "refreshed"
@@ -152,14 +148,18 @@ class Archive:
         return done
 
 
-def unpack(debs, directory):
-    """Unpacks .debs over each other into a directory; no maintainer script runs."""
+def unpack(debs, directory, without=()):
+    """Unpacks .debs over each other into a directory, but for some paths; no maintainer script runs.
+
+    Links to directories that are there already are followed, as a merged /usr needs.
+    """
     directory.mkdir(parents=True, exist_ok=True)
+    # As another user than root, tar could not give files away.
+    command = ["tar", "-x", "--no-same-owner", "--keep-directory-symlink", "-C", directory]
+    command += [f"--exclude={path}" for path in without]
     for deb in debs:
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as tar:
-            # As another user, tar must neither give files away nor make the archive's devices.
-            subprocess.run(["tar", "-x", "--no-same-owner", "-C", directory], stdin=tar.stdout,
-                           check=True)
+            subprocess.run(command, stdin=tar.stdout, check=True)
         if tar.returncode != 0:
             raise ArchiveError(f"{deb} could not be unpacked")
 
