@@ -5,10 +5,8 @@ import http.client
 import json
 import os
 import socket
-import ssl
-import time
 
-from .world import Failure, check, wait_until
+from .world import check, wait_until
 
 HOST = "api.example.test"
 
@@ -64,6 +62,7 @@ _TRUTH = """
                   proxy_method GET; }}
     location /bodies/ {{ alias {dir}/bodies/; add_header X-Kind body; }}
     location /chunked/ {{ alias {dir}/bodies/; gzip on; gzip_min_length 1; gzip_types *; }}
+    location /echo {{ add_header X-Echo "$http_authorization $request_uri" always; return 200; }}
     location /forbidden {{ return 403 "no\n"; }}
     location /throttled {{ return 429 "slow down\n"; }}
     location /empty {{ return 204; }}
@@ -172,15 +171,19 @@ def hostile_body(size):
     return (_FORGERY * (size // len(_FORGERY) + 1))[:size]
 
 
-def get_json(port, path, timeout=10):
-    """One GET from an API on loopback; fails on another status than 200."""
+def get(port, path, timeout=10):
+    """(status, body) of one GET on loopback."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        body = response.read()
-        if response.status != 200:
-            raise Failure(f"GET {path}: {response.status} {body[:300]!r}")
-        return json.loads(body)
+        return response.status, response.read()
     finally:
         connection.close()
+
+
+def get_json(port, path, timeout=10):
+    """What an API on loopback answers; fails on another status than 200."""
+    status, body = get(port, path, timeout)
+    check(status == 200, f"GET {path}: {status} {body[:300]!r}")
+    return json.loads(body)

@@ -8,8 +8,8 @@ import re
 import signal
 import urllib.parse
 
-from .servers import get_json
-from .world import Failure, check, stop, wait_until
+from .servers import get, get_json
+from .world import check, stop, wait_until
 
 _URL = re.compile(r"http://(127\.0\.0\.1):(\d+)")
 
@@ -18,6 +18,12 @@ def _read(path):
     with contextlib.suppress(FileNotFoundError), open(path, errors="replace") as file:
         return file.read()
     return ""
+
+
+def _answers(port, path):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return get(port, path)[0] == 200
+    return False
 
 
 class Collector:
@@ -52,12 +58,7 @@ class Collector:
         self.wait_ready()
 
     def wait_ready(self):
-        def ready():
-            with contextlib.suppress(OSError, http.client.HTTPException, Failure):
-                self.get("/readyz", parse=False)
-                return True
-
-        wait_until(ready, 20, "the collector's /readyz")
+        wait_until(lambda: _answers(self.http, "/readyz"), 20, "the collector's /readyz")
 
     def kill(self):
         """As a crash would: nothing is flushed, nothing is said."""
@@ -67,18 +68,8 @@ class Collector:
     def stop(self):
         return stop(self.process)
 
-    def get(self, path, parse=True):
-        if parse:
-            return get_json(self.http, path)
-        connection = http.client.HTTPConnection("127.0.0.1", self.http, timeout=10)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read()
-            check(response.status == 200, f"GET {path}: {response.status} {body[:200]!r}")
-            return body
-        finally:
-            connection.close()
+    def get(self, path):
+        return get_json(self.http, path)
 
     def uses(self, **filters):
         """Every use, over all pages of the HTTP API."""
@@ -142,10 +133,7 @@ class Agent:
             if not found:
                 return False
             self.status_port = int(found[2])
-            with contextlib.suppress(OSError, http.client.HTTPException, Failure):
-                connection = http.client.HTTPConnection("127.0.0.1", self.status_port, timeout=5)
-                connection.request("GET", "/healthz")
-                return connection.getresponse().status == 200
+            return _answers(self.status_port, "/healthz")
 
         wait_until(ready, 30, "the agent's /healthz")
 
