@@ -6,6 +6,8 @@ debian-archive-keyring. Nothing here needs root. What was fetched stays in the c
 refreshed once a day, and a refresh that fails is no error while older lists are there.
 """
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -33,6 +35,14 @@ def cache_directory():
     return path
 
 
+@contextlib.contextmanager
+def locked(cache):
+    """Keeps other runs out of the cache meanwhile; Archives take no locks of their own."""
+    with open(cache / "lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _own_release():
     values = {}
     for line in pathlib.Path("/etc/os-release").read_text().splitlines():
@@ -41,7 +51,7 @@ def _own_release():
     return values.get("VERSION_CODENAME", "")
 
 
-def _sites():
+def sites():
     """Where this machine's apt gets (Debian, Debian's security updates); either may be ""."""
     own = _own_release()
     main = security = ""
@@ -106,7 +116,7 @@ class Archive:
         stamp = self._root / "refreshed"
         if stamp.exists() and time.time() - stamp.stat().st_mtime < LISTS_LAST_SECONDS:
             return
-        main, security = _sites()
+        main, security = sites()
         if not main:
             raise ArchiveError("this machine's apt has no source for Debian itself; "
                                "see `apt-get indextargets`")
@@ -119,6 +129,7 @@ class Archive:
         (self._root / "sources.list").write_text("\n".join(lines) + "\n")
         try:
             self._apt("apt-get", "update", "--error-on=any")
+            self._apt("apt-get", "autoclean")
             stamp.touch()
         except ArchiveError:
             if not stamp.exists():

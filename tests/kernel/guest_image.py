@@ -36,6 +36,8 @@ class GuestImage:
 
     def add(self, source, target, strip=False):
         """Copies one file to an absolute path in the guest; debug information can stay behind."""
+        if not pathlib.Path(source).exists():
+            raise ImageError(f"{source} is missing: build it first")
         path = self.directory / target.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, path)
@@ -50,8 +52,6 @@ class GuestImage:
     def add_program(self, source):
         """Copies a program of this machine to /test/bin, its shared libraries to their own paths."""
         source = pathlib.Path(source)
-        if not source.exists():
-            raise ImageError(f"{source} is missing: build it first")
         self.add(source, f"/test/bin/{source.name}", strip=True)
         listing = subprocess.run(["ldd", source], capture_output=True, text=True)
         for library in re.findall(r"(/\S+) \(0x", listing.stdout):
@@ -90,6 +90,8 @@ class GuestImage:
             partial = packed.with_suffix(".partial")
             with open(partial, "wb") as output:
                 self._cpio(pathlib.Path(scratch), output)
+            for older in packed.parent.glob(f"{packed.name.rpartition('-')[0]}-*.cpio"):
+                older.unlink()
             partial.rename(packed)
 
     def _cpio(self, directory, output):
