@@ -100,7 +100,7 @@ class Agent:
     """An agent that watches the world's cgroup, or `scope`, and nothing else on this machine."""
 
     def __init__(self, world, collector_port, name="agent", spool_dir=None, inside=False, args=(),
-                 wait=True):
+                 scope=None):
         self.world = world
         self.name = name
         self.collector_port = collector_port
@@ -108,9 +108,10 @@ class Agent:
         self.log = world.path(f"{name}.log")
         self.inside = inside
         self.args = list(args)
+        self.scope = scope or world.cgroup
         self.status_port = 0
         self.process = None
-        self.start(wait)
+        self.start()
 
     def start(self, wait=True):
         offset = len(_read(self.log))
@@ -119,7 +120,7 @@ class Agent:
             [os.path.join(self.world.bin_dir, "tokenwatch-agent"),
              "--collector", f"127.0.0.1:{self.collector_port}", "--plaintext",
              "--key-file", self.world.key_file, "--spool-dir", self.spool_dir,
-             "--scope-cgroup", self.world.cgroup, "--status-listen", "127.0.0.1:0", *self.args],
+             "--scope-cgroup", self.scope, "--status-listen", "127.0.0.1:0", *self.args],
             inside=self.inside, log=f"{self.name}.log")
         if wait:
             self.wait_ready(offset)

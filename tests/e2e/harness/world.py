@@ -70,15 +70,15 @@ class World:
         self.key = secrets.token_bytes(32)
         self._processes = []
         self._callbacks = contextlib.ExitStack()
+        self._cgroups = []
 
     def __enter__(self):
         if os.geteuid() != 0:
             raise Skip("root")
-        mount = cgroup2_mount()
+        cgroup2_mount()
         self.dir = tempfile.mkdtemp(prefix=f"tokenwatch-{self.name}-")
         os.chmod(self.dir, 0o755)
-        self.cgroup = os.path.join(mount, os.path.basename(self.dir))
-        os.mkdir(self.cgroup)
+        self.cgroup = self.make_cgroup("scope")
         self.key_file = self.write("fleet.key", self.key.hex() + "\n", 0o600)
         return self
 
@@ -86,19 +86,28 @@ class World:
         for process in reversed(self._processes):
             stop(process)
         self._callbacks.close()
-        self._empty_cgroup()
+        for cgroup in self._cgroups:
+            self._remove_cgroup(cgroup)
         if kind and os.environ.get("TOKENWATCH_E2E_KEEP"):
             note(f"kept {self.dir}")
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
 
-    def _empty_cgroup(self):
+    def make_cgroup(self, name):
+        """A cgroup of this scenario's own, removed with everything in it at the end."""
+        path = os.path.join(cgroup2_mount(), f"{os.path.basename(self.dir)}-{name}")
+        os.mkdir(path)
+        self._cgroups.append(path)
+        return path
+
+    @staticmethod
+    def _remove_cgroup(path):
         for _ in range(100):
             try:
-                os.rmdir(self.cgroup)
+                os.rmdir(path)
                 return
             except OSError:
-                with open(self.path("cgroup.procs", self.cgroup)) as members:
+                with open(os.path.join(path, "cgroup.procs")) as members:
                     for pid in members.read().split():
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(int(pid), signal.SIGKILL)
@@ -108,8 +117,8 @@ class World:
         """Calls function(*arguments) when the world ends, after its processes have."""
         self._callbacks.callback(function, *arguments)
 
-    def path(self, name, base=None):
-        return os.path.join(base or self.dir, name)
+    def path(self, name):
+        return os.path.join(self.dir, name)
 
     def write(self, name, text, mode=0o644):
         path = self.path(name)
@@ -128,7 +137,7 @@ class World:
         if uid is not None:
             argv = ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *argv]
         if inside:
-            procs = self.path("cgroup.procs", self.cgroup)
+            procs = os.path.join(self.cgroup, "cgroup.procs")
             argv = ["/bin/sh", "-c", 'echo $$ >"$0" && exec "$@"', procs, *argv]
         if log:
             with open(self.path(log), "ab") as out:

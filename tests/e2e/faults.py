@@ -1,0 +1,264 @@
+"""Crashes and full disks while real traffic runs, and what is left of it afterwards.
+
+At every end: nothing that the collector once showed is gone, nothing is doubled or misattributed,
+and every request that is missing falls into a gap that the collector shows.
+"""
+
+import itertools
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+from harness.servers import Truth
+from harness.tokenwatch import Agent, Collector
+from harness.truth import Client, Comparison, parse_time
+from harness.world import LONG, Failure, Skip, check, main, note, stop
+
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs", "steady_client.py")
+PYTHON = os.path.realpath("/usr/bin/python3")
+KILLS = 200 if LONG else 52
+AWAY_SECONDS = 180 if LONG else 15
+# The server logs with milliseconds, the agent knows its gap's ends from its own clock.
+SLACK = 0.1
+
+
+_numbers = itertools.count()
+
+
+class Fleet:
+    """Server, collector and steady clients, and the balance of what was asked and what was seen."""
+
+    def __init__(self, world, truth, collector):
+        self.world = world
+        self.truth = truth
+        self.collector = collector
+        self.clients = []
+        self._first = len(truth.requests())
+        self._shown = set()
+
+    def start_clients(self, rate=120):
+        """Clients over TLS and plain HTTP; returns what ends them and waits until they have."""
+        processes = []
+        for scheme in ("https", "http"):
+            client = Client(f"steady{next(_numbers)}-{scheme}", PYTHON, SCRIPT)
+            self.clients.append(client)
+            processes.append(self.world.spawn(
+                ["/usr/bin/python3", SCRIPT, client.name, self.truth.url(scheme), self.truth.ca,
+                 rate], inside=True, env=self.world.private_openssl(), log=f"{client.name}.log",
+                stdin=subprocess.PIPE))
+
+        def finish():
+            for process in processes:
+                process.stdin.close()
+            for process in processes:
+                check(process.wait(60) == 0, "a steady client failed")
+
+        return finish
+
+    def remember(self):
+        """What the collector shows now, it must always show."""
+        self._shown |= {(use["stream"], use["sequence"]) for use in self.collector.uses()}
+
+    def settle(self):
+        """Waits until the collector's number of uses has not changed for two seconds."""
+        last, since = -1, time.monotonic()
+        while time.monotonic() - since < 2:
+            count = self.collector.use_count()
+            if count != last:
+                last, since = count, time.monotonic()
+            time.sleep(0.1)
+
+    def balance(self, gaps_allowed):
+        """Compares everything so far; returns the requests that are missing."""
+        self.settle()
+        requests, uses = self.truth.requests()[self._first:], self.collector.uses()
+        comparison = Comparison(self.world, requests, uses, self.clients)
+        comparison.print_table()
+        problems = comparison.errors + [f"{one['id']}: doubled" for one in comparison.doubled]
+        problems += [f"no request explains {one}" for one in comparison.foreign]
+        gone = self._shown - {(use["stream"], use["sequence"]) for use in uses}
+        problems += [f"use {one} was shown and is gone" for one in gone]
+        if not gaps_allowed:
+            problems += [f"{one['id']}: lost" for one in comparison.missing]
+        if problems:
+            raise Failure(f"{len(problems)} differences:\n  " + "\n  ".join(problems[:20]))
+        self.remember()
+        return comparison.missing
+
+    def require_covered(self, missing):
+        """Every missing request lies in a gap."""
+        gaps = [(parse_time(gap["since"]) - SLACK, parse_time(gap["until"]) + SLACK, gap["kind"])
+                for gap in self.collector.gaps() if gap["count"] > 0]
+        bare = [one for one in missing
+                if not any(since <= one["end"] and one["start"] <= until
+                           for since, until, _ in gaps)]
+        kinds = sorted({kind for _, _, kind in gaps})
+        note(f"{len(missing)} requests missing, {len(bare)} outside of {len(gaps)} gaps {kinds}")
+        check(not bare, f"missing and in no gap: {[(one['id'], one['start']) for one in bare[:10]]};"
+              f" gaps: {gaps[:10]}")
+
+
+def random_kills(fleet, agent):
+    """kill -9 of agent or collector at random moments; what is killed comes back at once."""
+    randomness = random.Random()
+    finish = fleet.start_clients()
+    for number in range(KILLS):
+        time.sleep(randomness.uniform(0.02, 0.8))
+        if number % 2:
+            agent.kill()
+            time.sleep(randomness.uniform(0, 0.2))
+            # A start may be killed too, half of them before the probes are attached.
+            agent.start(wait=number % 4 == 1)
+        else:
+            if number % 8 == 0:
+                fleet.remember()
+            fleet.collector.kill()
+            time.sleep(randomness.uniform(0, 0.2))
+            fleet.collector.start()
+    agent.wait_ready()
+    time.sleep(1)
+    finish()
+    note(f"{KILLS} kills")
+    fleet.require_covered(fleet.balance(gaps_allowed=True))
+
+
+def collector_away(fleet, agent):
+    """The collector is away while uses come in, and the agent dies meanwhile: the spool has them."""
+    fleet.collector.kill()
+    finish = fleet.start_clients()
+    time.sleep(AWAY_SECONDS / 2)
+    agent.kill()
+    agent.start()
+    time.sleep(AWAY_SECONDS / 2)
+    finish()
+    fleet.collector.start()
+    fleet.require_covered(fleet.balance(gaps_allowed=True))
+
+
+def quiet(fleet):
+    """Traffic without any fault: nothing may be missing."""
+    before = {one["id"] for one in fleet.balance(gaps_allowed=True)}
+    finish = fleet.start_clients()
+    time.sleep(2)
+    finish()
+    lost = [one["id"] for one in fleet.balance(gaps_allowed=True) if one["id"] not in before]
+    check(not lost, f"lost without a fault: {lost[:10]}")
+
+
+def wiped_spool(fleet, agent):
+    """A spool that is gone makes a new stream; nothing of it collides with the old one."""
+    check(agent.stop() == 0, "the agent did not end cleanly")
+    shutil.rmtree(agent.spool_dir)
+    agent.start()
+    quiet(fleet)
+
+
+def cloned_spool(fleet, agent):
+    """Two agents with one spool's content, both with uses to deliver."""
+    fleet.collector.kill()
+    finish = fleet.start_clients()
+    time.sleep(2)
+    finish()
+    time.sleep(0.5)
+    agent.stop()
+    clone_dir = fleet.world.path("clone-spool")
+    shutil.copytree(agent.spool_dir, clone_dir, symlinks=True)
+    fleet.collector.start()
+    # The clone watches a scope of its own, without processes: it has the backlog only.
+    clone = Agent(fleet.world, fleet.collector.grpc, "clone", clone_dir,
+                  scope=fleet.world.make_cgroup("clone"))
+    agent.start()
+    fleet.require_covered(fleet.balance(gaps_allowed=True))
+    clone.stop()
+    quiet(fleet)
+    agent.stop()
+    clone.start()
+    fleet.require_covered(fleet.balance(gaps_allowed=True))
+    clone.stop()
+    agent.start()
+
+
+def small_disk(world, name, megabytes):
+    folder = world.path(name)
+    os.mkdir(folder, 0o700)
+    try:
+        world.run(["/usr/bin/mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "none",
+                   folder])
+    except Failure:
+        raise Skip("tmpfs") from None
+    world.defer(subprocess.run, ["/usr/bin/umount", "-l", folder])
+    return folder
+
+
+def fill(folder):
+    """Uses up the disk; returns the file that does."""
+    path = os.path.join(folder, "filler")
+    with open(path, "wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while file.write(b"\0" * size):
+                    pass
+            except OSError:
+                pass
+    return path
+
+
+def full_data_disk(fleet):
+    """A collector that cannot write acknowledges nothing, says so, and goes on once it can."""
+    world = fleet.world
+    folder = small_disk(world, "data-disk", 16)
+    collector = Collector(world, "collector-small", os.path.join(folder, "data"))
+    other = Fleet(world, fleet.truth, collector)
+    agent = Agent(world, collector.grpc, "agent-small")
+    finish = other.start_clients()
+    time.sleep(1)
+    filler = fill(folder)
+    time.sleep(4)
+    os.unlink(filler)
+    time.sleep(1)
+    finish()
+    other.balance(gaps_allowed=False)
+    agent.stop()
+    check(collector.stop() == 0, "the collector did not end cleanly after a full disk")
+
+
+def full_spool_disk(fleet):
+    """An agent that cannot spool counts what it drops, and goes on once it can."""
+    world = fleet.world
+    folder = small_disk(world, "spool-disk", 8)
+    agent = Agent(world, fleet.collector.grpc, "agent-full", os.path.join(folder, "spool"))
+    missing_before = {one["id"] for one in fleet.balance(gaps_allowed=True)}
+    fleet.collector.kill()
+    finish = fleet.start_clients()
+    time.sleep(1)
+    filler = fill(folder)
+    time.sleep(4)
+    os.unlink(filler)
+    time.sleep(1)
+    fleet.collector.start()
+    finish()
+    missing = [one for one in fleet.balance(gaps_allowed=True) if one["id"] not in missing_before]
+    fleet.require_covered(missing)
+    quiet(fleet)
+    agent.stop()
+
+
+def scenario(world):
+    fleet = Fleet(world, Truth(world, {"small": 100}), Collector(world))
+    agent = Agent(world, fleet.collector.grpc)
+    for part in (random_kills, collector_away, wiped_spool, cloned_spool):
+        note(part.__name__.replace("_", " "))
+        part(fleet, agent)
+    check(agent.stop() == 0, "the agent did not end cleanly")
+    for part in (full_spool_disk, full_data_disk):
+        note(part.__name__.replace("_", " "))
+        part(fleet)
+    stop(fleet.collector.process)
+
+
+if __name__ == "__main__":
+    main("faults", scenario)
