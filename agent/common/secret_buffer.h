@@ -42,6 +42,15 @@ class SecretBuffer {
   }
   void Append(char c) { Append(std::string_view(&c, 1)); }
 
+  // Makes room for `wanted` bytes in all; saves the copies of growing.
+  void Reserve(size_t wanted) {
+    if (wanted <= block_.size()) return;
+    std::vector<char> larger(std::max(wanted, block_.size() * 2));
+    if (size_ != 0) std::memcpy(larger.data(), block_.data(), size_);
+    Wipe();
+    block_.swap(larger);
+  }
+
   // Wipes the bytes, keeps the memory.
   void Clear() {
     Wipe();
@@ -53,13 +62,6 @@ class SecretBuffer {
   bool empty() const { return size_ == 0; }
 
  private:
-  void Reserve(size_t wanted) {
-    if (wanted <= block_.size()) return;
-    std::vector<char> larger(std::max(wanted, block_.size() * 2));
-    if (size_ != 0) std::memcpy(larger.data(), block_.data(), size_);
-    Wipe();
-    block_.swap(larger);
-  }
   void Wipe() {
     if (!block_.empty()) OPENSSL_cleanse(block_.data(), block_.size());
   }
