@@ -1,0 +1,61 @@
+// What a request asked for: host, path template and names of query parameters, without secrets.
+#ifndef TOKENWATCH_AGENT_TOKEN_PATH_H_
+#define TOKENWATCH_AGENT_TOKEN_PATH_H_
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "absl/types/span.h"
+#include "agent/http/exchange.h"
+#include "agent/token/carriers.h"
+#include "agent/token/redact.h"
+
+namespace tokenwatch {
+
+inline constexpr size_t kHostMax = 255;
+inline constexpr size_t kPathMax = 1024;
+inline constexpr size_t kQueryMax = 512;
+inline constexpr size_t kQueryNameMax = 64;
+inline constexpr size_t kQueryNamesMax = 32;
+
+// Printable ASCII; what does not fit the bounds above is cut off.
+struct Resource {
+  std::string scheme;  // "https" or "http"
+  // Lower case, without userinfo and the scheme's default port. Of CONNECT the authority with its
+  // port.
+  std::string host;
+  std::string path;   // PathTemplate; "*" of OPTIONS *, empty of CONNECT
+  std::string query;  // QueryNames
+};
+
+// The target of any form (RFC 9112 section 3.2) and, where it names no host, the first Host field.
+// An absolute form says the scheme, else the layer does. `secrets` are the request's own; where one
+// occurs in what is kept, kSecretMark stands.
+Resource DescribeResource(const RequestHead& request, const SecretFinder& secrets);
+
+// A path, without query, segment by segment: only digits become {id} (also in 7.json, 7:cancel,
+// id=7), a UUID {uuid}, 16 or more hexadecimal digits {hex}, these two also behind a '-' or '_' and
+// the like. A segment that looks like a secret (LooksLikeSecret, a JWT, user:password@, Telegram's
+// bot1:x, a row of SecretPaths(), anything with a part of `secrets`) becomes {secret} as a whole.
+// Words, versions and dates stay. Bytes are made safe as Printable does.
+std::string PathTemplate(std::string_view path, const SecretFinder& secrets);
+
+// Distinct names of a query's parameters as sent, joined by '&'; what looks like a secret becomes
+// {secret}.
+std::string QueryNames(std::string_view query, const SecretFinder& secrets);
+
+// Paths with a credential that may be short. Of a row's segments "*" stands for any, "#" for
+// digits, "T*" for what begins with T, "$" for the secret; it may begin at any segment of a path.
+struct SecretPathRow {
+  std::array<std::string_view, 6> segments;  // unused ones are empty
+  Samples samples;      // with <S> for a made-up secret, which must become {secret}
+  Samples near_misses;  // which must stay as they are
+};
+
+absl::Span<const SecretPathRow> SecretPaths();
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_TOKEN_PATH_H_

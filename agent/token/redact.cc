@@ -1,0 +1,269 @@
+#include "agent/token/redact.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "agent/common/secret_buffer.h"
+#include "agent/token/encoding.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr size_t kBlock = 6;
+constexpr size_t kRepeats = 16;
+// Base64 digits that kShortest bytes take at least.
+constexpr size_t kBase64Shortest = (SecretFinder::kShortest * 8 + 5) / 6;
+
+uint64_t LoadBlock(const char* at) {
+  uint64_t block = 0;
+  std::memcpy(&block, at, kBlock);
+  return block;
+}
+
+// Fibonacci hashing: the top bits of the product depend on every byte.
+size_t FilterBit(uint64_t block) { return block * 0x9e3779b97f4a7c15 >> 52; }
+
+void Merge(std::vector<Region>* regions) {
+  if (regions->size() < 2) return;
+  std::sort(regions->begin(), regions->end(),
+            [](const Region& a, const Region& b) { return a.begin < b.begin; });
+  size_t last = 0;
+  for (size_t i = 1; i < regions->size(); ++i) {
+    if ((*regions)[i].begin <= (*regions)[last].end) {
+      (*regions)[last].end = std::max((*regions)[last].end, (*regions)[i].end);
+    } else {
+      (*regions)[++last] = (*regions)[i];
+    }
+  }
+  regions->resize(last + 1);
+}
+
+bool IsPlain(char c) { return c >= 0x20 && c <= 0x7e && c != '{' && c != '}'; }
+
+// False where not all of it fitted.
+bool AppendPrintable(std::string_view text, size_t bound, std::string* out) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  for (const char c : text) {
+    if (IsPlain(c)) {
+      if (out->size() + 1 > bound) return false;
+      out->push_back(c);
+    } else {
+      if (out->size() + 3 > bound) return false;
+      const auto byte = static_cast<unsigned char>(c);
+      out->append({'%', kHex[byte >> 4], kHex[byte & 15]});
+    }
+  }
+  return true;
+}
+
+enum class Kind { kLower, kUpper, kDigit, kOther };
+
+Kind KindOf(char c) {
+  if (absl::ascii_islower(static_cast<unsigned char>(c))) return Kind::kLower;
+  if (absl::ascii_isupper(static_cast<unsigned char>(c))) return Kind::kUpper;
+  if (absl::ascii_isdigit(static_cast<unsigned char>(c))) return Kind::kDigit;
+  return Kind::kOther;
+}
+
+bool IsVowel(char c) {
+  return std::string_view("aeiouy").find(absl::ascii_tolower(static_cast<unsigned char>(c))) !=
+         std::string_view::npos;
+}
+
+}  // namespace
+
+// Where the bytes of a decoded text came from in the text that was given.
+class SecretFinder::Origins {
+ public:
+  // `percent` maps decoded offsets (null: the text itself); with `base64`, three bytes stand for
+  // the four digits from `start` on.
+  Origins(const std::vector<uint32_t>* percent, bool base64, size_t start)
+      : percent_(percent), base64_(base64), start_(start) {}
+
+  Region Map(Region region) const {
+    if (base64_) {
+      region = {start_ + region.begin * 4 / 3, start_ + (region.end * 4 + 2) / 3};
+    }
+    if (percent_ != nullptr) {
+      region = {(*percent_)[region.begin], (*percent_)[std::min(region.end, percent_->size() - 1)]};
+    }
+    return region;
+  }
+
+ private:
+  const std::vector<uint32_t>* percent_;
+  bool base64_;
+  size_t start_;
+};
+
+SecretFinder::SecretFinder(absl::Span<const std::string_view> secrets)
+    : secrets_(secrets.begin(), secrets.end()) {
+  size_t blocks = 0;
+  for (const std::string_view secret : secrets_) blocks += secret.size() / kBlock;
+  blocks_.reserve(blocks);
+  for (uint32_t i = 0; i < secrets_.size(); ++i) {
+    if (secrets_[i].size() < kShortest) continue;
+    for (size_t at = 0; at + kBlock <= secrets_[i].size(); at += kBlock) {
+      blocks_.push_back({LoadBlock(secrets_[i].data() + at), i, static_cast<uint32_t>(at), false});
+      const size_t bit = FilterBit(blocks_.back().bytes);
+      filter_[bit / 64] |= uint64_t{1} << bit % 64;
+    }
+  }
+  std::sort(blocks_.begin(), blocks_.end(),
+            [](const Block& a, const Block& b) { return a.bytes < b.bytes; });
+  size_t kept = 0;
+  for (size_t first = 0; first < blocks_.size();) {
+    size_t next = first;
+    while (next < blocks_.size() && blocks_[next].bytes == blocks_[first].bytes) ++next;
+    const bool repeated = next - first > kRepeats;
+    for (size_t i = first; i < (repeated ? first + 1 : next); ++i) {
+      blocks_[kept] = blocks_[i];
+      blocks_[kept++].repeated = repeated;
+    }
+    first = next;
+  }
+  indexed_ = kept;
+}
+
+SecretFinder::~SecretFinder() {
+  if (!blocks_.empty()) OPENSSL_cleanse(blocks_.data(), blocks_.size() * sizeof(Block));
+}
+
+bool SecretFinder::MayHold(uint64_t block) const {
+  const size_t bit = FilterBit(block);
+  return (filter_[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+std::vector<Region> SecretFinder::Search(std::string_view text, bool first_only) const {
+  std::vector<Region> found;
+  if (blocks_.empty() || text.size() < kShortest) return found;
+  Scan(text, Origins(nullptr, false, 0), first_only, &found);
+  if (text.find('%') == std::string_view::npos) {
+    ScanBase64(text, nullptr, first_only, &found);
+  } else {
+    std::vector<uint32_t> percent;
+    percent.reserve(text.size() + 1);
+    const SecretBuffer decoded = DecodePercent(text, &percent);
+    Scan(decoded.view(), Origins(&percent, false, 0), first_only, &found);
+    ScanBase64(decoded.view(), &percent, first_only, &found);
+  }
+  Merge(&found);
+  return found;
+}
+
+Region SecretFinder::MatchAt(std::string_view text, size_t at) const {
+  const uint64_t bytes = LoadBlock(text.data() + at);
+  if (!MayHold(bytes)) return {};
+  const auto end = blocks_.begin() + static_cast<std::ptrdiff_t>(indexed_);
+  auto block = std::lower_bound(blocks_.begin(), end, bytes,
+                                [](const Block& b, uint64_t value) { return b.bytes < value; });
+  for (; block != end && block->bytes == bytes; ++block) {
+    const std::string_view secret = secrets_[block->secret];
+    size_t before = 0;
+    while (before < at && before < block->offset &&
+           text[at - before - 1] == secret[block->offset - before - 1]) {
+      ++before;
+    }
+    size_t length = kBlock;
+    while (at + length < text.size() && block->offset + length < secret.size() &&
+           text[at + length] == secret[block->offset + length]) {
+      ++length;
+    }
+    if (block->repeated || before + length >= std::min(kWindow, secret.size())) {
+      return {at - before, at + length};
+    }
+  }
+  return {};
+}
+
+void SecretFinder::Scan(std::string_view text, const Origins& origins, bool first_only,
+                        std::vector<Region>* found) const {
+  for (size_t at = 0; at + kBlock <= text.size();) {
+    if (first_only && !found->empty()) return;
+    const Region match = MatchAt(text, at);
+    if (match.end == 0) {
+      ++at;
+    } else {
+      found->push_back(origins.Map(match));
+      at = match.end;
+    }
+  }
+}
+
+void SecretFinder::ScanBase64(std::string_view text, const std::vector<uint32_t>* percent,
+                              bool first_only, std::vector<Region>* found) const {
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = begin;
+    while (end < text.size() && Base64Value(text[end]) >= 0) ++end;
+    // Where encoding began is unknown, but it is one of four places in a row.
+    for (size_t start = begin; start < begin + 4 && start + kBase64Shortest <= end; ++start) {
+      // A single digit at the end holds no whole byte.
+      const size_t length = end - start - ((end - start) % 4 == 1 ? 1 : 0);
+      const std::optional<SecretBuffer> decoded = DecodeBase64(text.substr(start, length));
+      if (decoded.has_value()) {
+        Scan(decoded->view(), Origins(percent, true, start), first_only, found);
+      }
+    }
+    begin = end + 1;
+  }
+}
+
+std::string Printable(std::string_view text, size_t bound) {
+  std::string out;
+  AppendPrintable(text, bound, &out);
+  return out;
+}
+
+std::string SafeText(std::string_view text, size_t bound, const SecretFinder& secrets) {
+  // A byte of the text gives at least one of the result; behind that only the rest of a secret
+  // that began before matters, in base64 at the longest.
+  text = text.substr(0, bound + 2 * SecretFinder::kWindow);
+  std::string out;
+  size_t at = 0;
+  bool fits = true;
+  for (const Region& region : secrets.Find(text)) {
+    fits = AppendPrintable(text.substr(at, region.begin - at), bound, &out) &&
+           out.size() + kSecretMark.size() <= bound;
+    if (!fits) break;
+    out.append(kSecretMark);
+    at = region.end;
+  }
+  if (fits) AppendPrintable(text.substr(at), bound, &out);
+  return secrets.Occurs(out) ? std::string(kSecretMark) : out;
+}
+
+bool LooksLikeSecret(std::string_view piece) {
+  constexpr size_t kShortestPiece = 20;
+  constexpr size_t kShortestRun = 11;
+  constexpr double kWordsVowels = 0.40;
+  constexpr double kThreshold = 0.65;
+  if (piece.size() < kShortestPiece) return false;
+  size_t changes = 0, letters = 0, vowels = 0, characters = 0, run = 0, longest_run = 0;
+  Kind last = Kind::kOther;
+  for (const char c : piece) {
+    const Kind kind = KindOf(c);
+    run = c == '-' || c == '_' ? 0 : run + 1;
+    longest_run = std::max(longest_run, run);
+    if (kind != Kind::kOther) {
+      ++characters;
+      // A capital before a small letter begins a word.
+      const bool begins_word = last == Kind::kUpper && kind == Kind::kLower;
+      if (last != Kind::kOther && kind != last && !begins_word) ++changes;
+      if (kind != Kind::kDigit) {
+        ++letters;
+        if (IsVowel(c)) ++vowels;
+      }
+    }
+    last = kind;
+  }
+  if (longest_run < kShortestRun || letters == 0) return false;
+  const double change_share = static_cast<double>(changes) / static_cast<double>(characters);
+  const double vowel_share = static_cast<double>(vowels) / static_cast<double>(letters);
+  return 3 * change_share + 2 * std::max(0.0, kWordsVowels - vowel_share) >= kThreshold;
+}
+
+}  // namespace tokenwatch
