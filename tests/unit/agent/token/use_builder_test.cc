@@ -1,0 +1,234 @@
+#include "agent/token/use_builder.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/common/token_id.h"
+#include "agent/token/redact.h"
+#include "tests/unit/agent/token/made_up.h"
+#include "tests/unit/agent/token/request.h"
+
+namespace tokenwatch {
+namespace {
+
+class Uses : public UseSink {
+ public:
+  void OnUse(TokenUse use) override { all.push_back(std::move(use)); }
+  std::vector<TokenUse> all;
+};
+
+std::unique_ptr<Fingerprinter> MakeFingerprinter() {
+  std::vector<FleetKey> keys;
+  keys.push_back(*FleetKey::FromHex(std::string(64, '1')));
+  keys.push_back(*FleetKey::FromHex(std::string(64, '2')));
+  return *Fingerprinter::Create(keys);
+}
+
+class UseBuilderTest : public testing::Test {
+ protected:
+  void Ask(Request request, uint64_t exchange) {
+    request.head.exchange = exchange;
+    builder_.OnRequest(request.Head());
+  }
+  void Tell(uint64_t exchange, AnswerKind kind, int status, uint64_t latency_ns) {
+    Answer answer;
+    answer.exchange = exchange;
+    answer.kind = kind;
+    answer.status = status;
+    answer.latency_ns = latency_ns;
+    answer.peer = &peer_;
+    builder_.OnAnswer(answer);
+  }
+  uint64_t Counter(const std::string& name) {
+    Counters counters;
+    builder_.AddCounters(&counters);
+    EXPECT_TRUE(counters.contains(name)) << name;
+    return counters[name];
+  }
+
+  const std::unique_ptr<Fingerprinter> fingerprinter_ = MakeFingerprinter();
+  FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
+  Uses uses_;
+  UseBuilder builder_{fingerprinter_.get(), &clock_, &uses_, {.exchanges = 3}};
+  Peer peer_{PeerCertainty::kExact, "192.0.2.1", "192.0.2.2", 443, 50000};
+  const std::string secret_ = MadeUp(32);
+};
+
+TEST_F(UseBuilderTest, CompletesAUseWithItsAnswer) {
+  Request request;
+  request.method = "POST";
+  request.target = "/v1/users/42?expand=all";
+  request.fields = {{"Host", "API.example"},
+                    {"User-Agent", "curl/8.5"},
+                    {"X-Request-Id", "r-1"},
+                    {"Authorization", "Basic " + Base64("bob:" + secret_)}};
+  request.head.mono_ns = 5'000'000'000;
+  request.head.process = 77;
+  request.head.pid = 1234;
+  request.head.tls = true;
+  request.head.version_minor = 1;
+  Ask(request, 9);
+  EXPECT_TRUE(uses_.all.empty());
+  EXPECT_EQ(Counter("uses_waiting"), 1u);
+  clock_.StepWall(absl::Hours(1));  // after the time was taken
+  Tell(9, AnswerKind::kAnswered, 201, 1'234'567);
+
+  ASSERT_EQ(uses_.all.size(), 1u);
+  const TokenUse& use = uses_.all[0];
+  EXPECT_EQ(use.time, absl::FromUnixSeconds(1'700'000'005));
+  ASSERT_EQ(use.tokens.size(), 2u);
+  EXPECT_EQ(use.tokens[0].key_id, fingerprinter_->key_ids()[0]);
+  EXPECT_EQ(use.tokens[0].token_id, fingerprinter_->Token(secret_)[0].token_id);
+  EXPECT_EQ(use.tokens[1].token_id, fingerprinter_->Token(secret_)[1].token_id);
+  EXPECT_EQ(use.user_ids, fingerprinter_->User("bob"));
+  EXPECT_FALSE(use.unresolved);
+  EXPECT_EQ(use.format, "opaque");
+  EXPECT_EQ(use.provider, "");
+  EXPECT_EQ(use.carrier, "authorization/basic");
+  EXPECT_EQ(use.token_length, 32u);
+  EXPECT_EQ(use.method, "POST");
+  EXPECT_EQ(use.scheme, "https");
+  EXPECT_EQ(use.host, "api.example");
+  EXPECT_EQ(use.path, "/v1/users/{id}");
+  EXPECT_EQ(use.query, "expand");
+  EXPECT_EQ(use.http_version, "1.1");
+  EXPECT_EQ(use.user_agent, "curl/8.5");
+  EXPECT_EQ(use.request_id, "r-1");
+  EXPECT_EQ(use.status, 201);
+  EXPECT_EQ(use.latency_us, 1234u);
+  EXPECT_EQ(use.peer.peer_address, "192.0.2.1");
+  EXPECT_EQ(use.peer.certainty, PeerCertainty::kExact);
+  EXPECT_EQ(use.process, 77u);
+  EXPECT_EQ(use.pid, 1234u);
+  EXPECT_FALSE(use.inbound);
+  EXPECT_EQ(use.probe, "openssl");
+  EXPECT_EQ(use.count, 1u);
+  EXPECT_EQ(Counter("uses"), 1u);
+  EXPECT_EQ(Counter("uses_waiting"), 0u);
+}
+
+TEST_F(UseBuilderTest, MakesAUseForEachDistinctToken) {
+  Request request;
+  request.fields = {
+      {"Authorization", "Bearer " + secret_}, {"X-Api-Key", MadeUp(32)}, {"X-Auth-Token", secret_}};
+  request.head.inbound = true;
+  Ask(request, 1);
+  Tell(1, AnswerKind::kUnanswered, 0, 0);
+  ASSERT_EQ(uses_.all.size(), 2u);
+  EXPECT_EQ(uses_.all[0].carrier, "authorization/bearer");
+  EXPECT_EQ(uses_.all[1].carrier, "header/x-api-key");
+  for (const TokenUse& use : uses_.all) {
+    EXPECT_TRUE(use.inbound);
+    EXPECT_EQ(use.status, 0);
+    EXPECT_EQ(use.probe, "socket");
+    EXPECT_EQ(use.scheme, "http");
+  }
+}
+
+TEST_F(UseBuilderTest, CountsRequestsThatMakeNoUse) {
+  Ask(Request(), 1);
+  Tell(1, AnswerKind::kAnswered, 200, 1);
+  Request request;
+  request.fields = {{"Authorization", "Digest response=\"x\""}, {"X-Api-Key", ""}};
+  Ask(request, 2);
+  request.fields = {{"Accept", "*/"}};
+  request.head.cut = true;
+  Ask(request, 3);
+  EXPECT_TRUE(uses_.all.empty());
+  EXPECT_EQ(Counter("requests"), 3u);
+  EXPECT_EQ(Counter("requests_without_token"), 3u);
+  EXPECT_EQ(Counter("requests_cut_token_unseen"), 1u);
+  EXPECT_EQ(Counter("credentials_per_request"), 1u);
+  EXPECT_EQ(Counter("credentials_empty"), 1u);
+  EXPECT_EQ(Counter("uses_waiting"), 0u);
+}
+
+TEST_F(UseBuilderTest, KeepsTheCountOfWhatWasCut) {
+  Request request;
+  request.fields = {{"Host", "h"}, {"Authorization", "Bearer " + secret_.substr(0, 20)}};
+  request.head.cut = true;
+  Ask(request, 1);
+  Tell(1, AnswerKind::kAnswered, 200, 1);
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_TRUE(uses_.all[0].unresolved);
+  EXPECT_TRUE(uses_.all[0].tokens.empty());
+  EXPECT_EQ(uses_.all[0].token_length, 0u);
+  EXPECT_EQ(uses_.all[0].carrier, "authorization/bearer");
+  EXPECT_EQ(uses_.all[0].host, "h");
+  EXPECT_EQ(Counter("uses_unresolved"), 1u);
+}
+
+TEST_F(UseBuilderTest, DropsWhatProvedToBeABody) {
+  Request request;
+  request.fields = {{"Authorization", "Bearer " + secret_}};
+  Ask(request, 1);
+  Tell(1, AnswerKind::kDiscarded, 0, 0);
+  EXPECT_TRUE(uses_.all.empty());
+  EXPECT_EQ(Counter("uses_discarded"), 1u);
+  Tell(1, AnswerKind::kAnswered, 200, 1);  // once is enough
+  EXPECT_TRUE(uses_.all.empty());
+}
+
+TEST_F(UseBuilderTest, GivesUpTheOldestAnswerBeyondItsBound) {
+  Request request;
+  request.fields = {{"Authorization", "Bearer " + secret_}};
+  for (uint64_t i = 0; i < 5; ++i) {
+    request.head.pid = static_cast<uint32_t>(i);
+    Ask(request, 100 - i);
+  }
+  ASSERT_EQ(uses_.all.size(), 2u);
+  EXPECT_EQ(uses_.all[0].pid, 0u);
+  EXPECT_EQ(uses_.all[1].pid, 1u);
+  EXPECT_EQ(uses_.all[0].status, 0);
+  EXPECT_EQ(Counter("answers_unseen"), 2u);
+  EXPECT_EQ(Counter("uses_waiting"), 3u);
+  Tell(100, AnswerKind::kAnswered, 200, 1);
+  EXPECT_EQ(uses_.all.size(), 2u);
+  Tell(96, AnswerKind::kAnswered, 200, 1);
+  ASSERT_EQ(uses_.all.size(), 3u);
+  EXPECT_EQ(uses_.all[2].pid, 4u);
+}
+
+TEST_F(UseBuilderTest, ShowsTheSecretNowhereElse) {
+  const std::string blob = Base64("user:" + secret_);
+  Request request;
+  request.method = secret_;
+  request.target = "/a/" + secret_.substr(5, 12) + "/b?" + secret_ + "=1&key=" + secret_;
+  request.fields = {{"Host", secret_ + ".example"},
+                    {"User-Agent", "x/1 (" + secret_ + "; " + blob + ")"},
+                    {"X-Request-Id", secret_ + "\x1b[2J"},
+                    {"Authorization", "Basic " + blob}};
+  Ask(request, 1);
+  Tell(1, AnswerKind::kAnswered, 200, 1);
+  ASSERT_EQ(uses_.all.size(), 1u);
+  const TokenUse& use = uses_.all[0];
+  EXPECT_EQ(use.method, "{secret}");
+  EXPECT_EQ(use.path, "/a/{secret}/b");
+  EXPECT_EQ(use.query, "{secret}&key");
+  EXPECT_EQ(use.host, "{secret}.example");
+  EXPECT_EQ(use.request_id, "{secret}%1B[2J");
+  EXPECT_TRUE(use.user_agent.starts_with("x/1 ({secret}; ")) << use.user_agent;
+  const std::string_view secrets[] = {secret_};
+  EXPECT_FALSE(SecretFinder(secrets).Occurs(use.user_agent)) << use.user_agent;
+}
+
+TEST_F(UseBuilderTest, BoundsWhatItKeeps) {
+  Request request;
+  request.method = std::string(1000, 'M');
+  request.fields = {{"User-Agent", std::string(5000, 'u')},
+                    {"X-Request-Id", std::string(5000, 'r')},
+                    {"Authorization", "Bearer " + secret_}};
+  Ask(request, 1);
+  Tell(1, AnswerKind::kAnswered, 200, 1);
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(uses_.all[0].method.size(), 32u);
+  EXPECT_EQ(uses_.all[0].user_agent.size(), 256u);
+  EXPECT_EQ(uses_.all[0].request_id.size(), 128u);
+}
+
+}  // namespace
+}  // namespace tokenwatch
