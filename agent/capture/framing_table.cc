@@ -1,0 +1,212 @@
+#include "agent/capture/framing_table.h"
+
+#include <cstdlib>
+#include <map>
+#include <string_view>
+#include <vector>
+
+namespace tokenwatch {
+namespace {
+
+using Row = std::array<uint16_t, 256>;
+
+bool IsDigit(int byte) { return byte >= '0' && byte <= '9'; }
+bool IsHex(int byte) {
+  return IsDigit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
+}
+// Registered methods (IANA) are capitals and hyphens.
+bool IsMethodByte(int byte) { return (byte >= 'A' && byte <= 'Z') || byte == '-'; }
+int Lower(int byte) { return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte; }
+
+uint16_t To(int state, int actions = 0) { return static_cast<uint16_t>(actions << 8 | state); }
+const uint16_t kBad = To(TW_STATE_BAD, TW_ACT_STOP);
+
+class Builder {
+ public:
+  Builder() : rows_(TW_STATES_KNOWN) {
+    for (Row& row : rows_) row.fill(kBad);
+    const int fields_rest = AddState(To(TW_STATE_FIELDS));  // any line that says nothing about framing
+    At(fields_rest).fill(To(fields_rest));
+    At(fields_rest)['\n'] = To(TW_STATE_FIELDS);
+    BuildFields(fields_rest);
+    BuildRequest();
+    BuildResponse();
+    BuildChunk();
+  }
+
+  FramingTable Build() const {
+    FramingTable table;
+    // Bytes that every state treats alike are one class.
+    std::map<std::vector<uint16_t>, int> classes;
+    for (int byte = 0; byte < 256; ++byte) {
+      std::vector<uint16_t> column;
+      for (const Row& row : rows_) column.push_back(row[byte]);
+      const int number = classes.emplace(column, static_cast<int>(classes.size())).first->second;
+      if (number >= TW_CLASSES || rows_.size() > TW_STATES) std::abort();
+      table.classes[byte] = static_cast<uint8_t>(number);
+      for (size_t state = 0; state < rows_.size(); ++state) {
+        table.transitions[state * TW_CLASSES + number] = rows_[state][byte];
+      }
+    }
+    return table;
+  }
+
+ private:
+  Row& At(int state) { return rows_[state]; }
+
+  int AddState(uint16_t otherwise) {
+    rows_.emplace_back().fill(otherwise);
+    return static_cast<int>(rows_.size()) - 1;
+  }
+
+  // States that spell `text` from `from` on, without regard to case; a byte that does not fit goes
+  // to `rest`. Returns the state behind the last character.
+  int Spell(int from, std::string_view text, int rest) {
+    int state = from;
+    for (const char c : text) {
+      const int next = AddState(To(rest));
+      At(next)['\n'] = To(TW_STATE_FIELDS);
+      for (int byte = 0; byte < 256; ++byte) {
+        if (Lower(byte) == c) At(state)[byte] = To(next);
+      }
+      state = next;
+    }
+    return state;
+  }
+
+  void BuildFields(int rest) {
+    At(TW_STATE_FIELDS).fill(To(rest));
+    At(TW_STATE_FIELDS)['\n'] = To(TW_STATE_END, TW_ACT_STOP);
+    const int return_seen = AddState(To(rest));
+    At(TW_STATE_FIELDS)['\r'] = To(return_seen);
+    At(return_seen)['\n'] = To(TW_STATE_END, TW_ACT_STOP);
+
+    const int length_value = AddState(0);
+    At(length_value).fill(To(length_value));
+    for (int byte = '0'; byte <= '9'; ++byte) {
+      At(length_value)[byte] = To(length_value, TW_ACT_DIGIT);
+    }
+    At(length_value)[','] = To(rest);  // a list of equal lengths (RFC 9110, 8.6)
+    At(length_value)['\n'] = To(TW_STATE_FIELDS);
+    At(Spell(TW_STATE_FIELDS, "content-length", rest))[':'] =
+        To(length_value, TW_ACT_RESET | TW_ACT_LENGTH);
+
+    // The codings: chunked frames the message where it is the last one (RFC 9112, 6.1).
+    const std::string_view chunked = "chunked";
+    std::vector<int> matched;
+    for (size_t i = 0; i <= chunked.size(); ++i) matched.push_back(AddState(0));
+    for (size_t i = 0; i <= chunked.size(); ++i) {
+      Row& row = At(matched[i]);
+      row.fill(To(matched[0]));
+      row['c'] = row['C'] = To(matched[1]);
+      if (i < chunked.size()) {
+        row[chunked[i]] = row[chunked[i] & ~0x20] = To(matched[i + 1]);
+      } else {
+        row[' '] = row['\t'] = To(matched[i]);
+      }
+      row['\r'] = To(matched[i]);
+      row['\n'] = To(TW_STATE_FIELDS, i == chunked.size() ? TW_ACT_CHUNKED : 0);
+    }
+    At(Spell(TW_STATE_FIELDS, "transfer-encoding", rest))[':'] = To(matched[0]);
+  }
+
+  // Methods are told apart only where framing depends on them.
+  void BuildRequest() {
+    const std::string_view version = "HTTP/1.";
+    std::vector<int> matched;
+    for (size_t i = 0; i <= version.size(); ++i) matched.push_back(AddState(0));
+    const int minor = AddState(0);
+    const int return_seen = AddState(kBad);
+    At(return_seen)['\n'] = To(TW_STATE_FIELDS, TW_ACT_LINE);
+    for (size_t i = 0; i <= version.size() + 1; ++i) {
+      Row& row = At(i <= version.size() ? matched[i] : minor);
+      row.fill(To(matched[0]));
+      row['H'] = To(matched[1]);
+      row['\n'] = row['\r'] = kBad;
+      if (i < version.size()) {
+        row[version[i]] = To(matched[i + 1]);
+      } else if (i == version.size()) {
+        for (int byte = '0'; byte <= '9'; ++byte) row[byte] = To(minor);
+      } else {
+        row['\r'] = To(return_seen);
+        row['\n'] = To(TW_STATE_FIELDS, TW_ACT_LINE);
+      }
+    }
+
+    const int method = AddState(kBad);
+    const auto init = [&](int state) {
+      At(state).fill(kBad);
+      for (int byte = 0; byte < 256; ++byte) {
+        if (IsMethodByte(byte)) At(state)[byte] = To(method);
+      }
+      if (state != TW_STATE_REQUEST) At(state)[' '] = To(matched[0]);
+    };
+    init(TW_STATE_REQUEST);
+    init(method);
+    const auto spell = [&](std::string_view text, uint16_t then) {
+      int state = TW_STATE_REQUEST;
+      for (const char c : text) {
+        const int next = AddState(0);
+        init(next);
+        At(state)[static_cast<uint8_t>(c)] = To(next);
+        state = next;
+      }
+      At(state)[' '] = then;
+    };
+    spell("HEAD", To(matched[0], TW_ACT_HEAD));
+    spell("CONNECT", To(matched[0], TW_ACT_CONNECT));
+    spell("PRI", To(TW_STATE_HTTP2, TW_ACT_STOP));  // RFC 9113, 3.4
+  }
+
+  void BuildResponse() {
+    int state = TW_STATE_RESPONSE;
+    const auto then = [&](auto&& accepts, int actions) {
+      const int next = AddState(kBad);
+      for (int byte = 0; byte < 256; ++byte) {
+        if (accepts(byte)) At(state)[byte] = To(next, actions);
+      }
+      state = next;
+    };
+    for (const char c : std::string_view("HTTP/1.")) {
+      then([c](int byte) { return byte == c; }, 0);
+    }
+    then(IsDigit, 0);
+    then([](int byte) { return byte == ' '; }, TW_ACT_RESET);
+    then([](int byte) { return byte >= '1' && byte <= '9'; }, TW_ACT_DIGIT);
+    then(IsDigit, TW_ACT_DIGIT);
+    then(IsDigit, TW_ACT_DIGIT);
+    const int reason = AddState(0);
+    At(reason).fill(To(reason));
+    At(reason)['\n'] = To(TW_STATE_FIELDS, TW_ACT_LINE);
+    At(state)[' '] = At(state)['\r'] = To(reason);
+    At(state)['\n'] = To(TW_STATE_FIELDS, TW_ACT_LINE);
+  }
+
+  void BuildChunk() {
+    const uint16_t end = To(TW_STATE_END, TW_ACT_STOP);
+    const int digits = AddState(kBad);
+    const int extension = AddState(0);
+    const int return_seen = AddState(kBad);
+    for (int byte = 0; byte < 256; ++byte) {
+      if (!IsHex(byte)) continue;
+      At(TW_STATE_CHUNK)[byte] = To(digits, TW_ACT_DIGIT);
+      At(digits)[byte] = To(digits, TW_ACT_DIGIT);
+    }
+    At(digits)[';'] = At(digits)[' '] = At(digits)['\t'] = To(extension);
+    At(digits)['\r'] = To(return_seen);
+    At(digits)['\n'] = At(return_seen)['\n'] = end;
+    At(extension).fill(To(extension));
+    At(extension)['\n'] = end;
+  }
+
+  std::vector<Row> rows_;
+};
+
+}  // namespace
+
+const FramingTable& GetFramingTable() {
+  static const FramingTable table = Builder().Build();
+  return table;
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/*
+ * TCP sockets: plain HTTP, and which socket a TLS connection uses.
+ *
+ * Three backends feed the same two functions, one when a call begins to send or receive and one when
+ * the kernel knows how much it did. The agent loads the first that the kernel allows:
+ *
+ *   fentry      fentry/fexit on tcp_sendmsg and tcp_recvmsg
+ *   kprobe      kprobe/kretprobe on the same
+ *   tracepoint  tcp_sendmsg_locked (6.16, commit 0f08335ade71) begins a send and hands over the
+ *               msghdr; sock_send_length and sock_recv_length (6.3, commit 6e6eda44b939) end a call;
+ *               the buffer of a receive is known from the entry of its system call only
+ *
+ * tcp_sendmsg and not sendto: one place for every system call that sends, io_uring included.
+ */
+#include "http.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* tcp_recvmsg lost its `nonblock` argument in 5.19 (commit ec095263a965). */
+const volatile bool tw_recvmsg_has_nonblock = false;
+
+/* Stands for the sock of a system call that has only been entered. */
+#define TW_SOCK_TO_COME 1
+
+static __always_inline bool tw_is_tcp(struct sock *sk)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+}
+
+static __always_inline struct tw_socket_call *tw_call_of(struct tw_thread *thread, u8 direction)
+{
+	return direction == TW_SENT ? &thread->calls[TW_SENT] : &thread->calls[TW_RECEIVED];
+}
+
+/* Where the bytes of an iov_iter are in user memory. */
+static __always_inline void tw_take_iter(struct tw_socket_call *call, struct iov_iter *iter)
+{
+	struct iov_iter___ubuf *flat = (void *)iter;
+	u64 offset = BPF_CORE_READ(iter, iov_offset);
+	bool is_flat = false, is_vector;
+
+	if (bpf_core_field_exists(iter->iter_type)) {
+		u8 type = BPF_CORE_READ(iter, iter_type);
+
+		is_vector = type == bpf_core_enum_value(enum iter_type, ITER_IOVEC);
+		if (bpf_core_enum_value_exists(enum iter_type___ubuf, ITER_UBUF))
+			is_flat = type == bpf_core_enum_value(enum iter_type___ubuf, ITER_UBUF);
+	} else {
+		struct iov_iter___bits *old = (void *)iter;
+		unsigned int type = BPF_CORE_READ(old, type);
+
+		is_vector = type & bpf_core_enum_value(enum iter_type, ITER_IOVEC);
+	}
+	call->pieces = 0;
+	call->unseen = 0;
+	if (is_flat) {
+		call->at = (u64)BPF_CORE_READ(flat, ubuf) + offset;
+		call->left = BPF_CORE_READ(iter, count);
+	} else if (is_vector) {
+		struct iovec first = {};
+		const struct iovec *vector;
+
+		if (bpf_core_field_exists(iter->__iov))
+			vector = BPF_CORE_READ(iter, __iov);
+		else
+			vector = BPF_CORE_READ((struct iov_iter___iov *)iter, iov);
+		bpf_probe_read_kernel(&first, sizeof(first), vector);
+		call->at = (u64)first.iov_base + offset;
+		call->left = first.iov_len - offset;
+		call->vector = (u64)(vector + 1);
+		call->pieces = BPF_CORE_READ(iter, nr_segs) - 1;
+		call->vector_is_user = 0;
+	} else {
+		call->at = call->left = 0;
+		call->unseen = 1;
+	}
+}
+
+/* A call begins. A record that is still there belongs to one whose end was not seen. */
+static __always_inline struct tw_socket_call *tw_begin_call(struct sock *sk, u8 direction)
+{
+	struct tw_socket_call *call;
+	struct tw_thread *thread;
+
+	if (!tw_in_scope() || !tw_is_tcp(sk))
+		return NULL;
+	thread = tw_this_thread();
+	if (!thread)
+		return NULL;
+	call = tw_call_of(thread, direction);
+	if (call->sock > TW_SOCK_TO_COME && call->sock != (u64)sk)
+		tw_count(TW_COUNT_RETURN_MISSED);
+	call->sock = (u64)sk;
+	call->called_ns = bpf_ktime_get_ns();
+	return call;
+}
+
+static __always_inline bool tw_is_excluded(const struct tw_ends *ends)
+{
+	struct tw_excluded key = {};
+
+	key.family = ends->family;
+	key.port = ends->peer_port;
+	__builtin_memcpy(key.address, ends->peer, sizeof(key.address));
+	if (bpf_map_lookup_elem(&tw_excluded, &key))
+		return true;
+	key.port = ends->local_port;
+	__builtin_memcpy(key.address, ends->local, sizeof(key.address));
+	return bpf_map_lookup_elem(&tw_excluded, &key) != NULL;
+}
+
+/* The socket's connection, made at its first sighting. */
+static __always_inline struct tw_connection *tw_of_socket(struct tw_connection_key *key,
+							  const struct tw_ends *ends, u8 direction)
+{
+	struct tw_connection *c = bpf_map_lookup_elem(&tw_connections, key);
+	struct tcp_sock *tcp = (void *)key->pointer;
+
+	if (c && c->ends.family)
+		return c;
+	if (!c) {
+		/* A server's connection is new where it has not answered anything yet. */
+		bool late = direction == TW_SENT || BPF_CORE_READ(tcp, data_segs_out);
+
+		c = tw_make_connection(key, TW_LAYER_SOCKET, late);
+		if (!c)
+			return NULL;
+	}
+	c->ends = *ends;
+	c->certainty = TW_PEER_EXACT;
+	if (tw_is_excluded(ends)) {
+		c->role = TW_ROLE_IGNORED;
+		tw_set_mode(c, TW_MODE_OPAQUE);
+	}
+	return c;
+}
+
+/* A TLS write of this thread awaited its send: this socket may be the connection's. */
+static __always_inline void tw_match_pending(struct tw_thread *thread, const struct tw_ends *ends)
+{
+	struct tw_connection_key key = thread->pending;
+	struct tw_connection *c;
+
+	if (!key.pointer)
+		return;
+	thread->pending.pointer = 0;
+	if (key.pointer == ~0ULL)
+		return;
+	c = bpf_map_lookup_elem(&tw_connections, &key);
+	if (c)
+		tw_sighted(c, ends, false);
+}
+
+/* The current thread's call on `sk` in `direction` transferred `count` bytes. */
+static __always_inline void tw_end_call(struct sock *sk, u8 direction, long count, bool peek,
+					u8 unseen_reason)
+{
+	struct tw_connection_key key;
+	struct tw_socket_call *call;
+	struct tw_sighting *seen;
+	struct tw_connection *c;
+	struct tw_thread *thread;
+	struct tw_work *w;
+	struct tw_ends ends;
+	bool known;
+
+	if (!tw_in_scope())
+		return;
+	thread = tw_this_thread();
+	if (!thread)
+		return;
+	call = tw_call_of(thread, direction);
+	if (!sk)
+		sk = (void *)call->sock;
+	known = call->sock == (u64)sk || call->sock == TW_SOCK_TO_COME;
+	call->sock = 0;
+	if (!sk || count <= 0 || peek || !tw_is_tcp(sk) || !tw_read_ends(sk, &ends))
+		return;
+	tw_count(direction == TW_SENT ? TW_COUNT_SEND_CALLS : TW_COUNT_RECEIVE_CALLS);
+	seen = direction == TW_SENT ? &thread->seen[TW_SENT] : &thread->seen[TW_RECEIVED];
+	seen->ends = ends;
+	seen->serial++;
+	/* The library's own traffic: records, not HTTP. */
+	if (thread->inside)
+		return;
+	if (direction == TW_SENT)
+		tw_match_pending(thread, &ends);
+	tw_socket_key(&key, (u64)sk);
+	c = tw_of_socket(&key, &ends, direction);
+	if (!c)
+		return;
+	if (!known || call->unseen) {
+		tw_pass_unseen(c, direction, count, unseen_reason);
+		return;
+	}
+	if (!tw_turn(c, direction))
+		return;
+	w = &thread->work;
+	w->key = key;
+	w->at = call->at;
+	w->left = call->left;
+	w->total = count;
+	w->vector = call->vector;
+	w->pieces = call->pieces;
+	w->vector_is_user = call->vector_is_user;
+	w->span_len = 0;
+	w->called_ns = direction == TW_SENT ? call->called_ns : bpf_ktime_get_ns();
+	w->direction = direction;
+	tw_walk_call();
+}
+
+static __always_inline void tw_begin_msghdr(struct sock *sk, struct msghdr *msg, u8 direction)
+{
+	struct tw_socket_call *call = tw_begin_call(sk, direction);
+
+	if (call)
+		tw_take_iter(call, &msg->msg_iter);
+}
+
+/* --- fentry --- */
+
+SEC("fentry/tcp_sendmsg")
+int tw_send_fentry(u64 *ctx)
+{
+	tw_begin_msghdr((void *)ctx[0], (void *)ctx[1], TW_SENT);
+	return 0;
+}
+
+SEC("fexit/tcp_sendmsg")
+int tw_send_fexit(u64 *ctx)
+{
+	tw_end_call((void *)ctx[0], TW_SENT, (int)ctx[3], false, TW_GAP_KERNEL_BUFFER);
+	return 0;
+}
+
+SEC("fentry/tcp_recvmsg")
+int tw_receive_fentry(u64 *ctx)
+{
+	tw_begin_msghdr((void *)ctx[0], (void *)ctx[1], TW_RECEIVED);
+	return 0;
+}
+
+SEC("fexit/tcp_recvmsg")
+int tw_receive_fexit(u64 *ctx)
+{
+	int flags = tw_recvmsg_has_nonblock ? ctx[4] : ctx[3];
+	int count = tw_recvmsg_has_nonblock ? ctx[6] : ctx[5];
+
+	tw_end_call((void *)ctx[0], TW_RECEIVED, count, flags & (MSG_PEEK | MSG_ERRQUEUE),
+		    TW_GAP_KERNEL_BUFFER);
+	return 0;
+}
+
+/* --- kprobe --- */
+
+SEC("kprobe/tcp_sendmsg")
+int tw_send_kprobe(struct pt_regs *ctx)
+{
+	tw_begin_msghdr((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx), TW_SENT);
+	return 0;
+}
+
+SEC("kretprobe/tcp_sendmsg")
+int tw_send_kretprobe(struct pt_regs *ctx)
+{
+	tw_end_call(NULL, TW_SENT, (int)PT_REGS_RC(ctx), false, TW_GAP_KERNEL_BUFFER);
+	return 0;
+}
+
+SEC("kprobe/tcp_recvmsg")
+int tw_receive_kprobe(struct pt_regs *ctx)
+{
+	int flags = tw_recvmsg_has_nonblock ? PT_REGS_PARM5(ctx) : PT_REGS_PARM4(ctx);
+
+	/* The return does not know the flags: a call that only peeks is not begun. */
+	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+		tw_begin_msghdr((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx), TW_RECEIVED);
+	return 0;
+}
+
+SEC("kretprobe/tcp_recvmsg")
+int tw_receive_kretprobe(struct pt_regs *ctx)
+{
+	tw_end_call(NULL, TW_RECEIVED, (int)PT_REGS_RC(ctx), false, TW_GAP_KERNEL_BUFFER);
+	return 0;
+}
+
+/* --- tracepoint --- */
+
+/* Fires for each buffer that a send fills; the first one of a call has the whole iov_iter. */
+SEC("tp_btf/tcp_sendmsg_locked")
+int tw_send_locked(u64 *ctx)
+{
+	struct sock *sk = (void *)ctx[0];
+	struct tw_thread *thread = tw_find_thread();
+
+	if (thread && thread->calls[TW_SENT].sock == (u64)sk)
+		return 0;
+	tw_begin_msghdr(sk, (void *)ctx[1], TW_SENT);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int tw_send_length(u64 *ctx)
+{
+	tw_end_call((void *)ctx[0], TW_SENT, (int)ctx[1], false, TW_GAP_KERNEL_BUFFER);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int tw_receive_length(u64 *ctx)
+{
+	tw_end_call((void *)ctx[0], TW_RECEIVED, (int)ctx[1], ctx[2] & (MSG_PEEK | MSG_ERRQUEUE),
+		    TW_GAP_UNSEEN_CALL);
+	return 0;
+}
+
+/* Receiving system calls: sock_recv_length names the socket when the call ends. */
+struct tw_sys_enter {
+	u64 common;
+	long number;
+	u64 args[6];
+};
+
+static __always_inline struct tw_socket_call *tw_begin_read(void)
+{
+	struct tw_socket_call *call;
+	struct tw_thread *thread;
+
+	if (!tw_in_scope())
+		return NULL;
+	thread = tw_this_thread();
+	if (!thread)
+		return NULL;
+	call = &thread->calls[TW_RECEIVED];
+	call->sock = TW_SOCK_TO_COME;
+	call->pieces = 0;
+	call->unseen = 0;
+	return call;
+}
+
+SEC("tracepoint/syscalls/sys_enter_read")
+int tw_enter_read(struct tw_sys_enter *ctx)
+{
+	struct tw_socket_call *call = tw_begin_read();
+
+	if (call) {
+		call->at = ctx->args[1];
+		call->left = ctx->args[2];
+	}
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_enter_recvfrom")
+int tw_enter_recvfrom(struct tw_sys_enter *ctx)
+{
+	return tw_enter_read(ctx);
+}
+
+static __always_inline void tw_read_vector(struct tw_socket_call *call, u64 vector, u64 pieces)
+{
+	call->at = 0;
+	call->left = 0;
+	call->vector = vector;
+	call->pieces = pieces;
+	call->vector_is_user = 1;
+}
+
+SEC("tracepoint/syscalls/sys_enter_readv")
+int tw_enter_readv(struct tw_sys_enter *ctx)
+{
+	struct tw_socket_call *call = tw_begin_read();
+
+	if (call)
+		tw_read_vector(call, ctx->args[1], ctx->args[2]);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_enter_recvmsg")
+int tw_enter_recvmsg(struct tw_sys_enter *ctx)
+{
+	struct tw_socket_call *call = tw_begin_read();
+	struct user_msghdr msg = {};
+
+	if (!call)
+		return 0;
+	if (bpf_probe_read_user(&msg, sizeof(msg), (void *)ctx->args[1]))
+		call->unseen = 1;
+	else
+		tw_read_vector(call, (u64)msg.msg_iov, msg.msg_iovlen);
+	return 0;
+}
+
+/* --- all backends: where connections begin and end --- */
+
+SEC("tp_btf/inet_sock_set_state")
+int tw_socket_state(u64 *ctx)
+{
+	struct tw_connection_key key;
+	struct sock *sk = (void *)ctx[0];
+
+	/* connect() runs in its process: a connection that is seen from its start. */
+	if ((int)ctx[2] != TCP_SYN_SENT || !tw_in_scope() || !tw_is_tcp(sk))
+		return 0;
+	tw_socket_key(&key, (u64)sk);
+	tw_end_connection(&key);
+	tw_make_connection(&key, TW_LAYER_SOCKET, false);
+	return 0;
+}
+
+/* The sock's memory is about to be reused. Runs in whatever task drops the last reference. */
+SEC("tp_btf/tcp_destroy_sock")
+int tw_socket_destroyed(u64 *ctx)
+{
+	struct tw_connection_key key;
+
+	tw_socket_key(&key, ctx[0]);
+	tw_end_connection(&key);
+	return 0;
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/*
+ * TLS libraries with OpenSSL's interface: plaintext at SSL_write and SSL_read.
+ *
+ * Entry and return: the entry knows the buffer and the time, only the return knows how much the
+ * library accepted. A call that failed or wants to be retried contributes nothing.
+ */
+#include "http.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Hits are counted per attached probe where the kernel tells which one fired. */
+static __always_inline void tw_hit(void *ctx)
+{
+	u64 *hits;
+	u32 probe = 0;
+
+	if (tw_have_cookie)
+		probe = bpf_get_attach_cookie(ctx);
+	hits = bpf_map_lookup_elem(&tw_hits, &probe);
+	if (hits)
+		__sync_fetch_and_add(hits, 1);
+}
+
+static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, bool counts_in_memory)
+{
+	struct tw_call_key key = {};
+	struct tw_call call = {};
+	struct tw_thread *thread;
+
+	if (!tw_in_scope())
+		return 0;
+	tw_hit(ctx);
+	thread = tw_this_thread();
+	if (!thread)
+		return 0;
+	key.thread = bpf_get_current_pid_tgid();
+	key.stack = PT_REGS_SP(ctx);
+	call.connection = PT_REGS_PARM1(ctx);
+	call.buffer = PT_REGS_PARM2(ctx);
+	call.length = PT_REGS_PARM3(ctx);
+	if (counts_in_memory)
+		call.done = PT_REGS_PARM4(ctx);
+	else
+		call.length = (u32)call.length;
+	call.called_ns = bpf_ktime_get_ns();
+	/* The stack grows down: a call above the recorded one means that that one is gone. */
+	if (thread->inside && key.stack >= thread->inside_stack) {
+		tw_count(TW_COUNT_RETURN_MISSED);
+		thread->inside = 0;
+	}
+	call.outer = thread->inside;
+	call.outer_stack = thread->inside_stack;
+	call.serials[0] = thread->seen[0].serial;
+	call.serials[1] = thread->seen[1].serial;
+	call.direction = direction;
+	if (bpf_map_update_elem(&tw_calls, &key, &call, BPF_ANY)) {
+		tw_count(TW_COUNT_CALLS_FULL);
+		return 0;
+	}
+	thread->inside = call.connection;
+	thread->inside_stack = key.stack;
+	return 0;
+}
+
+SEC("uprobe")
+int tw_tls_write(struct pt_regs *ctx)
+{
+	return tw_enter(ctx, TW_SENT, false);
+}
+
+SEC("uprobe")
+int tw_tls_write_ex(struct pt_regs *ctx)
+{
+	return tw_enter(ctx, TW_SENT, true);
+}
+
+SEC("uprobe")
+int tw_tls_read(struct pt_regs *ctx)
+{
+	return tw_enter(ctx, TW_RECEIVED, false);
+}
+
+SEC("uprobe")
+int tw_tls_read_ex(struct pt_regs *ctx)
+{
+	return tw_enter(ctx, TW_RECEIVED, true);
+}
+
+/* How many bytes the library took or gave; 0 where it failed or wants a retry. */
+static __always_inline u64 tw_accepted(struct tw_call *call, long result)
+{
+	u64 count = 0;
+
+	if (call->done) {
+		if ((int)result != 1 || bpf_probe_read_user(&count, sizeof(count), (void *)call->done))
+			return 0;
+	} else {
+		if ((int)result <= 0)
+			return 0;
+		count = (u32)result;
+	}
+	return count < call->length ? count : call->length;
+}
+
+/* Learns the connection's socket from what this thread did inside, or beside, the call. */
+static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_thread *thread,
+					    struct tw_call *call, struct tw_connection_key *key)
+{
+	if (call->direction == TW_SENT) {
+		if (thread->seen[TW_SENT].serial != call->serials[TW_SENT]) {
+			tw_sighted(c, &thread->seen[TW_SENT].ends, true);
+		} else if (c->certainty != TW_PEER_EXACT) {
+			/* A memory BIO: the next send of this thread carries the bytes. Two writers
+			 * before one send say nothing. */
+			if (thread->pending.pointer && thread->pending.pointer != key->pointer)
+				thread->pending.pointer = ~0ULL;
+			else
+				thread->pending = *key;
+		}
+	} else if (thread->seen[TW_RECEIVED].serial != call->serials[TW_RECEIVED]) {
+		tw_sighted(c, &thread->seen[TW_RECEIVED].ends, true);
+	} else if (c->certainty != TW_PEER_EXACT && thread->seen[TW_RECEIVED].serial) {
+		tw_sighted(c, &thread->seen[TW_RECEIVED].ends, false);
+	}
+}
+
+SEC("uretprobe")
+int tw_tls_return(struct pt_regs *ctx)
+{
+	struct tw_connection_key key;
+	struct tw_call_key call_key = {};
+	struct tw_connection *c;
+	struct tw_thread *thread;
+	struct tw_call *call;
+	struct tw_work *w;
+	u64 count, called_ns;
+	u8 direction;
+
+	if (!tw_in_scope())
+		return 0;
+	call_key.thread = bpf_get_current_pid_tgid();
+	/* The return has taken the return address off the stack. */
+	call_key.stack = PT_REGS_SP(ctx) - 8;
+	call = bpf_map_lookup_elem(&tw_calls, &call_key);
+	if (!call)
+		return 0;
+	thread = tw_find_thread();
+	if (!thread)
+		goto out;
+	thread->inside = call->outer;
+	thread->inside_stack = call->outer_stack;
+	count = tw_accepted(call, PT_REGS_RC(ctx));
+	if (!count)
+		goto out;
+	tw_count(TW_COUNT_TLS_CALLS);
+	direction = call->direction;
+	called_ns = direction == TW_SENT ? call->called_ns : bpf_ktime_get_ns();
+	tw_tls_key(&key, call->connection);
+	c = tw_make_connection(&key, TW_LAYER_TLS, true);
+	if (!c)
+		goto out;
+	c->freed_ns = 0;
+	tw_learn_socket(c, thread, call, &key);
+	if (!tw_turn(c, direction))
+		goto out;
+	w = &thread->work;
+	w->key = key;
+	w->at = call->buffer;
+	w->left = count;
+	w->total = count;
+	w->pieces = 0;
+	w->span_len = 0;
+	w->called_ns = called_ns;
+	w->direction = direction;
+	bpf_map_delete_elem(&tw_calls, &call_key);
+	tw_walk_call();
+	return 0;
+out:
+	bpf_map_delete_elem(&tw_calls, &call_key);
+	return 0;
+}
+
+/* The library's allocator reuses addresses: a new object ends whatever had this one. */
+SEC("uretprobe")
+int tw_tls_new(struct pt_regs *ctx)
+{
+	struct tw_connection_key key;
+	u64 pointer = PT_REGS_RC(ctx);
+
+	if (!pointer || !tw_in_scope())
+		return 0;
+	tw_hit(ctx);
+	tw_tls_key(&key, pointer);
+	tw_end_connection(&key);
+	tw_make_connection(&key, TW_LAYER_TLS, false);
+	return 0;
+}
+
+/* SSL_clear keeps the object and begins another connection with it. */
+SEC("uprobe")
+int tw_tls_clear(struct pt_regs *ctx)
+{
+	struct tw_connection_key key;
+	u64 pointer = PT_REGS_PARM1(ctx);
+
+	if (!pointer || !tw_in_scope())
+		return 0;
+	tw_hit(ctx);
+	tw_tls_key(&key, pointer);
+	tw_end_connection(&key);
+	tw_make_connection(&key, TW_LAYER_TLS, false);
+	return 0;
+}
+
+/*
+ * SSL_free drops a reference, and nothing here knows whether it was the last one. A connection that
+ * owes no answer is forgotten; one that goes on all the same is met again as a late sighting.
+ */
+SEC("uprobe")
+int tw_tls_free(struct pt_regs *ctx)
+{
+	struct tw_connection_key key;
+	struct tw_connection *c;
+	u64 pointer = PT_REGS_PARM1(ctx);
+
+	if (!pointer || !tw_in_scope())
+		return 0;
+	tw_hit(ctx);
+	tw_tls_key(&key, pointer);
+	c = bpf_map_lookup_elem(&tw_connections, &key);
+	if (!c)
+		return 0;
+	if (c->requests == c->answered && c->streams[0].mode != TW_MODE_BLOCK) {
+		tw_end_connection(&key);
+		return 0;
+	}
+	c->freed_ns = bpf_ktime_get_ns();
+	tw_tell_close(c->id, false);
+	return 0;
+}
+
+/* A filter BIO calls the library's internals, past the functions that are probed. */
+SEC("uprobe")
+int tw_tls_past_api(struct pt_regs *ctx)
+{
+	if (!tw_in_scope())
+		return 0;
+	tw_hit(ctx);
+	tw_this_process();
+	tw_tell_gap(0, TW_LAYER_TLS, TW_SENT, TW_GAP_PAST_API, 0);
+	return 0;
+}
