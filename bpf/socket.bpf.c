@@ -20,6 +20,15 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* tcp_recvmsg lost its `nonblock` argument in 5.19 (commit ec095263a965). */
 const volatile bool tw_recvmsg_has_nonblock = false;
 
+/* A value that the compiler may not merge with another branch's: the context is read at constant
+ * offsets only. */
+#define TW_APART(expression)                                                                       \
+	({                                                                                         \
+		u64 value = (expression);                                                          \
+		asm volatile("" : "+r"(value));                                                    \
+		value;                                                                             \
+	})
+
 /* Stands for the sock of a system call that has only been entered. */
 #define TW_SOCK_TO_COME 1
 
@@ -247,10 +256,16 @@ int tw_receive_fentry(u64 *ctx)
 SEC("fexit/tcp_recvmsg")
 int tw_receive_fexit(u64 *ctx)
 {
-	int flags = tw_recvmsg_has_nonblock ? ctx[4] : ctx[3];
-	int count = tw_recvmsg_has_nonblock ? ctx[6] : ctx[5];
+	u64 flags, count;
 
-	tw_end_call((void *)ctx[0], TW_RECEIVED, count, flags & (MSG_PEEK | MSG_ERRQUEUE),
+	if (tw_recvmsg_has_nonblock) {
+		flags = TW_APART(ctx[4]);
+		count = TW_APART(ctx[6]);
+	} else {
+		flags = TW_APART(ctx[3]);
+		count = TW_APART(ctx[5]);
+	}
+	tw_end_call((void *)ctx[0], TW_RECEIVED, (int)count, flags & (MSG_PEEK | MSG_ERRQUEUE),
 		    TW_GAP_KERNEL_BUFFER);
 	return 0;
 }
@@ -274,8 +289,12 @@ int tw_send_kretprobe(struct pt_regs *ctx)
 SEC("kprobe/tcp_recvmsg")
 int tw_receive_kprobe(struct pt_regs *ctx)
 {
-	int flags = tw_recvmsg_has_nonblock ? PT_REGS_PARM5(ctx) : PT_REGS_PARM4(ctx);
+	u64 flags;
 
+	if (tw_recvmsg_has_nonblock)
+		flags = TW_APART(PT_REGS_PARM5(ctx));
+	else
+		flags = TW_APART(PT_REGS_PARM4(ctx));
 	/* The return does not know the flags: a call that only peeks is not begun. */
 	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
 		tw_begin_msghdr((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx), TW_RECEIVED);
@@ -343,8 +362,7 @@ static __always_inline struct tw_socket_call *tw_begin_read(void)
 	return call;
 }
 
-SEC("tracepoint/syscalls/sys_enter_read")
-int tw_enter_read(struct tw_sys_enter *ctx)
+static __always_inline int tw_read_flat(struct tw_sys_enter *ctx)
 {
 	struct tw_socket_call *call = tw_begin_read();
 
@@ -355,10 +373,16 @@ int tw_enter_read(struct tw_sys_enter *ctx)
 	return 0;
 }
 
+SEC("tracepoint/syscalls/sys_enter_read")
+int tw_enter_read(struct tw_sys_enter *ctx)
+{
+	return tw_read_flat(ctx);
+}
+
 SEC("tracepoint/syscalls/sys_enter_recvfrom")
 int tw_enter_recvfrom(struct tw_sys_enter *ctx)
 {
-	return tw_enter_read(ctx);
+	return tw_read_flat(ctx);
 }
 
 static __always_inline void tw_read_vector(struct tw_socket_call *call, u64 vector, u64 pieces)

@@ -1,0 +1,153 @@
+#include "agent/capture/capture.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "agent/capture/capabilities.h"
+#include "agent/capture/discovery.h"
+#include "agent/capture/kernel_counters.h"
+#include "agent/capture/kernel_programs.h"
+#include "agent/capture/ring_reader.h"
+#include "agent/capture/socket_backend.h"
+#include "agent/capture/state_sweeper.h"
+#include "agent/capture/tls_probes.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr uint64_t kSweepNs = 10'000'000'000;
+
+// struct tw_excluded of bpf/state.h.
+struct ExcludedKey {
+  uint8_t address[16];
+  uint16_t port;
+  uint8_t family;
+  uint8_t pad;
+};
+static_assert(sizeof(ExcludedKey) == 20);
+
+absl::Status Exclude(int map, const ExcludedAddress& excluded) {
+  ExcludedKey key = {};
+  key.port = excluded.port;
+  if (inet_pton(AF_INET, excluded.address.c_str(), key.address) == 1) {
+    key.family = 4;
+  } else if (inet_pton(AF_INET6, excluded.address.c_str(), key.address) == 1) {
+    key.family = 6;
+  } else {
+    return absl::InvalidArgumentError(
+        absl::StrCat(excluded.address, " is neither an IPv4 nor an IPv6 address"));
+  }
+  const uint8_t one = 1;
+  if (bpf_map_update_elem(map, &key, &one, BPF_ANY) != 0) {
+    return KernelError(-errno, "excluding the collector's address");
+  }
+  // A socket that listens on both families sees IPv4 as mapped addresses (RFC 4291, 2.5.5.2).
+  if (key.family == 4) {
+    ExcludedKey mapped = {};
+    mapped.port = key.port;
+    mapped.family = 6;
+    mapped.address[10] = mapped.address[11] = 0xff;
+    std::copy(key.address, key.address + 4, mapped.address + 12);
+    if (bpf_map_update_elem(map, &mapped, &one, BPF_ANY) != 0) {
+      return KernelError(-errno, "excluding the collector's address");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// In the order of their making; destroyed the other way round.
+struct Capture::Parts {
+  std::unique_ptr<KernelPrograms> programs;
+  std::unique_ptr<RingReader> ring;
+  std::unique_ptr<TlsProbes> tls;
+  std::unique_ptr<SocketBackend> sockets;
+  std::unique_ptr<Discovery> discovery;
+  uint64_t swept_ns = 0;
+  std::atomic<uint64_t> swept_connections{0}, swept_calls{0}, kept_connections{0};
+};
+
+const std::vector<std::string>& Capture::SocketBackends() { return SocketBackendNames(); }
+
+Capture::Capture(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Capture::~Capture() = default;
+
+absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& options) {
+  absl::Status status = CheckCapabilities();
+  if (status.ok()) status = CheckKernel();
+  if (!status.ok()) return status;
+
+  auto parts = std::make_unique<Parts>();
+  KernelKnobs knobs;
+  knobs.scope_cgroups = options.scope_cgroups;
+  knobs.inbound = options.inbound;
+  absl::StatusOr<std::unique_ptr<KernelPrograms>> programs = KernelPrograms::Create(knobs);
+  if (!programs.ok()) return programs.status();
+  parts->programs = *std::move(programs);
+  const int excluded = bpf_map__fd(parts->programs->process().maps.tw_excluded);
+  for (const ExcludedAddress& address : options.excluded) {
+    status = Exclude(excluded, address);
+    if (!status.ok()) return status;
+  }
+
+  absl::StatusOr<std::unique_ptr<RingReader>> ring =
+      RingReader::Create(parts->programs.get(), knobs.ring_bytes);
+  if (!ring.ok()) return ring.status();
+  parts->ring = *std::move(ring);
+
+  absl::StatusOr<std::unique_ptr<SocketBackend>> sockets =
+      SocketBackend::Attach(*parts->programs, options.socket_backend);
+  if (!sockets.ok()) return sockets.status();
+  parts->sockets = *std::move(sockets);
+
+  parts->tls = std::make_unique<TlsProbes>(parts->programs.get());
+  absl::StatusOr<std::unique_ptr<Discovery>> discovery = Discovery::Start(parts->tls.get());
+  if (!discovery.ok()) return discovery.status();
+  parts->discovery = *std::move(discovery);
+  return std::unique_ptr<Capture>(new Capture(std::move(parts)));
+}
+
+absl::StatusOr<int> Capture::Poll(int timeout_ms, SegmentHandler handler) {
+  return parts_->ring->Poll(timeout_ms, handler);
+}
+
+void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
+  parts_->ring->WipeIfIdle(handler);
+  if (now_mono_ns < parts_->swept_ns + kSweepNs) return;
+  parts_->swept_ns = now_mono_ns;
+  const SweepResult swept = SweepKernelState(*parts_->programs, now_mono_ns);
+  parts_->swept_connections += swept.connections;
+  parts_->swept_calls += swept.calls;
+  parts_->kept_connections = swept.kept_connections;
+}
+
+CaptureStatus Capture::Status() const {
+  CaptureStatus status;
+  for (ProbeStatus& probe : parts_->tls->Status()) {
+    status.probes.push_back({std::move(probe.library), std::move(probe.file),
+                             std::move(probe.symbol), probe.offset, probe.hits, probe.hits_known});
+  }
+  status.socket_backend = parts_->sockets->name();
+  status.socket_sites = parts_->sockets->sites();
+  status.socket_blind_to = parts_->sockets->blind_to();
+  status.socket_rejected = parts_->sockets->rejected();
+  return status;
+}
+
+void Capture::AddCounters(Counters* counters) const {
+  AddKernelCounters(bpf_map__fd(parts_->programs->process().maps.tw_counters), counters);
+  parts_->ring->AddCounters(counters);
+  parts_->tls->AddCounters(counters);
+  parts_->discovery->AddCounters(counters);
+  (*counters)["connections_swept"] = parts_->swept_connections;
+  (*counters)["calls_swept"] = parts_->swept_calls;
+  (*counters)["connections_followed"] = parts_->kept_connections;
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,73 @@
+// The kernel side as one source of segments: programs, probes, discovery, ring buffer.
+#ifndef TOKENWATCH_AGENT_CAPTURE_CAPTURE_H_
+#define TOKENWATCH_AGENT_CAPTURE_CAPTURE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "agent/capture/segment.h"
+#include "agent/common/counters.h"
+
+namespace tokenwatch {
+
+// An address that is never observed, e.g. the collector's.
+struct ExcludedAddress {
+  std::string address;  // IPv4 or IPv6, textual
+  uint16_t port = 0;
+};
+
+struct CaptureOptions {
+  std::vector<std::string> scope_cgroups;  // cgroup2 directories; empty: the whole host
+  bool inbound = false;
+  std::string socket_backend = "auto";
+  std::vector<ExcludedAddress> excluded;
+};
+
+// What the status page shows of the kernel side.
+struct CaptureStatus {
+  struct Probe {
+    std::string library, file, symbol;
+    uint64_t offset = 0;
+    uint64_t hits = 0;
+    bool hits_known = true;
+  };
+  std::vector<Probe> probes;
+  std::string socket_backend;
+  std::vector<std::string> socket_sites;
+  std::string socket_blind_to;        // empty: nothing known
+  std::string socket_rejected;        // why the backends before it were not taken
+};
+
+class Capture : public SegmentSource {
+ public:
+  // Words for CaptureOptions::socket_backend.
+  static const std::vector<std::string>& SocketBackends();
+
+  // Loads and attaches everything; when it returns, requests are seen. Errors are sentences that say
+  // what to do.
+  static absl::StatusOr<std::unique_ptr<Capture>> Create(const CaptureOptions& options);
+  ~Capture() override;
+
+  absl::StatusOr<int> Poll(int timeout_ms, SegmentHandler handler) override;
+
+  // To be called between polls, on the same thread: wipes an idle ring, and every some seconds
+  // removes what the kernel remembers of the dead.
+  void Maintain(uint64_t now_mono_ns, SegmentHandler handler);
+
+  // Any thread.
+  CaptureStatus Status() const;
+  void AddCounters(Counters* counters) const;
+
+ private:
+  struct Parts;
+  explicit Capture(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_CAPTURE_CAPTURE_H_

@@ -1,0 +1,47 @@
+#include "agent/capture/kernel_counters.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace tokenwatch {
+namespace {
+
+// In the order of enum tw_counter (bpf/state.h).
+constexpr std::string_view kNames[] = {
+    "ring_full_lost",        // segments
+    "connections_full_unseen",
+    "threads_full_unseen",
+    "calls_full_unseen",
+    "processes_full_lost",   // announcements that could not be remembered
+    "returns_missed_unseen", // calls whose return was never seen
+    "unreadable_lost",       // header bytes on pages that were not resident
+    "steps_exceeded_lost",   // calls with more messages than one run follows
+    "not_http_connections",
+    "blocks_cut_lost",       // header blocks over 64 KiB
+    "data_segments",
+    "data_bytes",
+    "body_bytes_skipped",
+    "send_calls",
+    "receive_calls",
+    "tls_calls",
+};
+
+}  // namespace
+
+void AddKernelCounters(int map_fd, Counters* counters) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) return;
+  std::vector<uint64_t> values(cpus);
+  for (uint32_t i = 0; i < std::size(kNames); ++i) {
+    if (bpf_map_lookup_elem(map_fd, &i, values.data()) != 0) continue;
+    uint64_t sum = 0;
+    for (const uint64_t value : values) sum += value;
+    (*counters)[std::string(kNames[i])] = sum;
+  }
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,142 @@
+#include "agent/capture/kernel_programs.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "agent/capture/capabilities.h"
+#include "agent/capture/framing_table.h"
+#include "agent/common/log.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr long kCgroup2Magic = 0x63677270;  // linux/magic.h, CGROUP2_SUPER_MAGIC
+constexpr size_t kMaxScopes = 64;           // of the map tw_scope
+
+int PrintLibbpf(enum libbpf_print_level level, const char* format, va_list args) {
+  if (level != LIBBPF_WARN) return 0;
+  char line[1024];
+  int length = vsnprintf(line, sizeof(line), format, args);
+  length = std::clamp(length, 0, static_cast<int>(sizeof(line)) - 1);
+  while (length > 0 && line[length - 1] == '\n') --length;
+  LogLine(LogLevel::kDebug, std::string_view(line, length));
+  return 0;
+}
+
+// Rodata members have the same names in every object; not every object has all of them.
+template <typename Rodata>
+void FillKnobs(Rodata* rodata, const KernelKnobs& knobs) {
+  rodata->tw_self_tgid = static_cast<uint32_t>(getpid());
+  rodata->tw_scope_cgroups = static_cast<uint32_t>(knobs.scope_cgroups.size());
+  rodata->tw_wake_bytes = knobs.ring_bytes / 4;
+}
+
+template <typename Rodata>
+void FillTable(Rodata* rodata, const KernelKnobs& knobs) {
+  FillKnobs(rodata, knobs);
+  rodata->tw_inbound = knobs.inbound;
+  const FramingTable& table = GetFramingTable();
+  static_assert(sizeof(rodata->tw_class) == sizeof(table.classes));
+  static_assert(sizeof(rodata->tw_table) == sizeof(table.transitions));
+  std::memcpy(const_cast<uint8_t*>(reinterpret_cast<const volatile uint8_t*>(&rodata->tw_class)),
+              table.classes.data(), sizeof(table.classes));
+  std::memcpy(const_cast<uint8_t*>(reinterpret_cast<const volatile uint8_t*>(&rodata->tw_table)),
+              table.transitions.data(), sizeof(table.transitions));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KernelPrograms>> KernelPrograms::Create(const KernelKnobs& knobs) {
+  if (knobs.scope_cgroups.size() > kMaxScopes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("at most ", kMaxScopes, " cgroups can be in scope"));
+  }
+  libbpf_set_print(PrintLibbpf);
+  auto programs = std::unique_ptr<KernelPrograms>(new KernelPrograms());
+  programs->knobs_ = knobs;
+  absl::Status status = programs->Load();
+  if (!status.ok()) return status;
+  return programs;
+}
+
+absl::Status KernelPrograms::Load() {
+  has_cookie_ =
+      libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, nullptr) == 1;
+  process_.reset(tw_process_skel__open());
+  if (process_ == nullptr) return KernelError(-errno, "opening the BPF object of processes");
+  FillKnobs(process_->rodata, knobs_);
+  bpf_map__set_max_entries(process_->maps.tw_segments, knobs_.ring_bytes);
+  int error = tw_process_skel__load(process_.get());
+  if (error != 0) return KernelError(error, "loading the BPF programs of processes");
+  absl::Status status = FillScope();
+  if (!status.ok()) return status;
+
+  tls_.reset(tw_tls_skel__open());
+  if (tls_ == nullptr) return KernelError(-errno, "opening the BPF object of TLS libraries");
+  FillTable(tls_->rodata, knobs_);
+  tls_->rodata->tw_have_cookie = has_cookie_;
+  status = ShareMaps(tls_->obj);
+  if (!status.ok()) return status;
+  error = tw_tls_skel__load(tls_.get());
+  if (error != 0) return KernelError(error, "loading the BPF programs of TLS libraries");
+
+  exit_link_.reset(bpf_program__attach(process_->progs.tw_task_exit));
+  if (exit_link_ == nullptr) return KernelError(-errno, "attaching to sched_process_exit");
+  return absl::OkStatus();
+}
+
+absl::Status KernelPrograms::FillScope() {
+  const int map = bpf_map__fd(process_->maps.tw_scope);
+  for (uint32_t i = 0; i < knobs_.scope_cgroups.size(); ++i) {
+    const std::string& path = knobs_.scope_cgroups[i];
+    UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    struct statfs info;
+    if (!fd.valid()) {
+      return absl::NotFoundError(absl::StrCat("cannot open the cgroup ", path, ": ",
+                                              strerror(errno),
+                                              "; make it first, below the cgroup2 mount"));
+    }
+    if (fstatfs(fd.get(), &info) != 0 || info.f_type != kCgroup2Magic) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          path, " is no directory of a cgroup2 mount; find that mount with: grep cgroup2 ",
+          "/proc/mounts"));
+    }
+    const int cgroup = fd.get();
+    if (bpf_map_update_elem(map, &i, &cgroup, BPF_ANY) != 0) {
+      return KernelError(-errno, absl::StrCat("putting the cgroup ", path, " into scope"));
+    }
+    cgroups_.push_back(std::move(fd));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KernelPrograms::ShareMaps(bpf_object* object) const {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (bpf_map__is_internal(map)) continue;
+    const bpf_map* shared =
+        bpf_object__find_map_by_name(process_->obj, bpf_map__name(map));
+    if (shared == nullptr) continue;
+    const int error = bpf_map__reuse_fd(map, bpf_map__fd(shared));
+    if (error != 0) return KernelError(error, absl::StrCat("sharing map ", bpf_map__name(map)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SocketObject> KernelPrograms::OpenSocketObject() const {
+  SocketObject socket(tw_socket_skel__open());
+  if (socket == nullptr) return KernelError(-errno, "opening the BPF object of sockets");
+  FillTable(socket->rodata, knobs_);
+  absl::Status status = ShareMaps(socket->obj);
+  if (!status.ok()) return status;
+  return socket;
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,77 @@
+// The BPF objects of bpf/, loaded, with one set of maps between them. Includes the skeletons, so only
+// this folder includes it.
+#ifndef TOKENWATCH_AGENT_CAPTURE_KERNEL_PROGRAMS_H_
+#define TOKENWATCH_AGENT_CAPTURE_KERNEL_PROGRAMS_H_
+
+#include <bpf/libbpf.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "agent/capture/unique_fd.h"
+#include "process.skel.h"
+#include "socket.skel.h"
+#include "tls.skel.h"
+
+namespace tokenwatch {
+
+// What the programs are told before they are loaded.
+struct KernelKnobs {
+  std::vector<std::string> scope_cgroups;  // directories of a cgroup2 mount; empty: the whole host
+  bool inbound = false;
+  uint32_t ring_bytes = 4 << 20;  // a power of two of at least 256 KiB
+};
+
+template <typename Skeleton, void (*kDestroy)(Skeleton*)>
+struct SkeletonDeleter {
+  void operator()(Skeleton* skeleton) const { kDestroy(skeleton); }
+};
+using ProcessObject =
+    std::unique_ptr<tw_process_skel, SkeletonDeleter<tw_process_skel, tw_process_skel__destroy>>;
+using SocketObject =
+    std::unique_ptr<tw_socket_skel, SkeletonDeleter<tw_socket_skel, tw_socket_skel__destroy>>;
+using TlsObject = std::unique_ptr<tw_tls_skel, SkeletonDeleter<tw_tls_skel, tw_tls_skel__destroy>>;
+
+struct LinkDeleter {
+  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+using Link = std::unique_ptr<bpf_link, LinkDeleter>;
+
+// Owns the process object, whose maps all others share, and the TLS object. Used on one thread while
+// it is created; file descriptors of maps may be used on any.
+class KernelPrograms {
+ public:
+  // Loads and attaches what needs no choice. Errors name the program and what to do.
+  static absl::StatusOr<std::unique_ptr<KernelPrograms>> Create(const KernelKnobs& knobs);
+
+  // A socket object that is open, told the knobs and given the maps, but not loaded: the caller
+  // chooses its programs.
+  absl::StatusOr<SocketObject> OpenSocketObject() const;
+
+  const tw_process_skel& process() const { return *process_; }
+  tw_tls_skel& tls() { return *tls_; }
+  // Whether the programs can tell which attached probe fired (5.15 on).
+  bool has_cookie() const { return has_cookie_; }
+
+ private:
+  KernelPrograms() = default;
+  absl::Status Load();
+  absl::Status ShareMaps(bpf_object* object) const;
+  absl::Status FillScope();
+
+  KernelKnobs knobs_;
+  bool has_cookie_ = false;
+  ProcessObject process_;
+  TlsObject tls_;
+  std::vector<UniqueFd> cgroups_;
+  Link exit_link_;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_CAPTURE_KERNEL_PROGRAMS_H_

@@ -1,0 +1,112 @@
+#include "agent/capture/ring_reader.h"
+
+#include <bpf/bpf.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+
+#include "agent/capture/capabilities.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr int kIdlePolls = 20;      // empty polls before the reader sleeps: 200 ms
+constexpr uint32_t kWipeRun = 64 * 4096;  // bytes that one run of tw_wipe clears
+constexpr size_t kControlBytes = 4096;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RingReader>> RingReader::Create(const KernelPrograms* programs,
+                                                               uint32_t ring_bytes) {
+  auto reader = std::unique_ptr<RingReader>(new RingReader(programs, ring_bytes));
+  const auto on_record = [](void* self, void* data, size_t size) {
+    return static_cast<RingReader*>(self)->OnRecord(data, size);
+  };
+  reader->ring_ =
+      ring_buffer__new(bpf_map__fd(programs->process().maps.tw_segments), on_record, reader.get(),
+                       nullptr);
+  if (reader->ring_ == nullptr) return KernelError(-errno, "opening the ring buffer");
+  void* control = mmap(nullptr, kControlBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                       bpf_map__fd(programs->process().maps.tw_control), 0);
+  if (control == MAP_FAILED) return KernelError(-errno, "mapping the control map");
+  reader->control_ = control;
+  reader->sleeping_ = static_cast<uint32_t*>(control);
+  return reader;
+}
+
+RingReader::~RingReader() {
+  ring_buffer__free(ring_);
+  if (control_ != nullptr) munmap(control_, kControlBytes);
+}
+
+int RingReader::OnRecord(void* data, size_t size) {
+  const absl::StatusOr<Segment> segment =
+      ParseSegment(absl::MakeConstSpan(static_cast<const uint8_t*>(data), size));
+  if (segment.ok()) {
+    ++delivered_;
+    (*handler_)(*segment);
+  } else {
+    ++malformed_;
+  }
+  return 0;
+}
+
+int RingReader::Drain(SegmentHandler handler) {
+  handler_ = &handler;
+  delivered_ = 0;
+  ring_buffer__consume(ring_);
+  handler_ = nullptr;
+  if (delivered_ != 0) dirty_ = true;
+  return delivered_;
+}
+
+void RingReader::SetSleeping(bool sleeping) {
+  std::atomic_ref(*sleeping_).store(sleeping ? 1 : 0, std::memory_order_seq_cst);
+}
+
+absl::StatusOr<int> RingReader::Poll(int timeout_ms, SegmentHandler handler) {
+  int wait = kDrainMs;
+  if (idle_polls_ >= kIdlePolls) {
+    SetSleeping(true);
+    // What came before the programs could see the flag woke nobody.
+    if (const int count = Drain(handler); count != 0) {
+      SetSleeping(false);
+      idle_polls_ = 0;
+      return count;
+    }
+    wait = timeout_ms;
+  }
+  epoll_event event;
+  const int ready = epoll_wait(ring_buffer__epoll_fd(ring_), &event, 1, std::min(wait, timeout_ms));
+  if (ready < 0 && errno != EINTR) return KernelError(-errno, "waiting for the ring buffer");
+  ++wakeups_;
+  SetSleeping(false);
+  const int count = Drain(handler);
+  idle_polls_ = count == 0 ? std::min(idle_polls_ + 1, kIdlePolls) : 0;
+  return count;
+}
+
+void RingReader::WipeIfIdle(SegmentHandler handler) {
+  if (!dirty_ || idle_polls_ < kIdlePolls) return;
+  const int program = bpf_program__fd(programs_->process().progs.tw_wipe);
+  for (uint32_t wiped = 0; wiped < ring_bytes_; wiped += kWipeRun) {
+    // A raw tracepoint's context is optional in a test run (kernel commit 1b4d60ec162f).
+    LIBBPF_OPTS(bpf_test_run_opts, options);
+    if (bpf_prog_test_run_opts(program, &options) != 0) return;
+    // Discarded records are skipped. A real one means that the ring is idle no longer.
+    if (Drain(handler) != 0) return;
+  }
+  dirty_ = false;
+  ++wipes_;
+}
+
+void RingReader::AddCounters(Counters* counters) const {
+  (*counters)["segments_malformed_lost"] = malformed_;
+  (*counters)["ring_polls"] = wakeups_;
+  (*counters)["ring_wipes"] = wipes_;
+}
+
+}  // namespace tokenwatch

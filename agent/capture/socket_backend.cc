@@ -1,0 +1,136 @@
+#include "agent/capture/socket_backend.h"
+
+#include <bpf/btf.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "agent/capture/capabilities.h"
+
+namespace tokenwatch {
+namespace {
+
+struct BackendRow {
+  std::string_view name;
+  std::vector<std::string_view> sections;  // beginnings of the section names of its programs
+  std::string_view blind_to;
+};
+
+const std::vector<BackendRow>& Rows() {
+  static const auto& rows = *new std::vector<BackendRow>{
+      {"fentry", {"fentry/", "fexit/"}, ""},
+      {"kprobe", {"kprobe/", "kretprobe/"}, "returns beyond the kernel's limit of calls in flight"},
+      {"tracepoint",
+       {"tp_btf/tcp_sendmsg_locked", "tp_btf/sock_", "tracepoint/"},
+       "plain HTTP answers received by recvmmsg, splice or io_uring"},
+  };
+  return rows;
+}
+
+// Programs of every backend: where connections begin and end.
+constexpr std::string_view kCommon[] = {"tp_btf/inet_sock_set_state", "tp_btf/tcp_destroy_sock"};
+
+bool Belongs(const BackendRow& row, std::string_view section) {
+  for (const std::string_view common : kCommon) {
+    if (section == common) return true;
+  }
+  for (const std::string_view prefix : row.sections) {
+    if (absl::StartsWith(section, prefix)) return true;
+  }
+  return false;
+}
+
+// Arguments of a kernel function by BTF; -1 where there is no such function.
+int CountArguments(const char* function) {
+  btf* kernel = btf__load_vmlinux_btf();
+  if (kernel == nullptr) return -1;
+  int arguments = -1;
+  const int id = btf__find_by_name_kind(kernel, function, BTF_KIND_FUNC);
+  if (id > 0) {
+    const btf_type* type = btf__type_by_id(kernel, btf__type_by_id(kernel, id)->type);
+    if (type != nullptr) arguments = btf_vlen(type);
+  }
+  btf__free(kernel);
+  return arguments;
+}
+
+// System call tracepoints are found through tracefs. Where nobody has mounted it, this thread does,
+// in a mount namespace of its own that the host never sees.
+void MountTracefs() {
+  if (access("/sys/kernel/tracing/events", F_OK) == 0 ||
+      access("/sys/kernel/debug/tracing/events", F_OK) == 0) {
+    return;
+  }
+  if (unshare(CLONE_NEWNS) != 0) return;
+  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return;
+  mount("tracefs", "/sys/kernel/tracing", "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
+}
+
+absl::Status AttachPrograms(bpf_object* object, const BackendRow& row, std::vector<Link>* links,
+                            std::vector<std::string>* sites) {
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) {
+    const std::string section = bpf_program__section_name(program);
+    if (!Belongs(row, section)) continue;
+    Link link(bpf_program__attach(program));
+    if (link == nullptr) return KernelError(-errno, absl::StrCat("attaching to ", section));
+    links->push_back(std::move(link));
+    sites->push_back(section);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const std::vector<std::string>& SocketBackendNames() {
+  static const auto& names = *new std::vector<std::string>{"auto", "fentry", "kprobe", "tracepoint"};
+  return names;
+}
+
+absl::StatusOr<std::unique_ptr<SocketBackend>> SocketBackend::Attach(
+    const KernelPrograms& programs, std::string_view wanted) {
+  std::vector<std::string> rejected;
+  for (const BackendRow& row : Rows()) {
+    if (wanted != "auto" && wanted != row.name) continue;
+    auto backend = std::unique_ptr<SocketBackend>(new SocketBackend());
+    absl::StatusOr<SocketObject> object = programs.OpenSocketObject();
+    if (!object.ok()) return object.status();
+    backend->object_ = *std::move(object);
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, backend->object_->obj) {
+      bpf_program__set_autoload(program, Belongs(row, bpf_program__section_name(program)));
+    }
+    backend->object_->rodata->tw_recvmsg_has_nonblock = CountArguments("tcp_recvmsg") == 6;
+    absl::Status status;
+    const int error = tw_socket_skel__load(backend->object_.get());
+    if (error != 0) {
+      status = KernelError(error, "loading");
+    } else {
+      // A thread of its own, which may have to see tracefs where the others do not.
+      std::thread([&] {
+        MountTracefs();
+        status = AttachPrograms(backend->object_->obj, row, &backend->links_, &backend->sites_);
+      }).join();
+    }
+    if (status.ok()) {
+      backend->name_ = row.name;
+      backend->blind_to_ = row.blind_to;
+      backend->rejected_ = absl::StrJoin(rejected, "; ");
+      return backend;
+    }
+    rejected.push_back(absl::StrCat(row.name, ": ", status.message()));
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "no way to watch TCP sockets on this kernel (", absl::StrJoin(rejected, "; "),
+      "): it needs fentry (CONFIG_FUNCTION_TRACER), kprobes (CONFIG_KPROBES), or kernel 6.16"));
+}
+
+}  // namespace tokenwatch

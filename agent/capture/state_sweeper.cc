@@ -1,0 +1,87 @@
+#include "agent/capture/state_sweeper.h"
+
+#include <bpf/bpf.h>
+#include <signal.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+
+namespace tokenwatch {
+namespace {
+
+// The keys and values of bpf/state.h, as far as they are needed here.
+struct ConnectionKey {
+  uint64_t pointer, owner, start;
+};
+struct CallKey {
+  uint64_t thread, stack;
+};
+constexpr uint64_t kFreedNs = 10'000'000'000;  // a freed connection may still read its answer
+constexpr size_t kFreedAt = 16;                // offset of tw_connection.freed_ns
+
+// Whether a process or thread of this id exists; asked once a sweep.
+class Alive {
+ public:
+  bool operator()(uint32_t id) {
+    const auto [at, is_new] = known_.try_emplace(id, true);
+    if (is_new) at->second = kill(static_cast<pid_t>(id), 0) == 0 || errno != ESRCH;
+    return at->second;
+  }
+
+ private:
+  absl::flat_hash_map<uint32_t, bool> known_;
+};
+
+template <typename Key, typename Visit>
+void ForEachKey(int map, Visit visit) {
+  std::vector<Key> keys;
+  Key key;
+  const Key* previous = nullptr;
+  Key last;
+  while (bpf_map_get_next_key(map, previous, &key) == 0) {
+    keys.push_back(key);
+    last = key;
+    previous = &last;
+  }
+  for (const Key& each : keys) visit(each);
+}
+
+}  // namespace
+
+SweepResult SweepKernelState(const KernelPrograms& programs, uint64_t now_mono_ns) {
+  SweepResult result;
+  Alive alive;
+  const bpf_map* connections = programs.process().maps.tw_connections;
+  const int connections_fd = bpf_map__fd(connections);
+  std::vector<uint8_t> value(bpf_map__value_size(connections));
+  ForEachKey<ConnectionKey>(connections_fd, [&](const ConnectionKey& key) {
+    // A socket's entry is removed by the kernel's tcp_destroy_sock.
+    if (key.owner == 0 || bpf_map_lookup_elem(connections_fd, &key, value.data()) != 0) {
+      ++result.kept_connections;
+      return;
+    }
+    uint64_t freed_ns = 0;
+    std::memcpy(&freed_ns, value.data() + kFreedAt, sizeof(freed_ns));
+    const bool freed = freed_ns != 0 && now_mono_ns > freed_ns + kFreedNs;
+    if (freed || !alive(static_cast<uint32_t>(key.owner >> 32))) {
+      bpf_map_delete_elem(connections_fd, &key);
+      ++result.connections;
+    } else {
+      ++result.kept_connections;
+    }
+  });
+  const int calls_fd = bpf_map__fd(programs.process().maps.tw_calls);
+  ForEachKey<CallKey>(calls_fd, [&](const CallKey& key) {
+    // The low half of a pid_tgid is the thread.
+    if (!alive(static_cast<uint32_t>(key.thread))) {
+      bpf_map_delete_elem(calls_fd, &key);
+      ++result.calls;
+    }
+  });
+  return result;
+}
+
+}  // namespace tokenwatch

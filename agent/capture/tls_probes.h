@@ -1,0 +1,86 @@
+// Probes on TLS libraries: one set a file, however many processes map it.
+#ifndef TOKENWATCH_AGENT_CAPTURE_TLS_PROBES_H_
+#define TOKENWATCH_AGENT_CAPTURE_TLS_PROBES_H_
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "agent/capture/kernel_programs.h"
+#include "agent/common/counters.h"
+
+namespace tokenwatch {
+
+// A file, also one that was deleted or is in another mount namespace. The generation and the change
+// time tell apart files that were given the same inode number one after the other.
+struct FileId {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t generation = 0;
+  int64_t changed_ns = 0;
+  bool operator==(const FileId&) const = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const FileId& id) {
+    return H::combine(std::move(h), id.device, id.inode, id.generation, id.changed_ns);
+  }
+};
+
+// Identity of an open file.
+absl::StatusOr<FileId> IdentifyFile(int fd);
+
+// One attached probe, for the status page.
+struct ProbeStatus {
+  std::string library;  // row of the table
+  std::string file;     // path under which it was found first
+  std::string symbol;
+  uint64_t offset = 0;  // in the file
+  uint64_t hits = 0;    // entries in scope; 0 with hits_known false
+  bool hits_known = true;
+};
+
+// Thread safe.
+class TlsProbes {
+ public:
+  // `programs` must outlive this.
+  explicit TlsProbes(KernelPrograms* programs);
+  ~TlsProbes();
+
+  // Looks at an open regular file and attaches to it where it is a TLS library. True where it is one
+  // (now or before). A symbol that cannot be probed is counted and never keeps the others away.
+  // Errors: none of the symbols could be attached. `fd` stays the caller's.
+  absl::StatusOr<bool> Consider(int fd, const std::string& path);
+
+  std::vector<ProbeStatus> Status() const;
+  void AddCounters(Counters* counters) const;
+
+ private:
+  struct Probe {
+    std::string symbol;
+    uint64_t offset = 0;
+    uint32_t slot = 0;  // in the map of hits
+    Link entry, exit;
+  };
+  struct Library {
+    std::string name, path;
+    std::vector<Probe> probes;
+  };
+  absl::StatusOr<Probe> AttachOne(const struct TlsSymbol& symbol, int fd, uint64_t offset)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  KernelPrograms* programs_;
+  mutable absl::Mutex mutex_;
+  // A file that was looked at; without probes where it is no TLS library.
+  absl::flat_hash_map<FileId, Library> files_ ABSL_GUARDED_BY(mutex_);
+  uint32_t next_slot_ ABSL_GUARDED_BY(mutex_) = 1;  // 0: not known which
+  uint64_t failed_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t examined_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_CAPTURE_TLS_PROBES_H_
