@@ -23,8 +23,8 @@
 #define TW_NO_MESSAGE 0xffffffff /* an answer to a request that was not seen */
 
 /* The automaton (framing.h). */
-const volatile u8 tw_class[256] = {};
-const volatile u16 tw_table[TW_STATES * TW_CLASSES] = {};
+const volatile __u8 tw_class[256] = {};
+const volatile __u16 tw_table[TW_STATES * TW_CLASSES] = {};
 
 enum tw_step {
 	TW_STEP_ON = 0, /* go on */

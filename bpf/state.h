@@ -12,11 +12,11 @@
 #include "segment.h"
 
 /* Knobs, set before load. Each object has its own copy. */
-const volatile u32 tw_self_tgid = 0;	    /* the agent, never observed */
-const volatile u32 tw_scope_cgroups = 0;    /* entries of tw_scope in use; 0: the whole host */
+const volatile __u32 tw_self_tgid = 0;	    /* the agent, never observed */
+const volatile __u32 tw_scope_cgroups = 0;    /* entries of tw_scope in use; 0: the whole host */
 const volatile bool tw_inbound = false;	    /* keep what servers receive, too */
 const volatile bool tw_have_cookie = false; /* bpf_get_attach_cookie exists (5.15) */
-const volatile u32 tw_wake_bytes = 1 << 20; /* wake the reader when this much waits */
+const volatile __u32 tw_wake_bytes = 1 << 20; /* wake the reader when this much waits */
 
 /* Counters; names for people in agent/capture/counters.cc, in this order. */
 enum tw_counter {

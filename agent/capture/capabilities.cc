@@ -21,8 +21,8 @@ namespace {
 
 struct Needed {
   int bit;
-  std::string_view name;
-  std::string_view purpose;
+  const char* name;
+  const char* purpose;
 };
 
 constexpr Needed kNeeded[] = {
@@ -36,10 +36,9 @@ constexpr Needed kNeeded[] = {
 uint64_t EffectiveCapabilities() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    std::string_view value = line;
+    absl::string_view value = line;
     uint64_t bits = 0;
-    if (absl::ConsumePrefix(&value, "CapEff:\t") &&
-        absl::SimpleHexAtoi(std::string(value), &bits)) {
+    if (absl::ConsumePrefix(&value, "CapEff:\t") && absl::SimpleHexAtoi(value, &bits)) {
       return bits;
     }
   }
@@ -69,7 +68,7 @@ absl::Status CheckKernel() {
       "that is built with CONFIG_DEBUG_INFO_BTF, as the distributions' are");
 }
 
-absl::Status KernelError(int negative_errno, std::string_view what) {
+absl::Status KernelError(int negative_errno, const std::string& what) {
   const int error = -negative_errno;
   const std::string message = absl::StrCat(what, ": ", strerror(error));
   switch (error) {

@@ -2,7 +2,7 @@
 #ifndef TOKENWATCH_AGENT_CAPTURE_CAPABILITIES_H_
 #define TOKENWATCH_AGENT_CAPTURE_CAPABILITIES_H_
 
-#include <string_view>
+#include <string>
 
 #include "absl/status/status.h"
 
@@ -17,7 +17,7 @@ absl::Status CheckCapabilities();
 absl::Status CheckKernel();
 
 // A negative errno of libbpf as a Status that names what was tried.
-absl::Status KernelError(int negative_errno, std::string_view what);
+absl::Status KernelError(int negative_errno, const std::string& what);
 
 }  // namespace tokenwatch
 

@@ -22,7 +22,7 @@ namespace tokenwatch {
 namespace {
 
 // Where distributions keep shared libraries (Debian's multiarch, Fedora's lib64) and programs.
-constexpr std::string_view kPlaces[] = {
+constexpr const char* kPlaces[] = {
     "/usr/lib/x86_64-linux-gnu", "/usr/lib64",    "/usr/lib", "/usr/local/lib",
     "/lib/x86_64-linux-gnu",     "/usr/local/bin", "/usr/bin",
 };
@@ -62,8 +62,8 @@ bool Discovery::Open(const std::string& path, const std::string& shown) {
 
 void Discovery::ScanUsualPlaces() {
   for (const TlsLibrary& library : TlsLibraries()) {
-    for (const std::string_view name : library.usual_names) {
-      for (const std::string_view place : kPlaces) {
+    for (const char* name : library.usual_names) {
+      for (const char* place : kPlaces) {
         const std::string path = absl::StrCat(place, "/", name);
         if (access(path.c_str(), F_OK) == 0) Open(path, path);
       }

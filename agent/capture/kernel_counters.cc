@@ -4,14 +4,14 @@
 #include <bpf/libbpf.h>
 
 #include <cstdint>
-#include <string_view>
+#include <iterator>
 #include <vector>
 
 namespace tokenwatch {
 namespace {
 
 // In the order of enum tw_counter (bpf/state.h).
-constexpr std::string_view kNames[] = {
+constexpr const char* kNames[] = {
     "ring_full_lost",        // segments
     "connections_full_unseen",
     "threads_full_unseen",
@@ -40,7 +40,7 @@ void AddKernelCounters(int map_fd, Counters* counters) {
     if (bpf_map_lookup_elem(map_fd, &i, values.data()) != 0) continue;
     uint64_t sum = 0;
     for (const uint64_t value : values) sum += value;
-    (*counters)[std::string(kNames[i])] = sum;
+    (*counters)[kNames[i]] = sum;
   }
 }
 

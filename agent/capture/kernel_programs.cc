@@ -53,6 +53,14 @@ void FillTable(Rodata* rodata, const KernelKnobs& knobs) {
 
 }  // namespace
 
+void SkeletonDeleter::operator()(tw_process_skel* skeleton) const {
+  tw_process_skel__destroy(skeleton);
+}
+void SkeletonDeleter::operator()(tw_socket_skel* skeleton) const {
+  tw_socket_skel__destroy(skeleton);
+}
+void SkeletonDeleter::operator()(tw_tls_skel* skeleton) const { tw_tls_skel__destroy(skeleton); }
+
 absl::StatusOr<std::unique_ptr<KernelPrograms>> KernelPrograms::Create(const KernelKnobs& knobs) {
   if (knobs.scope_cgroups.size() > kMaxScopes) {
     return absl::InvalidArgumentError(

@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,15 +26,15 @@ struct KernelKnobs {
   uint32_t ring_bytes = 4 << 20;  // a power of two of at least 256 KiB
 };
 
-template <typename Skeleton, void (*kDestroy)(Skeleton*)>
+// The skeletons' own functions have internal linkage, so they are called in one place only.
 struct SkeletonDeleter {
-  void operator()(Skeleton* skeleton) const { kDestroy(skeleton); }
+  void operator()(tw_process_skel* skeleton) const;
+  void operator()(tw_socket_skel* skeleton) const;
+  void operator()(tw_tls_skel* skeleton) const;
 };
-using ProcessObject =
-    std::unique_ptr<tw_process_skel, SkeletonDeleter<tw_process_skel, tw_process_skel__destroy>>;
-using SocketObject =
-    std::unique_ptr<tw_socket_skel, SkeletonDeleter<tw_socket_skel, tw_socket_skel__destroy>>;
-using TlsObject = std::unique_ptr<tw_tls_skel, SkeletonDeleter<tw_tls_skel, tw_tls_skel__destroy>>;
+using ProcessObject = std::unique_ptr<tw_process_skel, SkeletonDeleter>;
+using SocketObject = std::unique_ptr<tw_socket_skel, SkeletonDeleter>;
+using TlsObject = std::unique_ptr<tw_tls_skel, SkeletonDeleter>;
 
 struct LinkDeleter {
   void operator()(bpf_link* link) const { bpf_link__destroy(link); }

@@ -19,9 +19,9 @@ namespace tokenwatch {
 namespace {
 
 struct BackendRow {
-  std::string_view name;
-  std::vector<std::string_view> sections;  // beginnings of the section names of its programs
-  std::string_view blind_to;
+  const char* name;
+  std::vector<const char*> sections;  // beginnings of the section names of its programs
+  const char* blind_to;
 };
 
 const std::vector<BackendRow>& Rows() {
@@ -36,13 +36,13 @@ const std::vector<BackendRow>& Rows() {
 }
 
 // Programs of every backend: where connections begin and end.
-constexpr std::string_view kCommon[] = {"tp_btf/inet_sock_set_state", "tp_btf/tcp_destroy_sock"};
+constexpr const char* kCommon[] = {"tp_btf/inet_sock_set_state", "tp_btf/tcp_destroy_sock"};
 
-bool Belongs(const BackendRow& row, std::string_view section) {
-  for (const std::string_view common : kCommon) {
+bool Belongs(const BackendRow& row, const std::string& section) {
+  for (const char* common : kCommon) {
     if (section == common) return true;
   }
-  for (const std::string_view prefix : row.sections) {
+  for (const char* prefix : row.sections) {
     if (absl::StartsWith(section, prefix)) return true;
   }
   return false;
@@ -96,7 +96,7 @@ const std::vector<std::string>& SocketBackendNames() {
 }
 
 absl::StatusOr<std::unique_ptr<SocketBackend>> SocketBackend::Attach(
-    const KernelPrograms& programs, std::string_view wanted) {
+    const KernelPrograms& programs, const std::string& wanted) {
   std::vector<std::string> rejected;
   for (const BackendRow& row : Rows()) {
     if (wanted != "auto" && wanted != row.name) continue;

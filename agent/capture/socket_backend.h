@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -20,7 +19,7 @@ class SocketBackend {
   // Tries `wanted`, or with "auto" fentry, kprobe and tracepoint in this order, by loading and
   // attaching. The error lists what each try ran into.
   static absl::StatusOr<std::unique_ptr<SocketBackend>> Attach(const KernelPrograms& programs,
-                                                               std::string_view wanted);
+                                                               const std::string& wanted);
 
   const std::string& name() const { return name_; }
   // What this backend cannot see, for the status page; empty: nothing known.

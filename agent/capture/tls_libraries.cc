@@ -14,8 +14,8 @@ constexpr TlsSymbol kOpenSslSymbols[] = {
     {"SSL_new", TlsFunction::kNew},       {"SSL_clear", TlsFunction::kClear},
     {"SSL_free", TlsFunction::kFree},     {"BIO_f_ssl", TlsFunction::kPastApi},
 };
-constexpr std::string_view kOpenSslMarkers[] = {"SSL_write", "SSL_read"};
-constexpr std::string_view kOpenSslNames[] = {"libssl.so.3", "libssl.so.1.1", "node", "nodejs"};
+constexpr const char* kOpenSslMarkers[] = {"SSL_write", "SSL_read"};
+constexpr const char* kOpenSslNames[] = {"libssl.so.3", "libssl.so.1.1", "node", "nodejs"};
 
 constexpr TlsLibrary kLibraries[] = {
     {"openssl", kOpenSslSymbols, kOpenSslMarkers, kOpenSslNames},
@@ -29,7 +29,7 @@ std::vector<std::string> TlsSymbolNames() {
   std::set<std::string> names;
   for (const TlsLibrary& library : kLibraries) {
     for (const TlsSymbol& symbol : library.symbols) names.emplace(symbol.name);
-    for (const std::string_view marker : library.markers) names.emplace(marker);
+    for (const char* marker : library.markers) names.emplace(marker);
   }
   return {names.begin(), names.end()};
 }

@@ -3,7 +3,6 @@
 #define TOKENWATCH_AGENT_CAPTURE_TLS_LIBRARIES_H_
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -23,15 +22,15 @@ enum class TlsFunction {
 };
 
 struct TlsSymbol {
-  std::string_view name;
+  const char* name;
   TlsFunction function;
 };
 
 struct TlsLibrary {
-  std::string_view name;                       // "openssl"
+  const char* name;                       // "openssl"
   absl::Span<const TlsSymbol> symbols;         // each optional by itself
-  absl::Span<const std::string_view> markers;  // a file is this library where it defines all of them
-  absl::Span<const std::string_view> usual_names;  // file names looked for at start-up
+  absl::Span<const char* const> markers;  // a file is this library where it defines all of them
+  absl::Span<const char* const> usual_names;  // file names looked for at start-up
 };
 
 absl::Span<const TlsLibrary> TlsLibraries();

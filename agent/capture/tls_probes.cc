@@ -109,14 +109,14 @@ absl::StatusOr<bool> TlsProbes::Consider(int fd, const std::string& path) {
   if (!found.ok()) return false;
   absl::Status first_error;
   for (const TlsLibrary& row : TlsLibraries()) {
-    if (!std::all_of(row.markers.begin(), row.markers.end(), [&](std::string_view marker) {
-          return found->contains(std::string(marker));
+    if (!std::all_of(row.markers.begin(), row.markers.end(), [&](const char* marker) {
+          return found->contains(marker);
         })) {
       continue;
     }
     library.name = row.name;
     for (const TlsSymbol& symbol : row.symbols) {
-      const auto at = found->find(std::string(symbol.name));
+      const auto at = found->find(symbol.name);
       if (at == found->end()) continue;
       absl::StatusOr<Probe> probe = AttachOne(symbol, fd, at->second);
       if (probe.ok()) {
