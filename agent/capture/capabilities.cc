@@ -73,14 +73,20 @@ absl::Status KernelError(int negative_errno, const std::string& what) {
   const std::string message = absl::StrCat(what, ": ", strerror(error));
   switch (error) {
     case EPERM:
-    case EACCES: return absl::PermissionDeniedError(message);
+    case EACCES:
+      return absl::PermissionDeniedError(message);
     case ENOENT:
-    case ESRCH: return absl::NotFoundError(message);
-    case EINVAL: return absl::InvalidArgumentError(message);
+    case ESRCH:
+      return absl::NotFoundError(message);
+    case EINVAL:
+      return absl::InvalidArgumentError(message);
     case ENOMEM:
-    case E2BIG: return absl::ResourceExhaustedError(message);
-    case ENOTSUP: return absl::UnimplementedError(message);
-    default: return absl::InternalError(message);
+    case E2BIG:
+      return absl::ResourceExhaustedError(message);
+    case ENOTSUP:
+      return absl::UnimplementedError(message);
+    default:
+      return absl::InternalError(message);
   }
 }
 

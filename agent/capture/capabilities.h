@@ -8,9 +8,9 @@
 
 namespace tokenwatch {
 
-// OK where this process has every capability that capturing needs; else PermissionDenied naming each
-// missing one, what it is for, and what to do. Attaching through the perf PMU asks for CAP_SYS_ADMIN
-// (kernels 6.1 and 7.0 answer EACCES without it).
+// OK where this process has every capability that capturing needs; else PermissionDenied naming
+// each missing one, what it is for, and what to do. Attaching through the perf PMU asks for
+// CAP_SYS_ADMIN (kernels 6.1 and 7.0 answer EACCES without it).
 absl::Status CheckCapabilities();
 
 // FailedPrecondition, saying what to do, where the kernel has no BTF.

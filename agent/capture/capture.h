@@ -37,8 +37,8 @@ struct CaptureStatus {
   std::vector<Probe> probes;
   std::string socket_backend;
   std::vector<std::string> socket_sites;
-  std::string socket_blind_to;        // empty: nothing known
-  std::string socket_rejected;        // why the backends before it were not taken
+  std::string socket_blind_to;  // empty: nothing known
+  std::string socket_rejected;  // why the backends before it were not taken
 };
 
 class Capture : public SegmentSource {
@@ -46,8 +46,8 @@ class Capture : public SegmentSource {
   // Words for CaptureOptions::socket_backend.
   static const std::vector<std::string>& SocketBackends();
 
-  // Loads and attaches everything; when it returns, requests are seen. Errors are sentences that say
-  // what to do.
+  // Loads and attaches everything; when it returns, requests are seen. Errors are sentences that
+  // say what to do.
   static absl::StatusOr<std::unique_ptr<Capture>> Create(const CaptureOptions& options);
   ~Capture() override;
 

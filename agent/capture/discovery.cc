@@ -23,7 +23,7 @@ namespace {
 
 // Where distributions keep shared libraries (Debian's multiarch, Fedora's lib64) and programs.
 constexpr const char* kPlaces[] = {
-    "/usr/lib/x86_64-linux-gnu", "/usr/lib64",    "/usr/lib", "/usr/local/lib",
+    "/usr/lib/x86_64-linux-gnu", "/usr/lib64",     "/usr/lib", "/usr/local/lib",
     "/lib/x86_64-linux-gnu",     "/usr/local/bin", "/usr/bin",
 };
 constexpr size_t kSeenMappings = 200000;

@@ -1,5 +1,6 @@
-// Finds the files that hold a TLS library: those mapped already, those mapped from now on, and those
-// that the usual places offer, so that a program's very first request finds its probe in place.
+// Finds the files that hold a TLS library: those mapped already, those mapped from now on, and
+// those that the usual places offer, so that a program's very first request finds its probe in
+// place.
 #ifndef TOKENWATCH_AGENT_CAPTURE_DISCOVERY_H_
 #define TOKENWATCH_AGENT_CAPTURE_DISCOVERY_H_
 

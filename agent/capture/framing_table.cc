@@ -25,7 +25,8 @@ class Builder {
  public:
   Builder() : rows_(TW_STATES_KNOWN) {
     for (Row& row : rows_) row.fill(kBad);
-    const int fields_rest = AddState(To(TW_STATE_FIELDS));  // any line that says nothing about framing
+    const int fields_rest =
+        AddState(To(TW_STATE_FIELDS));  // any line that says nothing about framing
     At(fields_rest).fill(To(fields_rest));
     At(fields_rest)['\n'] = To(TW_STATE_FIELDS);
     BuildFields(fields_rest);

@@ -10,7 +10,7 @@
 namespace tokenwatch {
 
 struct FramingTable {
-  std::array<uint8_t, 256> classes{};                        // byte to class
+  std::array<uint8_t, 256> classes{};                          // byte to class
   std::array<uint16_t, TW_STATES * TW_CLASSES> transitions{};  // state * TW_CLASSES + class
 };
 

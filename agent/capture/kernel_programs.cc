@@ -129,8 +129,7 @@ absl::Status KernelPrograms::ShareMaps(bpf_object* object) const {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
     if (bpf_map__is_internal(map)) continue;
-    const bpf_map* shared =
-        bpf_object__find_map_by_name(process_->obj, bpf_map__name(map));
+    const bpf_map* shared = bpf_object__find_map_by_name(process_->obj, bpf_map__name(map));
     if (shared == nullptr) continue;
     const int error = bpf_map__reuse_fd(map, bpf_map__fd(shared));
     if (error != 0) return KernelError(error, absl::StrCat("sharing map ", bpf_map__name(map)));

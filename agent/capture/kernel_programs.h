@@ -1,5 +1,5 @@
-// The BPF objects of bpf/, loaded, with one set of maps between them. Includes the skeletons, so only
-// this folder includes it.
+// The BPF objects of bpf/, loaded, with one set of maps between them. Includes the skeletons, so
+// only this folder includes it.
 #ifndef TOKENWATCH_AGENT_CAPTURE_KERNEL_PROGRAMS_H_
 #define TOKENWATCH_AGENT_CAPTURE_KERNEL_PROGRAMS_H_
 
@@ -41,8 +41,8 @@ struct LinkDeleter {
 };
 using Link = std::unique_ptr<bpf_link, LinkDeleter>;
 
-// Owns the process object, whose maps all others share, and the TLS object. Used on one thread while
-// it is created; file descriptors of maps may be used on any.
+// Owns the process object, whose maps all others share, and the TLS object. Used on one thread
+// while it is created; file descriptors of maps may be used on any.
 class KernelPrograms {
  public:
   // Loads and attaches what needs no choice. Errors name the program and what to do.

@@ -56,8 +56,8 @@ absl::StatusOr<std::unique_ptr<MappingEvents>> MappingEvents::Create() {
       if (errno != ENODEV) error = errno;  // ENODEV: the CPU is offline
       continue;
     }
-    void* memory = mmap(nullptr, kPage + kDataBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                        ring.fd.get(), 0);
+    void* memory =
+        mmap(nullptr, kPage + kDataBytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd.get(), 0);
     if (memory == MAP_FAILED) {
       error = errno;
       continue;

@@ -13,7 +13,7 @@
 namespace tokenwatch {
 namespace {
 
-constexpr int kIdlePolls = 20;      // empty polls before the reader sleeps: 200 ms
+constexpr int kIdlePolls = 20;            // empty polls before the reader sleeps: 200 ms
 constexpr uint32_t kWipeRun = 64 * 4096;  // bytes that one run of tw_wipe clears
 constexpr size_t kControlBytes = 4096;
 
@@ -25,9 +25,8 @@ absl::StatusOr<std::unique_ptr<RingReader>> RingReader::Create(const KernelProgr
   const auto on_record = [](void* self, void* data, size_t size) {
     return static_cast<RingReader*>(self)->OnRecord(data, size);
   };
-  reader->ring_ =
-      ring_buffer__new(bpf_map__fd(programs->process().maps.tw_segments), on_record, reader.get(),
-                       nullptr);
+  reader->ring_ = ring_buffer__new(bpf_map__fd(programs->process().maps.tw_segments), on_record,
+                                   reader.get(), nullptr);
   if (reader->ring_ == nullptr) return KernelError(-errno, "opening the ring buffer");
   void* control = mmap(nullptr, kControlBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
                        bpf_map__fd(programs->process().maps.tw_control), 0);

@@ -27,8 +27,8 @@ class RingReader {
   // it asks the programs to wake it and sleeps up to `timeout_ms`. Returns the number of segments.
   absl::StatusOr<int> Poll(int timeout_ms, SegmentHandler handler);
 
-  // Where bytes were read and nothing has come for a while, has the kernel write zeros over the whole
-  // ring, so that no consumed byte stays readable.
+  // Where bytes were read and nothing has come for a while, has the kernel write zeros over the
+  // whole ring, so that no consumed byte stays readable.
   void WipeIfIdle(SegmentHandler handler);
 
   void AddCounters(Counters* counters) const;

@@ -25,17 +25,30 @@ absl::StatusOr<Segment> ParseSegment(absl::Span<const uint8_t> record) {
   }
   size_t size = 0;
   switch (header.type) {
-    case TW_DATA: size = sizeof(tw_data); break;
-    case TW_PEER: size = sizeof(tw_peer); break;
-    case TW_CLOSE: size = sizeof(tw_close); break;
-    case TW_GAP: size = sizeof(tw_gap); break;
-    case TW_PROCESS: size = sizeof(tw_process); break;
-    case TW_EXIT: size = sizeof(tw_exit); break;
-    default: return absl::InvalidArgumentError(absl::StrCat("segment type ", header.type));
+    case TW_DATA:
+      size = sizeof(tw_data);
+      break;
+    case TW_PEER:
+      size = sizeof(tw_peer);
+      break;
+    case TW_CLOSE:
+      size = sizeof(tw_close);
+      break;
+    case TW_GAP:
+      size = sizeof(tw_gap);
+      break;
+    case TW_PROCESS:
+      size = sizeof(tw_process);
+      break;
+    case TW_EXIT:
+      size = sizeof(tw_exit);
+      break;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("segment type ", header.type));
   }
   if (header.size != size || record.size() < size || record.size() - size < header.len) {
-    return absl::InvalidArgumentError(absl::StrCat("segment type ", header.type, " of ",
-                                                   record.size(), " bytes is cut short"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("segment type ", header.type, " of ", record.size(), " bytes is cut short"));
   }
   switch (header.type) {
     case TW_DATA: {
@@ -44,11 +57,16 @@ absl::StatusOr<Segment> ParseSegment(absl::Span<const uint8_t> record) {
       data.bytes = {reinterpret_cast<const char*>(record.data()) + size, header.len};
       return data;
     }
-    case TW_PEER: return Copy<tw_peer>(record);
-    case TW_CLOSE: return Copy<tw_close>(record);
-    case TW_GAP: return Copy<tw_gap>(record);
-    case TW_PROCESS: return reinterpret_cast<const tw_process*>(record.data());
-    default: return Copy<tw_exit>(record);
+    case TW_PEER:
+      return Copy<tw_peer>(record);
+    case TW_CLOSE:
+      return Copy<tw_close>(record);
+    case TW_GAP:
+      return Copy<tw_gap>(record);
+    case TW_PROCESS:
+      return reinterpret_cast<const tw_process*>(record.data());
+    default:
+      return Copy<tw_exit>(record);
   }
 }
 

@@ -91,12 +91,13 @@ absl::Status AttachPrograms(bpf_object* object, const BackendRow& row, std::vect
 }  // namespace
 
 const std::vector<std::string>& SocketBackendNames() {
-  static const auto& names = *new std::vector<std::string>{"auto", "fentry", "kprobe", "tracepoint"};
+  static const auto& names =
+      *new std::vector<std::string>{"auto", "fentry", "kprobe", "tracepoint"};
   return names;
 }
 
-absl::StatusOr<std::unique_ptr<SocketBackend>> SocketBackend::Attach(
-    const KernelPrograms& programs, const std::string& wanted) {
+absl::StatusOr<std::unique_ptr<SocketBackend>> SocketBackend::Attach(const KernelPrograms& programs,
+                                                                     const std::string& wanted) {
   std::vector<std::string> rejected;
   for (const BackendRow& row : Rows()) {
     if (wanted != "auto" && wanted != row.name) continue;

@@ -1,5 +1,5 @@
-// Removes what the kernel programs remember of processes and connections that are gone. The maps are
-// plain hashes: nothing else takes an entry out of them.
+// Removes what the kernel programs remember of processes and connections that are gone. The maps
+// are plain hashes: nothing else takes an entry out of them.
 #ifndef TOKENWATCH_AGENT_CAPTURE_STATE_SWEEPER_H_
 #define TOKENWATCH_AGENT_CAPTURE_STATE_SWEEPER_H_
 

@@ -5,14 +5,14 @@
 namespace tokenwatch {
 namespace {
 
-// OpenSSL 1.1 and 3, and what keeps its interface. In both, SSL_write and SSL_write_ex are twins over
-// one internal function and never call each other, so that no byte is seen twice. BIO_f_ssl's methods
-// call that internal function directly: its users are counted as unseen.
+// OpenSSL 1.1 and 3, and what keeps its interface. In both, SSL_write and SSL_write_ex are twins
+// over one internal function and never call each other, so that no byte is seen twice. BIO_f_ssl's
+// methods call that internal function directly: its users are counted as unseen.
 constexpr TlsSymbol kOpenSslSymbols[] = {
-    {"SSL_write", TlsFunction::kWrite},   {"SSL_write_ex", TlsFunction::kWriteEx},
-    {"SSL_read", TlsFunction::kRead},     {"SSL_read_ex", TlsFunction::kReadEx},
-    {"SSL_new", TlsFunction::kNew},       {"SSL_clear", TlsFunction::kClear},
-    {"SSL_free", TlsFunction::kFree},     {"BIO_f_ssl", TlsFunction::kPastApi},
+    {"SSL_write", TlsFunction::kWrite}, {"SSL_write_ex", TlsFunction::kWriteEx},
+    {"SSL_read", TlsFunction::kRead},   {"SSL_read_ex", TlsFunction::kReadEx},
+    {"SSL_new", TlsFunction::kNew},     {"SSL_clear", TlsFunction::kClear},
+    {"SSL_free", TlsFunction::kFree},   {"BIO_f_ssl", TlsFunction::kPastApi},
 };
 constexpr const char* kOpenSslMarkers[] = {"SSL_write", "SSL_read"};
 constexpr const char* kOpenSslNames[] = {"libssl.so.3", "libssl.so.1.1", "node", "nodejs"};

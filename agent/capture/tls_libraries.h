@@ -27,9 +27,9 @@ struct TlsSymbol {
 };
 
 struct TlsLibrary {
-  const char* name;                       // "openssl"
-  absl::Span<const TlsSymbol> symbols;         // each optional by itself
-  absl::Span<const char* const> markers;  // a file is this library where it defines all of them
+  const char* name;                           // "openssl"
+  absl::Span<const TlsSymbol> symbols;        // each optional by itself
+  absl::Span<const char* const> markers;      // a file is this library where it defines all of them
   absl::Span<const char* const> usual_names;  // file names looked for at start-up
 };
 

@@ -28,14 +28,22 @@ struct ProgramPair {
 
 ProgramPair ProgramsFor(const tw_tls_skel& tls, TlsFunction function) {
   switch (function) {
-    case TlsFunction::kWrite: return {tls.progs.tw_tls_write, tls.progs.tw_tls_return};
-    case TlsFunction::kWriteEx: return {tls.progs.tw_tls_write_ex, tls.progs.tw_tls_return};
-    case TlsFunction::kRead: return {tls.progs.tw_tls_read, tls.progs.tw_tls_return};
-    case TlsFunction::kReadEx: return {tls.progs.tw_tls_read_ex, tls.progs.tw_tls_return};
-    case TlsFunction::kNew: return {nullptr, tls.progs.tw_tls_new};
-    case TlsFunction::kClear: return {tls.progs.tw_tls_clear, nullptr};
-    case TlsFunction::kFree: return {tls.progs.tw_tls_free, nullptr};
-    case TlsFunction::kPastApi: return {tls.progs.tw_tls_past_api, nullptr};
+    case TlsFunction::kWrite:
+      return {tls.progs.tw_tls_write, tls.progs.tw_tls_return};
+    case TlsFunction::kWriteEx:
+      return {tls.progs.tw_tls_write_ex, tls.progs.tw_tls_return};
+    case TlsFunction::kRead:
+      return {tls.progs.tw_tls_read, tls.progs.tw_tls_return};
+    case TlsFunction::kReadEx:
+      return {tls.progs.tw_tls_read_ex, tls.progs.tw_tls_return};
+    case TlsFunction::kNew:
+      return {nullptr, tls.progs.tw_tls_new};
+    case TlsFunction::kClear:
+      return {tls.progs.tw_tls_clear, nullptr};
+    case TlsFunction::kFree:
+      return {tls.progs.tw_tls_free, nullptr};
+    case TlsFunction::kPastApi:
+      return {tls.progs.tw_tls_past_api, nullptr};
   }
   return {};
 }
@@ -109,9 +117,8 @@ absl::StatusOr<bool> TlsProbes::Consider(int fd, const std::string& path) {
   if (!found.ok()) return false;
   absl::Status first_error;
   for (const TlsLibrary& row : TlsLibraries()) {
-    if (!std::all_of(row.markers.begin(), row.markers.end(), [&](const char* marker) {
-          return found->contains(marker);
-        })) {
+    if (!std::all_of(row.markers.begin(), row.markers.end(),
+                     [&](const char* marker) { return found->contains(marker); })) {
       continue;
     }
     library.name = row.name;

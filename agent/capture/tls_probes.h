@@ -50,8 +50,8 @@ class TlsProbes {
   explicit TlsProbes(KernelPrograms* programs);
   ~TlsProbes();
 
-  // Looks at an open regular file and attaches to it where it is a TLS library. True where it is one
-  // (now or before). A symbol that cannot be probed is counted and never keeps the others away.
+  // Looks at an open regular file and attaches to it where it is a TLS library. True where it is
+  // one (now or before). A symbol that cannot be probed is counted and never keeps the others away.
   // Errors: none of the symbols could be attached. `fd` stays the caller's.
   absl::StatusOr<bool> Consider(int fd, const std::string& path);
 
