@@ -18,7 +18,7 @@ FORGED = (b"GET /x HTTP/1.1\r\nHost: forged.example.test\r\n"
 
 
 def head(method, target, *extra, end=b"\r\n", field="Authorization"):
-    lines = [f"{method} {target} HTTP/1.1", f"Host: localhost:{nginx_port}",
+    lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{nginx_port}",
              f"X-Request-Id: {name}.{os.getpid()}.{next(numbers)}",
              f"{field}: Bearer {secrets.token_urlsafe(24)}", *extra]
     return "\r\n".join(lines).encode() + b"\r\n" + end
@@ -29,7 +29,7 @@ def connect(port):
     if scheme == "https":
         import ssl
         context = ssl.create_default_context(cafile=ca)
-        connection = context.wrap_socket(connection, server_hostname="localhost")
+        connection = context.wrap_socket(connection, server_hostname="127.0.0.1")
     return connection
 
 
@@ -156,12 +156,12 @@ def tunnel():
     """CONNECT with a credential of its own, and TLS with another inside."""
     import ssl
     plain = socket.create_connection(("127.0.0.1", odd_port), 60)
-    plain.sendall(head("CONNECT", f"localhost:{tls_port}", field="Proxy-Authorization")
-                  .replace(f"Host: localhost:{nginx_port}".encode(),
-                           f"Host: localhost:{tls_port}".encode()))
+    plain.sendall(head("CONNECT", f"127.0.0.1:{tls_port}", field="Proxy-Authorization")
+                  .replace(f"Host: 127.0.0.1:{nginx_port}".encode(),
+                           f"Host: 127.0.0.1:{tls_port}".encode()))
     assert b" 200 " in plain.recv(4096)
     context = ssl.create_default_context(cafile=ca)
-    connection = context.wrap_socket(plain, server_hostname="localhost")
+    connection = context.wrap_socket(plain, server_hostname="127.0.0.1")
     reader = Reader(connection)
     for _ in range(3):
         assert ask(connection, reader, "/v1/items/7")[0] == 200
