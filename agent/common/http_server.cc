@@ -1,0 +1,288 @@
+#include "agent/common/http_server.h"
+
+#include <openssl/crypto.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/bind_handler.hpp>
+#include <boost/beast/core/flat_static_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <chrono>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "agent/common/listen_socket.h"
+#include "agent/common/log.h"
+#include "agent/common/secret_buffer.h"
+
+namespace tokenwatch {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using Protocol = asio::generic::stream_protocol;
+using Stream = beast::basic_stream<Protocol, asio::any_io_executor>;
+using Acceptor = asio::basic_socket_acceptor<Protocol, asio::any_io_executor>;
+
+// A body in wiped memory: it may be a secret (`who`).
+// Beast prescribes the names. NOLINTBEGIN(readability-identifier-naming)
+struct WipedBody {
+  using value_type = SecretBuffer;
+
+  class reader {
+   public:
+    template <bool is_request, class Fields>
+    reader(http::header<is_request, Fields>&, value_type& body) : body_(body) {}
+    void init(const boost::optional<std::uint64_t>&, beast::error_code& error) { error = {}; }
+    template <class Buffers>
+    std::size_t put(const Buffers& buffers, beast::error_code& error) {
+      error = {};
+      for (const asio::const_buffer part : beast::buffers_range_ref(buffers)) {
+        body_.Append({static_cast<const char*>(part.data()), part.size()});
+      }
+      return beast::buffer_bytes(buffers);
+    }
+    void finish(beast::error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
+};
+// NOLINTEND(readability-identifier-naming)
+
+// Bytes as they arrive, wiped once a request is done.
+class ReceiveBuffer : public beast::flat_static_buffer_base {
+ public:
+  explicit ReceiveBuffer(size_t size) : ReceiveBuffer(std::vector<char>(size)) {}
+  ~ReceiveBuffer() { OPENSSL_cleanse(storage_.data(), storage_.size()); }
+  ReceiveBuffer(const ReceiveBuffer&) = delete;
+  ReceiveBuffer& operator=(const ReceiveBuffer&) = delete;
+
+  // Wipes all but what has not been read yet.
+  void WipeConsumed() {
+    const asio::mutable_buffer left = data();
+    char* const begin = static_cast<char*>(left.data());
+    char* const end = begin + left.size();
+    OPENSSL_cleanse(storage_.data(), static_cast<size_t>(begin - storage_.data()));
+    OPENSSL_cleanse(end, static_cast<size_t>(storage_.data() + storage_.size() - end));
+  }
+
+ private:
+  explicit ReceiveBuffer(std::vector<char> storage)
+      : beast::flat_static_buffer_base(storage.data(), storage.size()),
+        storage_(std::move(storage)) {}
+  std::vector<char> storage_;
+};
+
+HttpResponse ErrorFor(const beast::error_code& error) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return HttpError(431, "invalid_argument", "the request's header is too large");
+  }
+  if (error == http::error::body_limit) {
+    return HttpError(413, "invalid_argument", "the request's body is too large");
+  }
+  return HttpError(400, "invalid_argument", "this is no HTTP/1 request that can be read");
+}
+
+}  // namespace
+
+HttpResponse HttpError(int status, const std::string& code, const std::string& message) {
+  const nlohmann::ordered_json body = {{"code", code}, {"message", message}};
+  return {.status = status,
+          .body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"};
+}
+
+struct HttpServer::Impl {
+  Impl(const Options& options_in, Handler handler_in)
+      : options(options_in), handler(std::move(handler_in)), acceptor(asio::make_strand(context)) {}
+
+  class Session;
+  void Accept();
+
+  Options options;
+  Handler handler;
+  std::atomic<size_t> sessions{0};  // outlives the context, which ends them
+  asio::io_context context;
+  Acceptor acceptor;  // used on its strand
+  std::vector<std::thread> threads;
+};
+
+// One connection. Kept alive by its pending operation; runs on its own strand.
+class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(Impl* server, Stream::socket_type socket)
+      : server_(server), stream_(std::move(socket)), buffer_(server->options.header_bytes + 4096) {
+    ++server_->sessions;
+  }
+  ~Session() { --server_->sessions; }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  asio::any_io_executor Executor() { return stream_.get_executor(); }
+
+  void Read() {
+    parser_.emplace();
+    parser_->header_limit(static_cast<uint32_t>(server_->options.header_bytes));
+    parser_->body_limit(server_->options.body_bytes);
+    stream_.expires_after(std::chrono::seconds(server_->options.request_seconds));
+    http::async_read(stream_, buffer_, *parser_,
+                     beast::bind_front_handler(&Session::OnRead, shared_from_this()));
+  }
+
+ private:
+  void OnRead(const beast::error_code& error, size_t) {
+    if (!parser_.has_value()) return;
+    if (error == http::error::end_of_stream || error == http::error::partial_message) return;
+    if (error) {
+      // The rest is the connection's own failure, or its deadline: there is nobody to answer.
+      if (error.category() != http::make_error_code(http::error::bad_method).category()) return;
+      Write(ErrorFor(error), http::verb::get, 11, false);
+      return;
+    }
+    const auto& message = parser_->get();
+    HttpResponse response = Answer(message);
+    Write(std::move(response), message.method(), message.version(), message.keep_alive());
+  }
+
+  HttpResponse Answer(const http::request<WipedBody>& message) {
+    absl::StatusOr<HttpTarget> target = ParseHttpTarget(std::string(message.target()));
+    if (!target.ok()) {
+      return HttpError(400, "invalid_argument", std::string(target.status().message()));
+    }
+    const HttpRequest request = {.method = std::string(message.method_string()),
+                                 .target = *std::move(target),
+                                 .host = std::string(message[http::field::host]),
+                                 .body = message.body().view()};
+    try {
+      return server_->handler(request);
+    } catch (const std::exception& exception) {
+      Log(LogLevel::kError, "an HTTP answer failed: ", exception.what());
+      return HttpError(500, "internal", "the answer could not be made; see the server's log");
+    }
+  }
+
+  void Write(HttpResponse response, http::verb method, unsigned version, bool keep_alive) {
+    response_.emplace(http::int_to_status(static_cast<unsigned>(response.status)), version);
+    response_->set(http::field::content_type, response.content_type);
+    response_->set(http::field::cache_control, "no-store");
+    response_->set("X-Content-Type-Options", "nosniff");
+    for (const auto& [name, value] : response.fields) response_->set(name, value);
+    response_->keep_alive(keep_alive);
+    response_->content_length(response.body.size());
+    if (method != http::verb::head) response_->body() = std::move(response.body);
+    parser_.reset();
+    buffer_.WipeConsumed();
+    stream_.expires_after(std::chrono::seconds(server_->options.answer_seconds));
+    http::async_write(stream_, *response_,
+                      beast::bind_front_handler(&Session::OnWritten, shared_from_this()));
+  }
+
+  void OnWritten(const beast::error_code& error, size_t) {
+    if (error || !response_.has_value()) return;
+    if (response_->keep_alive()) {
+      Read();
+      return;
+    }
+    beast::error_code failed;
+    // NOLINTNEXTLINE(bugprone-unused-return-value): it is `failed`, or void with a later Boost.
+    stream_.socket().shutdown(Stream::socket_type::shutdown_send, failed);
+    if (failed) return;
+    stream_.expires_after(std::chrono::seconds(2));
+    Drain(failed, 0);
+  }
+
+  // Closing with unread bytes resets the connection, and the client loses the answer; what it still
+  // sends is read for a moment.
+  void Drain(const beast::error_code& error, size_t) {
+    if (error || ++drained_ > 64) return;
+    buffer_.clear();
+    stream_.async_read_some(buffer_.prepare(buffer_.max_size()),
+                            beast::bind_front_handler(&Session::Drain, shared_from_this()));
+  }
+
+  Impl* server_;
+  Stream stream_;
+  ReceiveBuffer buffer_;
+  int drained_ = 0;
+  std::optional<http::request_parser<WipedBody>> parser_;
+  std::optional<http::response<http::string_body>> response_;
+};
+
+void HttpServer::Impl::Accept() {
+  // Full, or out of descriptors: the kernel's queue holds who waits. Looking again is simpler than
+  // being told, and a full server is busy anyhow.
+  const auto later = [this] {
+    auto timer = std::make_shared<asio::steady_timer>(acceptor.get_executor(),
+                                                      std::chrono::milliseconds(20));
+    timer->async_wait([this, timer](const beast::error_code&) { Accept(); });
+  };
+  if (sessions >= options.connections) {
+    later();
+    return;
+  }
+  acceptor.async_accept(asio::make_strand(context),
+                        [this, later](const beast::error_code& error, Stream::socket_type socket) {
+                          if (error == asio::error::operation_aborted) return;
+                          if (error) {
+                            later();
+                            return;
+                          }
+                          auto session = std::make_shared<Session>(this, std::move(socket));
+                          asio::dispatch(session->Executor(), [session] { session->Read(); });
+                          Accept();
+                        });
+}
+
+HttpServer::HttpServer(Address address, std::unique_ptr<Impl> impl)
+    : address_(std::move(address)), impl_(std::move(impl)) {}
+
+HttpServer::~HttpServer() {
+  impl_->context.stop();
+  for (std::thread& thread : impl_->threads) thread.join();
+  if (!address_.path.empty()) unlink(address_.path.c_str());
+}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Create(const Address& address,
+                                                               const Options& options,
+                                                               Handler handler) {
+  Address listening = address;
+  const absl::StatusOr<int> fd = ListenOn(&listening, options.socket_mode);
+  if (!fd.ok()) return fd.status();
+  const int tcp_family = listening.host.find(':') == std::string::npos ? AF_INET : AF_INET6;
+  const int family = listening.path.empty() ? tcp_family : AF_UNIX;
+  auto impl = std::make_unique<Impl>(options, std::move(handler));
+  beast::error_code error;
+  // NOLINTNEXTLINE(bugprone-unused-return-value): it is `error`, or void with a later Boost.
+  impl->acceptor.assign(Protocol(family, 0), *fd, error);
+  if (error) {
+    close(*fd);
+    return absl::InternalError(
+        absl::StrCat("cannot listen on ", listening.ToString(), ": ", error.message()));
+  }
+  impl->Accept();
+  auto server = std::unique_ptr<HttpServer>(new HttpServer(listening, std::move(impl)));
+  try {
+    for (size_t i = 0; i < options.threads; ++i) {
+      server->impl_->threads.emplace_back([context = &server->impl_->context] { context->run(); });
+    }
+  } catch (const std::system_error& exception) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot start a thread for ", listening.ToString(), ": ", exception.what()));
+  }
+  return server;
+}
+
+}  // namespace tokenwatch

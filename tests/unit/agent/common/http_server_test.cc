@@ -1,0 +1,218 @@
+#include "agent/common/http_server.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "agent/common/listen_socket.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr size_t kHeaderBytes = 4096;
+constexpr size_t kBodyBytes = 100;
+
+// Answers with what it was asked.
+HttpResponse Echo(const HttpRequest& request) {
+  if (request.target.path == "/throw") throw std::runtime_error("thrown by the test");
+  HttpResponse response = {.content_type = "text/plain",
+                           .body = request.method + " " + request.target.path + " " + request.host +
+                                   " " + std::string(request.body),
+                           .fields = {{"X-Extra", "yes"}}};
+  for (const auto& [name, value] : request.target.parameters) response.body += name + value;
+  return response;
+}
+
+std::unique_ptr<HttpServer> Start(const std::string& text) {
+  const absl::StatusOr<Address> address = ParseAddress(text);
+  EXPECT_TRUE(address.ok()) << address.status();
+  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Create(
+      *address, {.threads = 2, .header_bytes = kHeaderBytes, .body_bytes = kBodyBytes}, Echo);
+  EXPECT_TRUE(server.ok()) << server.status();
+  return *std::move(server);
+}
+
+int Connect(const Address& address) {
+  int fd = -1;
+  if (address.path.empty()) {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(address.port);
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+  } else {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    address.path.copy(name.sun_path, sizeof name.sun_path - 1);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+  }
+  return fd;
+}
+
+// Sends bytes, ends the sending direction, and returns all that comes back.
+std::string Exchange(const Address& address, const std::string& bytes) {
+  const int fd = Connect(address);
+  EXPECT_EQ(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), ssize_t(bytes.size()));
+  shutdown(fd, SHUT_WR);
+  std::string answer;
+  char part[4096];
+  for (ssize_t n = 0; (n = recv(fd, part, sizeof part, 0)) > 0;) answer.append(part, n);
+  close(fd);
+  return answer;
+}
+
+std::string StatusLine(const std::string& answer) { return answer.substr(0, answer.find('\r')); }
+std::string BodyOf(const std::string& answer) {
+  const size_t end = answer.find("\r\n\r\n");
+  return end == std::string::npos ? "" : answer.substr(end + 4);
+}
+
+TEST(HttpServerTest, AnswersOnAChosenPort) {
+  const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
+  ASSERT_NE(server->ListenAddress().port, 0);
+  const std::string answer =
+      Exchange(server->ListenAddress(), "GET /a%20b?c=d HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(StatusLine(answer), "HTTP/1.1 200 OK");
+  EXPECT_EQ(BodyOf(answer), "GET /a b h cd");
+  EXPECT_NE(answer.find("X-Extra: yes\r\n"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("Content-Type: text/plain\r\n"), std::string::npos) << answer;
+}
+
+TEST(HttpServerTest, HeadHasTheLengthAndNoBody) {
+  const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
+  const std::string answer =
+      Exchange(server->ListenAddress(), "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_NE(answer.find("Content-Length: 9\r\n"), std::string::npos) << answer;
+  EXPECT_EQ(BodyOf(answer), "");
+}
+
+TEST(HttpServerTest, KeepsAConnectionForFurtherRequests) {
+  const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
+  const std::string answer = Exchange(server->ListenAddress(),
+                                      "POST /1 HTTP/1.1\r\nContent-Length: 3\r\n\r\none"
+                                      "POST /2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                      "3\r\ntwo\r\n0\r\n\r\n"
+                                      "GET /3 HTTP/1.1\r\nConnection: close\r\n\r\n"
+                                      "GET /4 HTTP/1.1\r\n\r\n");
+  EXPECT_NE(answer.find("POST /1  one"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("POST /2  two"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("GET /3"), std::string::npos) << answer;
+  EXPECT_EQ(answer.find("GET /4"), std::string::npos) << answer;
+}
+
+TEST(HttpServerTest, RefusesWhatIsTooLargeOrNoHttp) {
+  const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
+  std::string many_lines = "GET / HTTP/1.1\r\n";
+  while (many_lines.size() < 4 * kHeaderBytes) many_lines += "A: b\r\n";
+  const std::pair<std::string, std::string> rows[] = {
+      {"GET / HTTP/1.1\r\nA: " + std::string(2 * kHeaderBytes, 'x') + "\r\n\r\n", "431"},
+      {many_lines, "431"},
+      {"GET /" + std::string(2 * kHeaderBytes, 'x'), "431"},
+      {"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n", "413"},
+      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x'),
+       "413"},
+      {"garbage\r\n\r\n", "400"},
+      {std::string("\0\0\0\0\r\n\r\n", 8), "400"},
+      {"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "400"},
+      {"GET /%zz HTTP/1.1\r\n\r\n", "400"},
+      {"GET /throw HTTP/1.1\r\n\r\n", "500"},
+  };
+  for (const auto& [bytes, status] : rows) {
+    const std::string answer = Exchange(server->ListenAddress(), bytes);
+    EXPECT_EQ(StatusLine(answer).substr(9, 3), status) << bytes.substr(0, 60) << "\n" << answer;
+    EXPECT_NE(BodyOf(answer).find("\"message\":\""), std::string::npos) << answer;
+  }
+  EXPECT_EQ(StatusLine(Exchange(server->ListenAddress(), "GET / HTTP/1.0\r\n\r\n")),
+            "HTTP/1.0 200 OK")
+      << "still alive";
+}
+
+TEST(HttpServerTest, ConnectionsBeyondTheLimitWait) {
+  const absl::StatusOr<Address> address = ParseAddress("127.0.0.1:0");
+  const absl::StatusOr<std::unique_ptr<HttpServer>> server =
+      HttpServer::Create(*address, {.threads = 1, .connections = 2}, Echo);
+  ASSERT_TRUE(server.ok());
+  const std::string request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+  const auto ask = [&](int fd) { send(fd, request.data(), request.size(), MSG_NOSIGNAL); };
+  const auto answered = [](int fd, int milliseconds) {
+    pollfd wait = {.fd = fd, .events = POLLIN};
+    return poll(&wait, 1, milliseconds) == 1;
+  };
+  const int first = Connect((*server)->ListenAddress());
+  const int second = Connect((*server)->ListenAddress());
+  for (const int fd : {first, second}) {
+    ask(fd);
+    ASSERT_TRUE(answered(fd, 10000));
+  }
+  const int third = Connect((*server)->ListenAddress());
+  ask(third);
+  EXPECT_FALSE(answered(third, 100));
+  close(first);
+  EXPECT_TRUE(answered(third, 10000));
+  close(third);
+  close(second);
+}
+
+TEST(HttpServerTest, ServesAUnixSocketWithItsMode) {
+  const std::string path = testing::TempDir() + "http_server_test.sock";
+  const absl::StatusOr<Address> address = ParseAddress("unix:" + path);
+  {
+    const absl::StatusOr<std::unique_ptr<HttpServer>> server =
+        HttpServer::Create(*address, {.socket_mode = 0600}, Echo);
+    ASSERT_TRUE(server.ok()) << server.status();
+    struct stat status{};
+    ASSERT_EQ(stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0600U);
+    EXPECT_EQ(BodyOf(Exchange(*address, "GET /u HTTP/1.1\r\n\r\n")), "GET /u  ");
+
+    const absl::StatusOr<std::unique_ptr<HttpServer>> rival =
+        HttpServer::Create(*address, {}, Echo);
+    EXPECT_EQ(rival.status().message(),
+              "cannot listen on unix:" + path + ": another program listens there");
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(HttpServerTest, ReplacesOnlyAStaleSocket) {
+  const std::string path = testing::TempDir() + "http_server_stale.sock";
+  Address address = *ParseAddress("unix:" + path);
+  absl::StatusOr<int> fd = ListenOn(&address, -1);
+  ASSERT_TRUE(fd.ok());
+  close(*fd);
+  EXPECT_TRUE(RemoveStaleSocket(path).ok());
+  EXPECT_FALSE(std::filesystem::exists(path));
+
+  std::ofstream(path) << "a file";
+  EXPECT_EQ(RemoveStaleSocket(path).message(),
+            "cannot listen on unix:" + path + ": a file that is no socket is there");
+  EXPECT_TRUE(std::filesystem::exists(path));
+  std::filesystem::remove(path);
+}
+
+TEST(HttpServerTest, APortInUseIsNotShared) {
+  const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
+  const absl::StatusOr<std::unique_ptr<HttpServer>> rival =
+      HttpServer::Create(server->ListenAddress(), {}, Echo);
+  EXPECT_EQ(rival.status().message(), "cannot listen on " + server->ListenAddress().ToString() +
+                                          ": the address is in use by another program");
+}
+
+TEST(HttpServerTest, OnlyNumericAddresses) {
+  const absl::StatusOr<std::unique_ptr<HttpServer>> server =
+      HttpServer::Create(*ParseAddress("name.invalid:0"), {}, Echo);
+  EXPECT_EQ(server.status().message(),
+            "cannot listen on name.invalid:0: the host must be a numeric address or localhost");
+}
+
+}  // namespace
+}  // namespace tokenwatch
