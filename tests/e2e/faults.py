@@ -98,8 +98,8 @@ class Fleet:
                            for since, until, _ in gaps)]
         kinds = sorted({kind for _, _, kind in gaps})
         note(f"{len(missing)} requests missing, {len(bare)} outside of {len(gaps)} gaps {kinds}")
-        check(not bare, f"missing and in no gap: {[(one['id'], one['start']) for one in bare[:10]]};"
-              f" gaps: {gaps[:10]}")
+        shown = [(one["id"], one["start"], one["end"]) for one in bare[:10]]
+        check(not bare, f"missing and in no gap: {shown}; gaps: {gaps[:10]}")
 
 
 def random_kills(fleet, agent):
@@ -127,7 +127,7 @@ def random_kills(fleet, agent):
 
 
 def collector_away(fleet, agent):
-    """The collector is away while uses come in, and the agent dies meanwhile: the spool has them."""
+    """The collector is away while uses come in, and the agent dies meanwhile."""
     fleet.collector.kill()
     finish = fleet.start_clients()
     time.sleep(AWAY_SECONDS / 2)

@@ -17,9 +17,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _bpf(command, *fields):
-    """The system call with its attributes packed as little-endian words, given as (format, value)."""
-    attributes = ctypes.create_string_buffer(
-        struct.pack("<" + "".join(form for form, _ in fields), *(value for _, value in fields)), 128)
+    """The system call with its attributes as (format, value), packed without gaps."""
+    packed = struct.pack("<" + "".join(form for form, _ in fields), *(value for _, value in fields))
+    attributes = ctypes.create_string_buffer(packed, 128)
     result = _libc.syscall(_SYSCALL_BPF, command, ctypes.byref(attributes), 128)
     if result < 0:
         error = ctypes.get_errno()
@@ -50,7 +50,8 @@ class Map:
     def _ring(self):
         # The producer's page, then the data, mapped twice in a row.
         size = mmap.PAGESIZE + 2 * self.max_entries
-        with mmap.mmap(self.fd, size, mmap.MAP_SHARED, mmap.PROT_READ, offset=mmap.PAGESIZE) as ring:
+        with mmap.mmap(self.fd, size, mmap.MAP_SHARED, mmap.PROT_READ,
+                       offset=mmap.PAGESIZE) as ring:
             yield ring[:]
 
     def _value(self, key):

@@ -1,4 +1,4 @@
-"""The ground truth: nginx with a made-up certificate and an access log of one JSON object a line."""
+"""The ground truth: nginx with a made-up certificate and an access log of JSON lines."""
 
 import contextlib
 import http.client
@@ -100,8 +100,8 @@ def make_certificates(world):
     world.run([openssl, "req", *key, "-subj", f"/CN={HOST}", "-keyout", f"{folder}/server.key",
                "-out", f"{folder}/server.csr"])
     world.run([openssl, "x509", "-req", "-in", f"{folder}/server.csr", "-CA", f"{folder}/ca.pem",
-               "-CAkey", f"{folder}/ca.key", "-CAcreateserial", "-days", "2", "-extfile", extensions,
-               "-out", f"{folder}/server.pem"])
+               "-CAkey", f"{folder}/ca.key", "-CAcreateserial", "-days", "2",
+               "-extfile", extensions, "-out", f"{folder}/server.pem"])
 
 
 def start_nginx(world, name, http, workers=1, ports=(), **spawn_options):

@@ -187,7 +187,8 @@ class World:
 LONG = bool(os.environ.get("TOKENWATCH_E2E_LONG"))
 
 # Shims of pyenv, nvm and the like, and their settings, must not reach the programs.
-BASE_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+BASE_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
+                    "HOME": "/nonexistent"}
 
 
 def stop(process, seconds=10):

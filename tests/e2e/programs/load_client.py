@@ -73,8 +73,8 @@ def with_threads(plan, base, context, count, connections):
         except (OSError, http.client.HTTPException) as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work, args=(index % 2 == 0, share(count, connections, index)))
-               for index in range(connections)]
+    shares = [(index % 2 == 0, share(count, connections, index)) for index in range(connections)]
+    threads = [threading.Thread(target=work, args=each) for each in shares]
     for thread in threads:
         thread.start()
     for thread in threads:
