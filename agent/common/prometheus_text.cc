@@ -32,7 +32,7 @@ void PrometheusText::Line(const Labels& labels, const std::string& value) {
   for (const auto& [name, text] : labels) {
     absl::StrAppend(
         &page_, separator, name, "=\"",
-        absl::StrReplaceAll(ValidUtf8(text), {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}),
+        absl::StrReplaceAll(ReplaceInvalidUtf8(text), {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}),
         "\"");
     separator = ",";
   }

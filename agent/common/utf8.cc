@@ -73,7 +73,7 @@ bool IsValidUtf8(std::string_view text) {
   return true;
 }
 
-std::string ValidUtf8(std::string_view text) {
+std::string ReplaceInvalidUtf8(std::string_view text) {
   if (IsValidUtf8(text)) return std::string(text);
   std::string valid;
   while (!text.empty()) AppendUtf8(TakeCodePoint(&text), &valid);

@@ -19,7 +19,7 @@ void AppendUtf8(char32_t code_point, std::string* text);
 bool IsValidUtf8(std::string_view text);
 
 // `text` with U+FFFD where it is no UTF-8.
-std::string ValidUtf8(std::string_view text);
+std::string ReplaceInvalidUtf8(std::string_view text);
 
 }  // namespace tokenwatch
 

@@ -28,7 +28,7 @@ TEST(Utf8Test, ReplacesWhatIsInvalid) {
       {std::string("\0x", 2), std::string("\0x", 2)},
   };
   for (const auto& [text, valid] : rows) {
-    EXPECT_EQ(ValidUtf8(text), valid);
+    EXPECT_EQ(ReplaceInvalidUtf8(text), valid);
     EXPECT_EQ(IsValidUtf8(text), text == valid);
     EXPECT_TRUE(IsValidUtf8(valid));
   }
