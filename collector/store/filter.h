@@ -1,0 +1,75 @@
+// A v1::ListRequest, read once and ready to compare. Shared by every store.
+#ifndef TOKENWATCH_COLLECTOR_STORE_FILTER_H_
+#define TOKENWATCH_COLLECTOR_STORE_FILTER_H_
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "collector/store/outcome.h"
+#include "tokenwatch/v1/query.pb.h"
+
+namespace tokenwatch {
+
+// A bound that is not set. Every time of a use lies between the two.
+inline constexpr int64_t kNoSince = std::numeric_limits<int64_t>::min();
+inline constexpr int64_t kNoUntil = std::numeric_limits<int64_t>::max();
+
+// Text fields are empty where the request does not filter by them.
+struct Filter {
+  int64_t since_us = kNoSince;  // inclusive
+  int64_t until_us = kNoUntil;  // exclusive
+  std::optional<std::array<uint8_t, 16>> token;
+  std::string host;
+  std::string provider;
+  std::string workload;
+  std::string method;    // of `endpoint`, upper case; empty: any
+  std::string endpoint;  // of `endpoint`, a pattern over "host/path" in which '*' is any run
+  std::optional<Outcome> outcome;
+  uint32_t status_low = 0;  // inclusive, both
+  uint32_t status_high = std::numeric_limits<uint32_t>::max();
+  uint32_t limit = 0;
+  // Equal for requests with the same filters, whatever the page or its size.
+  uint64_t fingerprint = 0;
+
+  bool HasTime() const { return since_us != kNoSince || until_us != kNoUntil; }
+  bool HasStatus() const {
+    return outcome.has_value() || status_low != 0 ||
+           status_high != std::numeric_limits<uint32_t>::max();
+  }
+  // Whether program or resource matter.
+  bool HasPlace() const {
+    return !host.empty() || !provider.empty() || !workload.empty() || !method.empty() ||
+           !endpoint.empty();
+  }
+};
+
+// Reads a request's filters; `page_token` is left alone. InvalidArgument names the filter that
+// cannot be read and gives an example.
+absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time now);
+
+bool MatchesStatus(const Filter& filter, uint32_t status);
+
+// `requested` is the host that a request names, with its port where that is not the default one; a
+// filter without a port matches any. Names compare without regard to case.
+bool MatchesHost(const Filter& filter, absl::string_view requested, absl::string_view machine);
+bool MatchesProvider(const Filter& filter, absl::string_view provider);
+bool MatchesEndpoint(const Filter& filter, absl::string_view method, absl::string_view host,
+                     absl::string_view path);
+
+// What a workload filter is compared with.
+struct WorkloadNames {
+  absl::string_view comm, exe, script, unit, container_id, pod, user;
+};
+// Equal to one of the names, to the last part of an executable's or script's path, or to the first
+// 12 or more digits of a container id.
+bool MatchesWorkload(const Filter& filter, const WorkloadNames& names);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_STORE_FILTER_H_

@@ -1,0 +1,79 @@
+#include "collector/store/sqlite/data_dir.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+
+namespace tokenwatch::sqlite {
+namespace {
+
+absl::Status Errno(int error, absl::string_view path, absl::string_view problem) {
+  return absl::ErrnoToStatus(error, absl::StrCat("the data directory ", path, " ", problem));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) {
+  if (path.empty()) {
+    return absl::InvalidArgumentError("no data directory is given; name one with --data-dir");
+  }
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return Errno(errno, path, "cannot be made; make it, or choose another with --data-dir");
+  }
+  const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) {
+    return Errno(errno, path, "cannot be opened; choose another with --data-dir");
+  }
+  const auto unwritable = [&path](int error) {
+    return Errno(error, path,
+                 "cannot be written; change its owner, or choose another with "
+                 "--data-dir");
+  };
+  absl::Status status;
+  int database = -1;
+  const int lock = openat(directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  struct stat info{};
+  if (lock < 0) {
+    status = unwritable(errno);
+  } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    status = errno == EWOULDBLOCK
+                 ? absl::FailedPreconditionError(absl::StrCat(
+                       "the data directory ", path,
+                       " is in use by another collector; stop that one, or choose another with "
+                       "--data-dir"))
+                 : unwritable(errno);
+  } else {
+    // SQLite would make it readable for all, and gives its other files the mode of this one.
+    database = openat(directory, "tokenwatch.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (database < 0 || fstat(database, &info) != 0 || fsync(directory) != 0) {
+      status = unwritable(errno);
+    }
+  }
+  if (database >= 0) close(database);
+  close(directory);
+  if (!status.ok()) {
+    if (lock >= 0) close(lock);
+    return status;
+  }
+  std::unique_ptr<DataDir> opened(new DataDir(absl::StrCat(path, "/tokenwatch.db"), lock));
+  opened->database_inode_ = info.st_ino;
+  return opened;
+}
+
+DataDir::~DataDir() { close(lock_); }
+
+absl::Status DataDir::CheckPresent() const {
+  struct stat info{};
+  if (stat(database_path_.c_str(), &info) != 0 || info.st_ino != database_inode_) {
+    return absl::UnavailableError(
+        absl::StrCat(database_path_, " was removed or replaced; restart the collector"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tokenwatch::sqlite

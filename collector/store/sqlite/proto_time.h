@@ -1,0 +1,24 @@
+// Microseconds since the epoch as protobuf has them.
+#ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_PROTO_TIME_H_
+#define TOKENWATCH_COLLECTOR_STORE_SQLITE_PROTO_TIME_H_
+
+#include <google/protobuf/timestamp.pb.h>
+
+#include <cstdint>
+
+namespace tokenwatch::sqlite {
+
+inline void SetTime(int64_t micros, google::protobuf::Timestamp* time) {
+  int64_t seconds = micros / 1000000;
+  int64_t rest = micros % 1000000;
+  if (rest < 0) {
+    rest += 1000000;
+    --seconds;
+  }
+  time->set_seconds(seconds);
+  time->set_nanos(static_cast<int32_t>(rest * 1000));
+}
+
+}  // namespace tokenwatch::sqlite
+
+#endif  // TOKENWATCH_COLLECTOR_STORE_SQLITE_PROTO_TIME_H_

@@ -1,0 +1,44 @@
+// The store's questions, each inside the caller's read transaction. Errors stick to the session's
+// database; what is returned then means nothing.
+#ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_QUERIES_H_
+#define TOKENWATCH_COLLECTOR_STORE_SQLITE_QUERIES_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collector/store/filter.h"
+#include "collector/store/page_token.h"
+#include "collector/store/sqlite/database.h"
+#include "collector/store/sqlite/dimensions.h"
+#include "collector/store/sqlite/use_reader.h"
+#include "tokenwatch/v1/query.pb.h"
+
+namespace tokenwatch::sqlite {
+
+// A reading connection and what it remembers.
+struct Session {
+  std::unique_ptr<Database> database;
+  std::unique_ptr<Dimensions> dimensions;
+};
+
+// `page` is null for the first page; `last_use` is the newest use that this page may show.
+v1::ListUsesResponse ListUses(Session* session, const Filter& filter, const PagePosition* page,
+                              int64_t last_use);
+v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const PagePosition* page,
+                                  int64_t last_use);
+v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter, const PagePosition* page);
+v1::Stats GetStats(Session* session, const Filter& filter);
+
+// Nothing where no use came with this id.
+std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8_t, 16>& id);
+
+// Rows of a partition with all their texts.
+std::vector<v1::Use> BuildUses(Session* session, const std::vector<StoredUse>& stored);
+
+}  // namespace tokenwatch::sqlite
+
+#endif  // TOKENWATCH_COLLECTOR_STORE_SQLITE_QUERIES_H_

@@ -1,0 +1,164 @@
+#include "collector/store/sqlite/schema.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/civil_time.h"
+#include "absl/time/time.h"
+
+namespace tokenwatch::sqlite {
+namespace {
+
+// "TWst", in the file's header.
+constexpr int32_t kApplicationId = 0x54577374;
+
+constexpr char kTables[] = R"sql(
+CREATE TABLE strings(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+
+-- Who uses tokens, for the rollups: a program on a machine, whatever its process.
+CREATE TABLE programs(
+  id INTEGER PRIMARY KEY, machine INTEGER NOT NULL, comm INTEGER NOT NULL, exe INTEGER NOT NULL,
+  script INTEGER NOT NULL, user INTEGER NOT NULL, unit INTEGER NOT NULL, container INTEGER NOT NULL,
+  pod INTEGER NOT NULL,
+  UNIQUE(machine, exe, comm, script, user, unit, container, pod)) STRICT;
+
+-- One process of a program. Short-lived ones are many, so the index holds only what tells them apart.
+-- last_day: the newest day with a use of it, for retention.
+CREATE TABLE workloads(
+  id INTEGER PRIMARY KEY, program INTEGER NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL,
+  parent_exe INTEGER NOT NULL, uid INTEGER NOT NULL, login_user INTEGER NOT NULL,
+  cgroup INTEGER NOT NULL, namespace INTEGER NOT NULL, service_account INTEGER NOT NULL,
+  last_day INTEGER NOT NULL) STRICT;
+CREATE INDEX workloads_by_process ON workloads(pid, started);
+
+-- What tokens reach, for the rollups.
+CREATE TABLE resources(
+  id INTEGER PRIMARY KEY, host INTEGER NOT NULL, path INTEGER NOT NULL, method INTEGER NOT NULL,
+  provider INTEGER NOT NULL, inbound INTEGER NOT NULL,
+  UNIQUE(host, path, method, provider, inbound)) STRICT;
+
+-- Everything else that the requests of a program share.
+CREATE TABLE shapes(
+  id INTEGER PRIMARY KEY, resource INTEGER NOT NULL, format INTEGER NOT NULL,
+  carrier INTEGER NOT NULL, token_length INTEGER NOT NULL, user_id BLOB NOT NULL,
+  scheme INTEGER NOT NULL, query INTEGER NOT NULL, http_version INTEGER NOT NULL,
+  user_agent INTEGER NOT NULL, peer_address INTEGER NOT NULL, peer_port INTEGER NOT NULL,
+  peer_certainty INTEGER NOT NULL, local_address INTEGER NOT NULL, probe INTEGER NOT NULL,
+  last_day INTEGER NOT NULL,
+  UNIQUE(resource, peer_address, user_agent, carrier, user_id, peer_port, format, token_length,
+         scheme, query, http_version, peer_certainty, local_address, probe)) STRICT;
+
+-- A row for each id under each fleet key. joined: the row that stands for all ids of one token, NULL
+-- where that is the row itself. Sums are of outbound uses that came with this id first; first: time
+-- of the oldest, span: from there to the newest. touched: the newest use's number.
+CREATE TABLE tokens(
+  number INTEGER PRIMARY KEY, id BLOB NOT NULL, key INTEGER NOT NULL, joined INTEGER,
+  format INTEGER NOT NULL, provider INTEGER NOT NULL, length INTEGER NOT NULL,
+  first INTEGER NOT NULL, span INTEGER NOT NULL, uses INTEGER NOT NULL, denied INTEGER NOT NULL,
+  failed INTEGER NOT NULL, touched INTEGER NOT NULL) STRICT;
+CREATE UNIQUE INDEX tokens_by_id ON tokens(id);
+CREATE INDEX tokens_joined ON tokens(joined) WHERE joined IS NOT NULL;
+
+-- token 0: unresolved. failed: failed, throttled and unanswered.
+CREATE TABLE usage(
+  token INTEGER NOT NULL, program INTEGER NOT NULL, resource INTEGER NOT NULL,
+  uses INTEGER NOT NULL, denied INTEGER NOT NULL, failed INTEGER NOT NULL,
+  first INTEGER NOT NULL, span INTEGER NOT NULL,
+  PRIMARY KEY(token, program, resource)) STRICT, WITHOUT ROWID;
+
+-- hour: since the epoch; first: microseconds into the hour.
+CREATE TABLE hourly(
+  hour INTEGER NOT NULL, token INTEGER NOT NULL, program INTEGER NOT NULL,
+  resource INTEGER NOT NULL, status INTEGER NOT NULL, uses INTEGER NOT NULL,
+  first INTEGER NOT NULL, span INTEGER NOT NULL,
+  PRIMARY KEY(hour, token, program, resource, status)) STRICT, WITHOUT ROWID;
+
+-- details: a v1.Agent with what its hello and heartbeats said.
+CREATE TABLE agents(
+  id INTEGER PRIMARY KEY, agent TEXT NOT NULL UNIQUE, host TEXT NOT NULL, address TEXT NOT NULL,
+  first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, uses INTEGER NOT NULL,
+  gaps INTEGER NOT NULL, times_replaced INTEGER NOT NULL, details BLOB NOT NULL) STRICT;
+
+CREATE TABLE streams(
+  id INTEGER PRIMARY KEY, agent INTEGER NOT NULL, stream BLOB NOT NULL, committed INTEGER NOT NULL,
+  UNIQUE(agent, stream)) STRICT;
+
+-- A stream as seen from one address.
+CREATE TABLE sources(
+  id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, address INTEGER NOT NULL,
+  UNIQUE(stream, address)) STRICT;
+
+CREATE TABLE gaps(
+  id INTEGER PRIMARY KEY, agent INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,
+  count INTEGER NOT NULL, pid INTEGER NOT NULL, kind INTEGER NOT NULL, detail INTEGER NOT NULL,
+  comm INTEGER NOT NULL, exe INTEGER NOT NULL) STRICT;
+CREATE INDEX gaps_by_agent ON gaps(agent, until);
+
+CREATE TABLE partitions(
+  day INTEGER PRIMARY KEY, last_use INTEGER NOT NULL, dropped INTEGER NOT NULL) STRICT;
+
+-- oldest, newest: microseconds into the day.
+CREATE TABLE zones(
+  day INTEGER NOT NULL, zone INTEGER NOT NULL, oldest INTEGER NOT NULL, newest INTEGER NOT NULL,
+  PRIMARY KEY(day, zone)) STRICT, WITHOUT ROWID;
+CREATE INDEX zones_by_newest ON zones(day, newest);
+
+CREATE TABLE health(id INTEGER PRIMARY KEY, checked INTEGER NOT NULL) STRICT;
+)sql";
+
+int64_t Number(Database* database, absl::string_view sql) {
+  Statement statement = database->Prepare(sql);
+  statement.Start();
+  return statement.Next() ? statement.Int(0) : 0;
+}
+
+}  // namespace
+
+absl::Status PrepareSchema(Database* database, const std::string& path) {
+  Transaction transaction(database, Transaction::Kind::kWrite);
+  const int64_t application = Number(database, "PRAGMA application_id");
+  const int64_t version = Number(database, "PRAGMA user_version");
+  const int64_t tables = Number(database, "SELECT count(*) FROM sqlite_schema");
+  if (database->ok()) {
+    if (tables != 0 && application != kApplicationId) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path,
+                       " is another program's database; give the collector a --data-dir of "
+                       "its own"));
+    }
+    if (version > kSchemaVersion) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          path, " was written by a newer tokenwatch (schema ", version, ", this one knows ",
+          kSchemaVersion, "); install that version, or start with an empty --data-dir"));
+    }
+    if (tables == 0) {
+      database->Execute(kTables);
+      database->Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
+                                     "; PRAGMA user_version = ", kSchemaVersion));
+    }
+  }
+  return transaction.Commit();
+}
+
+std::string PartitionName(int64_t day) {
+  const absl::CivilDay civil = absl::CivilDay(1970, 1, 1) + day;
+  return absl::StrCat(
+      "uses_",
+      absl::FormatTime("%Y%m%d", absl::FromCivil(civil, absl::UTCTimeZone()), absl::UTCTimeZone()));
+}
+
+void CreatePartition(Database* database, int64_t day) {
+  // time: microseconds into the day; request: a BLOB where packed (text.h).
+  database->Execute(absl::StrCat("CREATE TABLE ", PartitionName(day), R"sql((
+    use INTEGER PRIMARY KEY, time INTEGER NOT NULL, token INTEGER NOT NULL,
+    workload INTEGER NOT NULL, shape INTEGER NOT NULL, status INTEGER NOT NULL,
+    latency INTEGER NOT NULL, port INTEGER NOT NULL, source INTEGER NOT NULL,
+    sequence INTEGER NOT NULL, count INTEGER NOT NULL, request ANY) STRICT)sql"));
+  database->Cached("INSERT INTO partitions VALUES(?, 0, 0)").Run(day);
+}
+
+void DropPartition(Database* database, int64_t day) {
+  database->Execute(absl::StrCat("DROP TABLE ", PartitionName(day)));
+  database->Cached("DELETE FROM zones WHERE day = ?").Run(day);
+  database->Cached("UPDATE partitions SET dropped = 1 WHERE day = ?").Run(day);
+}
+
+}  // namespace tokenwatch::sqlite

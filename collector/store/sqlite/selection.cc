@@ -1,0 +1,70 @@
+#include "collector/store/sqlite/selection.h"
+
+namespace tokenwatch::sqlite {
+
+std::vector<int64_t> TokenNumbers(Database* database, absl::string_view id) {
+  Statement& query = database->Cached(
+      "SELECT number FROM tokens WHERE number = (SELECT ifnull(joined, number) FROM tokens WHERE "
+      "id = ?1) UNION ALL SELECT number FROM tokens WHERE joined = (SELECT ifnull(joined, number) "
+      "FROM tokens WHERE id = ?1)");
+  std::vector<int64_t> numbers;
+  query.Start(Blob{id});
+  while (query.Next()) numbers.push_back(query.Int(0));
+  return numbers;
+}
+
+Selection::Selection(const Filter& filter, Database* database, Dimensions* dimensions)
+    : filter_(filter), dimensions_(dimensions) {
+  if (!filter.token) return;
+  const std::vector<int64_t> numbers = TokenNumbers(
+      database, {reinterpret_cast<const char*>(filter.token->data()), filter.token->size()});
+  tokens_.emplace(numbers.begin(), numbers.end());
+}
+
+bool Selection::MatchesPlace(int64_t program, int64_t resource) {
+  if (!filter_.HasPlace()) return true;
+  const ProgramMatch& who = Program(program);
+  if (!who.workload) return false;
+  const ResourceMatch& what = Resource(resource);
+  return what.endpoint_and_provider && (what.host || who.machine);
+}
+
+bool Selection::MatchesUse(int64_t token, int64_t workload, int64_t shape, uint32_t status) {
+  if (!MatchesToken(token) || !MatchesStatus(status)) return false;
+  return !filter_.HasPlace() || MatchesPlace(dimensions_->ProgramOfWorkload(workload),
+                                             dimensions_->ResourceOfShape(shape));
+}
+
+const Selection::ProgramMatch& Selection::Program(int64_t id) {
+  const auto [found, added] = programs_.try_emplace(id);
+  if (added) {
+    const ProgramRow& row = dimensions_->Program(id);
+    const auto text = [this](int64_t string) -> absl::string_view {
+      return dimensions_->Text(string);
+    };
+    found->second.workload = MatchesWorkload(filter_, {.comm = text(row.comm),
+                                                       .exe = text(row.exe),
+                                                       .script = text(row.script),
+                                                       .unit = text(row.unit),
+                                                       .container_id = text(row.container),
+                                                       .pod = text(row.pod),
+                                                       .user = text(row.user)});
+    found->second.machine = MatchesHost(filter_, {}, text(row.machine));
+  }
+  return found->second;
+}
+
+const Selection::ResourceMatch& Selection::Resource(int64_t id) {
+  const auto [found, added] = resources_.try_emplace(id);
+  if (added) {
+    const ResourceRow& row = dimensions_->Resource(id);
+    const std::string& host = dimensions_->Text(row.host);
+    found->second.endpoint_and_provider =
+        MatchesProvider(filter_, dimensions_->Text(row.provider)) &&
+        MatchesEndpoint(filter_, dimensions_->Text(row.method), host, dimensions_->Text(row.path));
+    found->second.host = MatchesHost(filter_, host, {});
+  }
+  return found->second;
+}
+
+}  // namespace tokenwatch::sqlite

@@ -1,0 +1,65 @@
+// A filter applied to rows: which uses and rollups a query is about.
+#ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_SELECTION_H_
+#define TOKENWATCH_COLLECTOR_STORE_SQLITE_SELECTION_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
+#include "collector/store/filter.h"
+#include "collector/store/sqlite/database.h"
+#include "collector/store/sqlite/dimensions.h"
+
+namespace tokenwatch::sqlite {
+
+// Numbers of the token that the 16 bytes `id` belong to, over all its joined ids; none where it was
+// never seen.
+std::vector<int64_t> TokenNumbers(Database* database, absl::string_view id);
+
+// One query's selection, for the length of its transaction. Not thread safe.
+class Selection {
+ public:
+  // Everything but time is compared. `filter.token` is resolved in `database`.
+  Selection(const Filter& filter, Database* database, Dimensions* dimensions);
+
+  // Only these tokens from now on, in place of the filter's.
+  void SetTokens(absl::flat_hash_set<int64_t> tokens) { tokens_ = std::move(tokens); }
+  // Null where tokens do not matter.
+  const absl::flat_hash_set<int64_t>* tokens() const {
+    return tokens_.has_value() ? &*tokens_ : nullptr;
+  }
+
+  const Filter& filter() const { return filter_; }
+  // Whether all uses of any time are selected.
+  bool TakesAll() const { return !tokens_ && !filter_.HasStatus() && !filter_.HasPlace(); }
+
+  bool MatchesToken(int64_t token) const { return !tokens_ || tokens_->contains(token); }
+  bool MatchesPlace(int64_t program, int64_t resource);
+  bool MatchesStatus(uint32_t status) const { return tokenwatch::MatchesStatus(filter_, status); }
+  bool MatchesUse(int64_t token, int64_t workload, int64_t shape, uint32_t status);
+
+ private:
+  struct ProgramMatch {
+    bool workload = false;
+    bool machine = false;
+  };
+  struct ResourceMatch {
+    bool endpoint_and_provider = false;
+    bool host = false;
+  };
+  const ProgramMatch& Program(int64_t id);
+  const ResourceMatch& Resource(int64_t id);
+
+  const Filter filter_;
+  Dimensions* const dimensions_;
+  std::optional<absl::flat_hash_set<int64_t>> tokens_;
+  absl::flat_hash_map<int64_t, ProgramMatch> programs_;
+  absl::flat_hash_map<int64_t, ResourceMatch> resources_;
+};
+
+}  // namespace tokenwatch::sqlite
+
+#endif  // TOKENWATCH_COLLECTOR_STORE_SQLITE_SELECTION_H_

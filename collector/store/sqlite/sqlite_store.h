@@ -1,0 +1,50 @@
+// The store on an embedded SQLite database: one file in write-ahead mode.
+#ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_SQLITE_STORE_H_
+#define TOKENWATCH_COLLECTOR_STORE_SQLITE_SQLITE_STORE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "collector/store/store.h"
+
+namespace tokenwatch {
+
+struct SqliteOptions {
+  // Made with mode 0700 where it does not exist (its parent must). Everything in it is readable by
+  // its owner alone.
+  std::string data_dir;
+  // Whole UTC days after which single uses are dropped; their sums stay. 0: never.
+  int retention_days = 0;
+  // Queries that run at once; more wait. None of them waits for a commit, nor a commit for them.
+  int readers = 4;
+  std::function<absl::Time()> now = absl::Now;
+};
+
+// Opens the store in `options.data_dir`, or makes it. The directory is locked as long as the store
+// lives.
+// Errors, each one sentence that says what to do: InvalidArgument (no directory given),
+// FailedPrecondition (used by another collector; written by a newer version; another program's),
+// PermissionDenied (cannot be written), DataLoss (no database, or damaged), Unavailable and
+// ResourceExhausted as SQLite finds them.
+//
+// Beyond the contract of Store:
+// - A Commit that finds no space is ResourceExhausted, one that cannot write Unavailable; both may
+// be
+//   retried, and work again when the cause is gone. InvalidArgument: a batch without agent, 16-byte
+//   stream or first sequence, or a use without context; then no batch of the call was kept.
+// - Inbound uses are listed, and no total counts them.
+// - Times of uses more than 100 days ago or a day ahead are replaced by the time of the commit; the
+//   agent's counter `store_times_replaced` says how many.
+// - RecordAgent is durable with the next Commit.
+// - A token's ids under several fleet keys are one token, shown under the id that was used last;
+// each
+//   of them finds it. A use shows the id that it came with.
+absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& options);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_STORE_SQLITE_SQLITE_STORE_H_

@@ -1,0 +1,325 @@
+#include "collector/store/sqlite/writer.h"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "collector/store/sqlite/schema.h"
+#include "collector/store/sqlite/text.h"
+
+namespace tokenwatch::sqlite {
+namespace {
+
+constexpr int64_t kOldestMicros = 100 * kMicrosPerDay;
+constexpr int64_t kNewestMicros = kMicrosPerDay;
+constexpr uint64_t kMaxSequence = uint64_t{1} << 62;
+// Keeps sums of hostile counts within 64 bits.
+constexpr uint64_t kMaxGapCount = uint64_t{1} << 40;
+constexpr size_t kStreamBytes = 16;
+constexpr size_t kOpenPartitions = 16;
+constexpr size_t kMaxCounters = 1000;
+constexpr int kMaxKeyIds = 16;
+
+bool IsPossible(int64_t time_us, int64_t now_us) {
+  return time_us >= std::max<int64_t>(now_us - kOldestMicros, 0) &&
+         time_us <= now_us + kNewestMicros;
+}
+
+absl::Status CheckBatch(const IngestBatch& batch) {
+  if (batch.agent.empty()) return absl::InvalidArgumentError("a batch without agent id");
+  if (batch.stream.size() != kStreamBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a batch whose stream id has ", batch.stream.size(), " bytes instead of 16"));
+  }
+  if (batch.first_sequence == 0 || batch.first_sequence > kMaxSequence) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a batch whose first sequence is ", batch.first_sequence));
+  }
+  for (const UseRow& use : batch.uses) {
+    if (use.context == nullptr) return absl::InvalidArgumentError("a use without context");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Writer>> Writer::Create(std::unique_ptr<Database> database,
+                                                       int retention_days) {
+  std::unique_ptr<Writer> writer(new Writer(std::move(database), retention_days));
+  if (absl::Status status = writer->ReadState(); !status.ok()) return status;
+  return writer;
+}
+
+absl::Status Writer::ReadState() {
+  if (state_known_) return absl::OkStatus();
+  days_.clear();
+  Transaction transaction(database_.get(), Transaction::Kind::kRead);
+  Statement& query = database_->Cached("SELECT day, last_use, dropped FROM partitions");
+  query.Start();
+  while (query.Next()) {
+    next_use_ = std::max(next_use_, query.Int(1) + 1);
+    if (query.Int(2) != 0) {
+      first_kept_day_ = std::max(first_kept_day_, query.Int(0) + 1);
+    } else {
+      days_.insert(query.Int(0));
+    }
+  }
+  const absl::Status status = transaction.Commit();
+  state_known_ = status.ok();
+  return status;
+}
+
+absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_us) {
+  for (const IngestBatch& batch : batches) {
+    if (absl::Status status = CheckBatch(batch); !status.ok()) return status;
+  }
+  if (absl::Status status = ReadState(); !status.ok()) return status;
+  Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+  std::vector<Use> uses;
+  for (const IngestBatch& batch : batches) TakeBatch(batch, now_us, &uses);
+  WriteUses(&uses);
+  rollups_.Write(database_.get(), &interner_);
+  return Finish(&transaction);
+}
+
+absl::Status Writer::Finish(Transaction* transaction) {
+  const absl::Status status = transaction->Commit();
+  if (!status.ok()) {
+    // Whatever was remembered may have been undone.
+    interner_.Forget();
+    rollups_.Clear();
+    streams_.Clear();
+    inserts_.clear();
+    state_known_ = false;
+  }
+  return status;
+}
+
+Writer::Stream Writer::FindStream(const IngestBatch& batch, const std::string& key,
+                                  int64_t now_us) {
+  Stream stream;
+  if (const Stream* known = streams_.Find(key)) {
+    stream = *known;
+  } else {
+    stream.agent = AgentRow(batch.agent, now_us);
+    Statement& find =
+        database_->Cached("SELECT id, committed FROM streams WHERE agent = ? AND stream = ?");
+    find.Start(stream.agent, Blob{batch.stream});
+    if (find.Next()) {
+      stream.stream = find.Int(0);
+      stream.committed = static_cast<uint64_t>(find.Int(1));
+      find.Reset();
+    } else {
+      database_->Cached("INSERT INTO streams(agent, stream, committed) VALUES(?, ?, 0)")
+          .Run(stream.agent, Blob{batch.stream});
+      stream.stream = database_->LastInsertedRow();
+    }
+  }
+  if (stream.source == 0 || stream.address != batch.agent_address) {
+    stream.address = batch.agent_address;
+    stream.source = interner_.Source(stream.stream, batch.agent_address);
+  }
+  return stream;
+}
+
+int64_t Writer::AgentRow(absl::string_view agent, int64_t now_us) {
+  const std::string clean = CleanText(agent);
+  Statement& find = database_->Cached("SELECT id FROM agents WHERE agent = ?");
+  find.Start(clean);
+  if (find.Next()) {
+    const int64_t id = find.Int(0);
+    find.Reset();
+    return id;
+  }
+  database_->Cached("INSERT INTO agents VALUES(NULL, ?, '', '', ?2, ?2, 0, 0, 0, X'')")
+      .Run(clean, now_us);
+  return database_->LastInsertedRow();
+}
+
+void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses) {
+  const std::string key = absl::StrCat(batch.agent, batch.stream);
+  Stream stream = FindStream(batch, key, now_us);
+  const uint64_t records = batch.uses.size() + batch.gaps.size();
+  const uint64_t seen =
+      stream.committed >= batch.first_sequence ? stream.committed - batch.first_sequence + 1 : 0;
+  int64_t counted = 0;
+  int64_t replaced = 0;
+  uses->reserve(uses->size() + batch.uses.size());
+  for (uint64_t i = seen; i < batch.uses.size(); ++i) {
+    const UseRow& row = batch.uses[i];
+    const bool possible = IsPossible(row.time_us, now_us);
+    if (!possible) ++replaced;
+    const int64_t time_us = possible ? row.time_us : now_us;
+    Use use;
+    use.day = time_us / kMicrosPerDay;
+    use.time = time_us % kMicrosPerDay;
+    use.source = stream.source;
+    use.sequence = static_cast<int64_t>(batch.first_sequence + i);
+    use.token = row.token == nullptr ? 0 : interner_.Token(*row.token);
+    use.context = interner_.Context(*row.context, use.day);
+    use.row = &row;
+    if (!use.context.inbound) counted += std::max<uint32_t>(row.count, 1);
+    uses->push_back(use);
+  }
+  uint64_t missed = 0;
+  for (uint64_t i = std::max<uint64_t>(seen, batch.uses.size()); i < records; ++i) {
+    const GapRow& gap = batch.gaps[i - batch.uses.size()];
+    missed += std::min(gap.count, kMaxGapCount);
+    WriteGap(stream.agent, gap, now_us);
+  }
+  if (seen < records) {
+    stream.committed = batch.first_sequence + records - 1;
+    database_->Cached("UPDATE streams SET committed = ? WHERE id = ?")
+        .Run(stream.committed, stream.stream);
+  }
+  database_
+      ->Cached(
+          "UPDATE agents SET address = ?, last_seen = max(last_seen, ?), uses = uses + ?, "
+          "gaps = gaps + ?, times_replaced = times_replaced + ? WHERE id = ?")
+      .Run(CleanText(batch.agent_address), now_us, counted, missed, replaced, stream.agent);
+  streams_.Insert(key, std::move(stream));
+}
+
+void Writer::WriteUses(std::vector<Use>* uses) {
+  // By time, whichever agent they come from, so that a zone spans little of it.
+  std::stable_sort(uses->begin(), uses->end(), [](const Use& a, const Use& b) {
+    return std::tie(a.day, a.time) < std::tie(b.day, b.time);
+  });
+  Statement& zone = database_->Cached(
+      "INSERT INTO zones VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+      "oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest)");
+  for (size_t i = 0; i < uses->size();) {
+    const int64_t day = (*uses)[i].day;
+    const bool kept = day >= first_kept_day_;
+    Statement* insert = kept ? &InsertInto(day) : nullptr;
+    int64_t zone_start = (*uses)[i].time;
+    for (; i < uses->size() && (*uses)[i].day == day; ++i) {
+      const Use& use = (*uses)[i];
+      const UseRow& row = *use.row;
+      const uint32_t count = std::max<uint32_t>(row.count, 1);
+      rollups_.Add(use.context, use.token, row.status, day * kMicrosPerDay + use.time, count,
+                   next_use_);
+      if (!kept) continue;
+      const StoredRequestId request = PackRequestId(row.request_id);
+      const auto latency = static_cast<int64_t>(std::min<uint64_t>(
+          row.latency_us, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
+      const auto run = [&](const auto& request_id) {
+        insert->Run(next_use_, use.time, use.token, use.context.workload, use.context.shape,
+                    row.status, latency, row.local_port, use.source, use.sequence, count,
+                    request_id);
+      };
+      if (request.bytes.empty()) {
+        run(Null{});
+      } else if (request.packed) {
+        run(Blob{request.bytes});
+      } else {
+        run(request.bytes);
+      }
+      const bool last_of_day = i + 1 == uses->size() || (*uses)[i + 1].day != day;
+      if (last_of_day || (next_use_ + 1) >> kZoneBits != next_use_ >> kZoneBits) {
+        zone.Run(day, next_use_ >> kZoneBits, zone_start, use.time);
+        if (!last_of_day) zone_start = (*uses)[i + 1].time;
+      }
+      ++next_use_;
+    }
+    if (kept) {
+      database_->Cached("UPDATE partitions SET last_use = ? WHERE day = ?").Run(next_use_ - 1, day);
+    }
+  }
+}
+
+Statement& Writer::InsertInto(int64_t day) {
+  if (const auto found = inserts_.find(day); found != inserts_.end()) return found->second;
+  if (days_.insert(day).second) CreatePartition(database_.get(), day);
+  if (inserts_.size() >= kOpenPartitions) inserts_.clear();
+  return inserts_[day] = database_->Prepare(absl::StrCat(
+             "INSERT INTO ", PartitionName(day), " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+}
+
+void Writer::WriteGap(int64_t agent, const GapRow& gap, int64_t now_us) {
+  const int64_t until = IsPossible(gap.until_us, now_us) ? gap.until_us : now_us;
+  const int64_t since = IsPossible(gap.since_us, now_us) ? std::min(gap.since_us, until) : until;
+  database_->Cached("INSERT INTO gaps VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      .Run(agent, since, until, std::min(gap.count, kMaxGapCount), gap.pid,
+           interner_.String(gap.kind), interner_.String(gap.detail), interner_.String(gap.comm),
+           interner_.String(gap.exe));
+}
+
+absl::Status Writer::RecordAgent(const AgentInfo& info, int64_t now_us) {
+  if (info.agent.empty()) return absl::InvalidArgumentError("an agent without id");
+  v1::Agent details;
+  details.set_version(CleanText(info.version));
+  details.set_kernel(CleanText(info.kernel));
+  details.set_capture(CleanText(info.capture));
+  for (const std::string& key : info.key_ids) {
+    if (details.key_ids_size() < kMaxKeyIds) details.add_key_ids(CleanText(key));
+  }
+  for (const auto& [name, value] : info.counters) {
+    if (details.counters().size() >= kMaxCounters) break;
+    (*details.mutable_counters())[CleanText(name)] = value;
+  }
+  if (absl::Status status = ReadState(); !status.ok()) return status;
+  // A heartbeat is not worth a disk's latency: the next commit makes it durable.
+  database_->Execute("PRAGMA synchronous = NORMAL");
+  absl::Status status;
+  {
+    Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+    const int64_t id = AgentRow(info.agent, now_us);
+    database_
+        ->Cached(
+            "UPDATE agents SET host = ?, address = ?, last_seen = max(last_seen, ?), "
+            "details = ? WHERE id = ?")
+        .Run(CleanText(info.host), CleanText(info.address), std::min(info.seen_us, now_us),
+             Blob{details.SerializeAsString()}, id);
+    status = Finish(&transaction);
+  }
+  database_->Execute("PRAGMA synchronous = FULL");
+  const absl::Status restored = database_->TakeStatus();
+  return status.ok() ? restored : status;
+}
+
+absl::Status Writer::DropOld(int64_t now_us) {
+  if (retention_days_ <= 0) return absl::OkStatus();
+  if (absl::Status status = ReadState(); !status.ok()) return status;
+  const int64_t oldest_us = now_us - retention_days_ * kMicrosPerDay;
+  first_kept_day_ = std::max(first_kept_day_, oldest_us / kMicrosPerDay);
+  bool dropped = false;
+  while (!days_.empty() && *days_.begin() < first_kept_day_) {
+    // One transaction a day: a shorter retention on an old database may drop hundreds.
+    inserts_.clear();
+    Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+    DropPartition(database_.get(), *days_.begin());
+    if (absl::Status status = Finish(&transaction); !status.ok()) return status;
+    days_.erase(days_.begin());
+    dropped = true;
+  }
+  Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+  database_->Cached("DELETE FROM gaps WHERE until < ?").Run(oldest_us);
+  if (dropped) {
+    // Not the newest row: its number would be given out again, and readers remember numbers.
+    for (const absl::string_view table : {"workloads", "shapes"}) {
+      database_
+          ->Prepare(absl::StrCat("DELETE FROM ", table,
+                                 " WHERE last_day < ? AND id < "
+                                 "(SELECT max(id) FROM ",
+                                 table, ")"))
+          .Run(first_kept_day_);
+    }
+    interner_.Forget();
+  }
+  return Finish(&transaction);
+}
+
+absl::Status Writer::Probe(int64_t now_us) {
+  Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+  database_
+      ->Cached(
+          "INSERT INTO health VALUES(1, ?) ON CONFLICT DO UPDATE SET checked = "
+          "excluded.checked")
+      .Run(now_us);
+  return Finish(&transaction);
+}
+
+}  // namespace tokenwatch::sqlite

@@ -1,0 +1,92 @@
+// The writing half of the store: commits, agents, retention.
+#ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_WRITER_H_
+#define TOKENWATCH_COLLECTOR_STORE_SQLITE_WRITER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "collector/store/sqlite/bounded_cache.h"
+#include "collector/store/sqlite/database.h"
+#include "collector/store/sqlite/interner.h"
+#include "collector/store/sqlite/rollups.h"
+#include "collector/store/store.h"
+
+namespace tokenwatch::sqlite {
+
+// The only writer of a database. Not thread safe.
+class Writer {
+ public:
+  // Reads where the database stands. `database` is a connection in WAL mode with synchronous=FULL.
+  static absl::StatusOr<std::unique_ptr<Writer>> Create(std::unique_ptr<Database> database,
+                                                        int retention_days);
+
+  // As Store::Commit. A time that cannot be, more than 100 days ago or a day ahead, is replaced by
+  // `now_us` and counted in the agent's counter `store_times_replaced`: an agent with a wild clock
+  // makes no partitions.
+  absl::Status Commit(absl::Span<const IngestBatch> batches, int64_t now_us);
+  // As Store::RecordAgent; durable with the next commit.
+  absl::Status RecordAgent(const AgentInfo& info, int64_t now_us);
+  // Drops what is older than the retention. Does nothing where retention is off.
+  absl::Status DropOld(int64_t now_us);
+  // Writes a row, durably.
+  absl::Status Probe(int64_t now_us);
+
+  // The number of the newest committed use.
+  int64_t last_use() const { return next_use_ - 1; }
+
+ private:
+  struct Stream {
+    int64_t agent = 0;
+    int64_t stream = 0;
+    uint64_t committed = 0;
+    std::string address;
+    int64_t source = 0;
+  };
+  struct Use {
+    int64_t day = 0;
+    int64_t time = 0;  // microseconds into the day
+    int64_t source = 0;
+    int64_t sequence = 0;
+    int64_t token = 0;
+    ContextRef context;
+    const UseRow* row = nullptr;
+  };
+
+  Writer(std::unique_ptr<Database> database, int retention_days)
+      : database_(std::move(database)),
+        retention_days_(retention_days),
+        interner_(database_.get()) {}
+
+  // Learns the days and the numbers in the database; does nothing while they are known.
+  absl::Status ReadState();
+  Stream FindStream(const IngestBatch& batch, const std::string& key, int64_t now_us);
+  int64_t AgentRow(absl::string_view agent, int64_t now_us);
+  void TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses);
+  void WriteUses(std::vector<Use>* uses);
+  Statement& InsertInto(int64_t day);
+  void WriteGap(int64_t agent, const GapRow& gap, int64_t now_us);
+  absl::Status Finish(Transaction* transaction);
+
+  const std::unique_ptr<Database> database_;
+  const int retention_days_;
+  Interner interner_;
+  Rollups rollups_;
+  BoundedCache<std::string, Stream> streams_{8192};  // by agent and stream
+  absl::flat_hash_map<int64_t, Statement> inserts_;  // by day
+  bool state_known_ = false;
+  absl::btree_set<int64_t> days_;  // with a partition
+  int64_t next_use_ = 1;
+  int64_t first_kept_day_ = 0;  // uses of days before it go into the rollups alone
+};
+
+}  // namespace tokenwatch::sqlite
+
+#endif  // TOKENWATCH_COLLECTOR_STORE_SQLITE_WRITER_H_

@@ -1,0 +1,100 @@
+// What the store's tests share: a directory, a clock, and batches that are quick to write down.
+#ifndef TOKENWATCH_TESTS_UNIT_COLLECTOR_STORE_STORE_TESTING_H_
+#define TOKENWATCH_TESTS_UNIT_COLLECTOR_STORE_STORE_TESTING_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "collector/store/sqlite/sqlite_store.h"
+#include "collector/store/store.h"
+
+namespace tokenwatch::testing {
+
+// A new directory, removed with all that is in it.
+class TemporaryDir {
+ public:
+  TemporaryDir();
+  TemporaryDir(const TemporaryDir&) = delete;
+  TemporaryDir& operator=(const TemporaryDir&) = delete;
+  ~TemporaryDir();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// 2026-11-22T10:30:00Z, in microseconds.
+inline constexpr int64_t kNow = 1795343400000000;
+inline constexpr int64_t kSecond = 1000000;
+inline constexpr int64_t kMinute = 60 * kSecond;
+inline constexpr int64_t kHour = 60 * kMinute;
+inline constexpr int64_t kDay = 24 * kHour;
+
+// 16 bytes that differ for each number.
+std::string IdBytes(uint64_t number);
+// As the API writes them.
+std::string TokenText(uint64_t number);
+
+// A token under key "key_00000001", or under more keys in their order.
+std::shared_ptr<const UseToken> Token(uint64_t number);
+std::shared_ptr<const UseToken> Token(std::vector<std::pair<std::string, uint64_t>> ids);
+
+// A plausible context; `change` is applied before it is made immutable.
+template <typename Change>
+std::shared_ptr<const UseContext> Context(const Change& change);
+std::shared_ptr<UseContext> PlainContext();
+template <typename Change>
+std::shared_ptr<const UseContext> Context(const Change& change) {
+  std::shared_ptr<UseContext> context = PlainContext();
+  change(*context);
+  return context;
+}
+
+UseRow Use(std::shared_ptr<const UseContext> context, std::shared_ptr<const UseToken> token,
+           int64_t time_us, uint32_t status = 200);
+
+// A batch of agent "agt_<agent>" from its stream number `stream`.
+IngestBatch Batch(const std::string& agent, uint64_t stream, uint64_t first_sequence,
+                  std::vector<UseRow> uses, std::vector<GapRow> gaps = {});
+
+// A store in its own directory on a clock that stands still unless it is moved.
+class StoreFixture {
+ public:
+  explicit StoreFixture(int retention_days = 0);
+  // Closes and opens it.
+  void Reopen();
+  void Close() { store_.reset(); }
+  Store& store() { return *store_; }
+  const std::string& path() const { return dir_.path(); }
+  void SetNow(int64_t now_us) { now_us_ = now_us; }
+
+  // Commits one batch of a stream of its own, in which sequences follow each other.
+  void Add(std::vector<UseRow> uses, std::vector<GapRow> gaps = {});
+
+  // The answers, without their Status: a failure fails the test.
+  std::vector<v1::Use> Uses(const v1::ListRequest& request = {});
+  std::vector<v1::Token> Tokens(const v1::ListRequest& request = {});
+  v1::Stats Stats(const v1::ListRequest& request = {});
+  std::vector<v1::Agent> Agents(const v1::ListRequest& request = {});
+  v1::TokenDetail Detail(const std::string& token);
+
+ private:
+  TemporaryDir dir_;
+  int64_t now_us_ = kNow;
+  int retention_days_;
+  uint64_t next_sequence_ = 1;
+  std::unique_ptr<Store> store_;
+};
+
+int64_t Micros(const google::protobuf::Timestamp& time);
+
+// A request with one filter set by its name.
+v1::ListRequest Filtered(const std::string& name, const std::string& value);
+
+}  // namespace tokenwatch::testing
+
+#endif  // TOKENWATCH_TESTS_UNIT_COLLECTOR_STORE_STORE_TESTING_H_
