@@ -1,6 +1,9 @@
 // Loads every program of BPF objects by itself and says what this kernel's verifier thinks of it.
 //
-//   load_objects OBJECT...
+//   load_objects [--set KNOB]... OBJECT...
+//
+// --set makes a `const volatile bool` of the objects true, as the agent does where the kernel has
+// what it stands for; an object without that knob is loaded as it is.
 //
 // One line a program on standard output, fields separated by a tab:
 //   program  <object>  <name>  <section>  loaded   <verified instructions>
@@ -40,6 +43,8 @@ using Object = std::unique_ptr<bpf_object, CloseObject>;
 
 // What libbpf itself said since it was last cleared; the print callback has no context argument.
 std::string g_libbpf_messages;
+// Names given with --set.
+std::vector<std::string> g_knobs;
 
 int KeepMessage(libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG) return 0;
@@ -78,6 +83,28 @@ std::string MissingTarget(const btf* kernel, std::string_view section) {
   return "";
 }
 
+// Sets one byte of an object's read-only data before it is loaded.
+void SetKnob(bpf_object* object, const std::string& name) {
+  const btf* types = bpf_object__btf(object);
+  const int section = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
+  bpf_map* map = bpf_object__find_map_by_name(object, ".rodata");
+  if (section < 0 || map == nullptr) return;
+  size_t size = 0;
+  const auto* initial = static_cast<const uint8_t*>(bpf_map__initial_value(map, &size));
+  if (initial == nullptr) return;
+  std::vector<uint8_t> data(initial, initial + size);
+  const btf_type* type = btf__type_by_id(types, section);
+  const btf_var_secinfo* variable = btf_var_secinfos(type);
+  for (uint32_t i = 0; i < btf_vlen(type); ++i, ++variable) {
+    const btf_type* named = btf__type_by_id(types, variable->type);
+    if (name == btf__name_by_offset(types, named->name_off) && variable->size == 1 &&
+        variable->offset < size) {
+      data[variable->offset] = 1;
+    }
+  }
+  bpf_map__set_initial_value(map, data.data(), size);
+}
+
 Object Open(const char* path, std::vector<char>& log, int level) {
   log.assign(log.size(), '\0');
   bpf_object_open_opts options{};
@@ -85,7 +112,11 @@ Object Open(const char* path, std::vector<char>& log, int level) {
   options.kernel_log_buf = log.data();
   options.kernel_log_size = log.size();
   options.kernel_log_level = level;
-  return Object(bpf_object__open_file(path, &options));
+  Object object(bpf_object__open_file(path, &options));
+  if (object != nullptr) {
+    for (const std::string& knob : g_knobs) SetKnob(object.get(), knob);
+  }
+  return object;
 }
 
 bpf_program* OnlyProgram(bpf_object* object, std::string_view name) {
@@ -188,8 +219,12 @@ bool LoadAll(const char* path, const btf* kernel) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: load_objects OBJECT...\n");
+  int first = 1;
+  for (; first + 1 < argc && std::string_view(argv[first]) == "--set"; first += 2) {
+    g_knobs.push_back(argv[first + 1]);
+  }
+  if (first >= argc) {
+    std::fprintf(stderr, "usage: load_objects [--set KNOB]... OBJECT...\n");
     return 2;
   }
   libbpf_set_print(KeepMessage);
@@ -199,7 +234,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   bool good = true;
-  for (int i = 1; i < argc; ++i) good = LoadAll(argv[i], kernel) && good;
+  for (int i = first; i < argc; ++i) good = LoadAll(argv[i], kernel) && good;
   btf__free(kernel);
   return good ? 0 : 1;
 }

@@ -171,7 +171,7 @@ def _field_differences(key, request, line, use):
         found.append(f"{request.request_id}: the peer of a socket is {use['peerCertainty']}")
     if pathlib.Path(workload["exe"]).name.rstrip("0123456789.") != request.program.rstrip("3"):
         found.append(f"{request.request_id}: the executable is {workload['exe']!r}")
-    if not workload["script"].endswith(request.script):
+    if workload["script"] != request.script:
         found.append(f"{request.request_id}: the script is {workload['script']!r}")
     if workload["uid"] != 0 or workload["user"] != "root" or workload["pid"] == 0:
         found.append(f"{request.request_id}: the workload is {workload}")
