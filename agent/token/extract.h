@@ -13,7 +13,7 @@
 namespace tokenwatch {
 
 // Longer secrets are counted as uses but not resolved.
-inline constexpr size_t kSecretMax = 64 * 1024;
+inline constexpr size_t kSecretMax = 65536;
 // Further credentials of one request are dropped and counted.
 inline constexpr size_t kCredentialsMax = 16;
 

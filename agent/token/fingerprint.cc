@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<Fingerprinter>> Fingerprinter::Create(
   if (keys.empty()) {
     return absl::InvalidArgumentError("there is no fleet key: name its file with --key-file");
   }
-  const absl::Status unavailable =
+  absl::Status unavailable =
       absl::InternalError("OpenSSL has no HMAC-SHA-256: check its configuration and providers");
   const std::unique_ptr<EVP_MAC, decltype(&EVP_MAC_free)> hmac(
       EVP_MAC_fetch(nullptr, OSSL_MAC_NAME_HMAC, nullptr), &EVP_MAC_free);
@@ -70,7 +70,7 @@ absl::StatusOr<std::unique_ptr<Fingerprinter>> Fingerprinter::Create(
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_end()};
     if (mac == nullptr ||
-        EVP_MAC_init(mac.get(), Bytes(key.bytes()), key.bytes().size(), parameters) != 1) {
+        EVP_MAC_init(mac.get(), Bytes(key.Bytes()), key.Bytes().size(), parameters) != 1) {
       return unavailable;
     }
     const std::optional<Hash> id = Compute(mac.get(), kKeyIdLabel, "");

@@ -34,7 +34,7 @@ class Fingerprinter {
   std::vector<TokenIdBytes> User(std::string_view user);
 
   // "key_" and 8 digits, one a key.
-  const std::vector<std::string>& key_ids() const { return key_ids_; }
+  const std::vector<std::string>& KeyIds() const { return key_ids_; }
 
  private:
   struct FreeMac {

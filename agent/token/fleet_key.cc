@@ -94,7 +94,7 @@ absl::StatusOr<FleetKey> FleetKey::Load(const std::string& path) {
 }
 
 absl::StatusOr<FleetKey> FleetKey::FromHex(std::string_view digits) {
-  const absl::Status malformed = absl::InvalidArgumentError(
+  absl::Status malformed = absl::InvalidArgumentError(
       absl::StrCat("a fleet key is ", kBytes * 2, " hexadecimal digits; this is something else"));
   if (digits.size() != kBytes * 2) return malformed;
   SecretBuffer bytes;

@@ -24,7 +24,7 @@ class FleetKey {
   // As in the file. InvalidArgument where the text is anything but 64 hexadecimal digits.
   static absl::StatusOr<FleetKey> FromHex(std::string_view digits);
 
-  std::string_view bytes() const { return bytes_.view(); }
+  std::string_view Bytes() const { return bytes_.view(); }
 
  private:
   explicit FleetKey(SecretBuffer bytes) : bytes_(std::move(bytes)) {}

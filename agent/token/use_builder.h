@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
 #include "agent/http/exchange.h"
@@ -58,7 +58,7 @@ class UseBuilder : public ExchangeSink {
   Limits limits_;
 
   Drafts drafts_;  // oldest first
-  absl::flat_hash_map<uint64_t, Drafts::iterator> by_exchange_;
+  std::unordered_map<uint64_t, Drafts::iterator> by_exchange_;
 
   struct {
     std::atomic<uint64_t> requests{0};

@@ -16,6 +16,7 @@ constexpr char kVectorKey[] = "000102030405060708090a0b0c0d0e0f10111213141516171
 
 std::unique_ptr<Fingerprinter> Make(const std::vector<std::string>& hex) {
   std::vector<FleetKey> keys;
+  keys.reserve(hex.size());
   for (const std::string& digits : hex) keys.push_back(*FleetKey::FromHex(digits));
   auto made = Fingerprinter::Create(keys);
   EXPECT_TRUE(made.ok()) << made.status();
@@ -24,7 +25,7 @@ std::unique_ptr<Fingerprinter> Make(const std::vector<std::string>& hex) {
 
 TEST(Fingerprinter, AgreesWithTheDesignsTestVector) {
   const auto fingerprinter = Make({kVectorKey});
-  EXPECT_EQ(fingerprinter->key_ids(), std::vector<std::string>{"key_862n1q9x"});
+  EXPECT_EQ(fingerprinter->KeyIds(), std::vector<std::string>{"key_862n1q9x"});
   const std::vector<TokenPair> pairs = fingerprinter->Token("example-secret");
   ASSERT_EQ(pairs.size(), 1u);
   EXPECT_EQ(pairs[0].key_id, "key_862n1q9x");
@@ -46,7 +47,7 @@ TEST(Fingerprinter, GivesOnePairAKeyInTheirOrder) {
   const auto first = Make({other});
   const std::vector<TokenPair> pairs = both->Token("example-secret");
   ASSERT_EQ(pairs.size(), 2u);
-  EXPECT_EQ(pairs[0].key_id, first->key_ids()[0]);
+  EXPECT_EQ(pairs[0].key_id, first->KeyIds()[0]);
   EXPECT_EQ(pairs[0].token_id, first->Token("example-secret")[0].token_id);
   EXPECT_EQ(TokenIdText(pairs[1].token_id), "tok_35602yf42tr1pnyk1wrynxw9gd");
   EXPECT_EQ(both->User("u").size(), 2u);

@@ -45,12 +45,12 @@ class FleetKeyFile : public testing::Test {
 TEST_F(FleetKeyFile, LoadsDigitsWithBlanksAroundThem) {
   const auto wanted = FleetKey::FromHex(digits_);
   ASSERT_TRUE(wanted.ok());
-  EXPECT_EQ(wanted->bytes().size(), FleetKey::kBytes);
+  EXPECT_EQ(wanted->Bytes().size(), FleetKey::kBytes);
   for (const mode_t mode : {0600, 0400}) {
     for (const std::string& contents : {digits_, digits_ + "\n", " " + digits_ + "\r\n\n"}) {
       const auto key = Load(contents, mode);
       ASSERT_TRUE(key.ok()) << key.status();
-      EXPECT_TRUE(key->bytes() == wanted->bytes());
+      EXPECT_TRUE(key->Bytes() == wanted->Bytes());
     }
   }
 }

@@ -18,7 +18,7 @@ const SecretFinder& NoSecrets() {
 TEST(PathTemplate, FoldsIdentifiersAndKeepsNames) {
   const struct {
     std::string_view path, wanted;
-  } kCases[] = {
+  } cases[] = {
       {"/", "/"},
       {"", ""},
       {"*", "*"},
@@ -53,7 +53,7 @@ TEST(PathTemplate, FoldsIdentifiersAndKeepsNames) {
       // Bytes that cannot be shown, and marks that cannot be forged.
       {"/a b\x01/\xc3\xa9/{id}/%2F", "/a b%01/%C3%A9/%7Bid%7D/%2F"},
   };
-  for (const auto& test : kCases) {
+  for (const auto& test : cases) {
     EXPECT_EQ(PathTemplate(test.path, NoSecrets()), test.wanted);
   }
 }
@@ -158,7 +158,7 @@ TEST(DescribeResource, ReadsEveryFormOfTarget) {
     std::string method, target, host_field;
     bool tls;
     std::string scheme, host, path, query;
-  } kCases[] = {
+  } cases[] = {
       {"GET", "/a?b=c", "Api.Example.COM", true, "https", "api.example.com", "/a", "b"},
       {"GET", "/a", "h.example:443", true, "https", "h.example", "/a", ""},
       {"GET", "/a", "h.example:80", true, "https", "h.example:80", "/a", ""},
@@ -181,7 +181,7 @@ TEST(DescribeResource, ReadsEveryFormOfTarget) {
       {"GET", "u:p@o.example/7", "h", false, "http", "h", "{secret}/{id}", ""},
       {"GET", "/", "h\x01\xff", false, "http", "h%01%ff", "/", ""},
   };
-  for (const auto& test : kCases) {
+  for (const auto& test : cases) {
     SCOPED_TRACE(test.target + " " + test.host_field);
     Request request;
     request.method = test.method;

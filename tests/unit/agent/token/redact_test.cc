@@ -84,7 +84,7 @@ TEST(SecretFinder, TellsWhereASecretStands) {
 }
 
 TEST(SecretFinder, BoundsTheWorkOnRepetition) {
-  const std::string secret(64 * 1024, 'a');
+  const std::string secret(65536, 'a');
   const std::string_view secrets[] = {secret};
   const SecretFinder finder(secrets);
   EXPECT_TRUE(finder.Occurs(std::string(1000, 'a')));
@@ -135,7 +135,7 @@ TEST(LooksLikeSecret, TellsChanceFromWords) {
     std::string_view alphabet;
     size_t length;
     int at_least;  // of 1000
-  } kChance[] = {
+  } chances[] = {
       {kBase62, 24, 980},
       {kBase62, 32, 990},
       {kBase62, 64, 995},
@@ -143,7 +143,7 @@ TEST(LooksLikeSecret, TellsChanceFromWords) {
       {"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 32, 930},
       {"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", 43, 980},
   };
-  for (const auto& chance : kChance) {
+  for (const auto& chance : chances) {
     int seen = 0;
     for (int i = 0; i < 1000; ++i) seen += LooksLikeSecret(MadeUp(chance.length, chance.alphabet));
     EXPECT_GE(seen, chance.at_least) << chance.alphabet << " of " << chance.length;

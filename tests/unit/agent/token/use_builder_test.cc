@@ -81,7 +81,7 @@ TEST_F(UseBuilderTest, CompletesAUseWithItsAnswer) {
   const TokenUse& use = uses_.all[0];
   EXPECT_EQ(use.time, absl::FromUnixSeconds(1'700'000'005));
   ASSERT_EQ(use.tokens.size(), 2u);
-  EXPECT_EQ(use.tokens[0].key_id, fingerprinter_->key_ids()[0]);
+  EXPECT_EQ(use.tokens[0].key_id, fingerprinter_->KeyIds()[0]);
   EXPECT_EQ(use.tokens[0].token_id, fingerprinter_->Token(secret_)[0].token_id);
   EXPECT_EQ(use.tokens[1].token_id, fingerprinter_->Token(secret_)[1].token_id);
   EXPECT_EQ(use.user_ids, fingerprinter_->User("bob"));
