@@ -15,6 +15,8 @@
 #define TW_DATA_MAX 4096
 /* A header block is followed up to this many bytes, then cut and flagged. */
 #define TW_BLOCK_MAX 65536
+/* tw_data.message of an answer to a request that was not seen. */
+#define TW_NO_MESSAGE 0xffffffff
 
 enum tw_type {
 	TW_DATA = 1,	/* bytes of a header block */
@@ -50,7 +52,7 @@ enum tw_certainty {
 	TW_PEER_EXACT = 2,    /* the socket itself, or a socket call inside the library's call */
 };
 
-/* Why a connection is not, or no longer, read. Names for people are in agent/capture/counters.cc. */
+/* Why a connection is not, or no longer, read. Names for people are in agent/http/gap.h. */
 enum tw_gap_reason {
 	TW_GAP_LOST_FRAMING = 1,  /* bytes that fit no framing where a message should begin */
 	TW_GAP_HTTP2 = 2,	  /* HTTP/2 preface */
