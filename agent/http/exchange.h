@@ -27,8 +27,9 @@ struct RequestHead {
   uint64_t mono_ns = 0;  // entry of that call
   bool tls = false;      // read at the TLS library; else at the socket
   bool inbound = false;
-  // Bytes are missing. Nothing that followed them is here, so the last field (without fields, the
-  // target) may be incomplete: its value is then what came before the cut, possibly nothing.
+  // Bytes are missing. The last field is then the one that they cut: its value is what came before
+  // them, its name empty where that was cut too. Without fields, the target is what was cut. Every
+  // other field is whole, wherever in the block it was.
   bool cut = false;
   int version_minor = 1;  // of HTTP/1
   std::string_view method;
