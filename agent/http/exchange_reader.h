@@ -1,0 +1,80 @@
+// Turns the segments of many connections into exchanges.
+//
+// The kernel side frames and numbers messages; here blocks are put together from their pieces
+// (BlockAssembler), parsed, and answers joined to requests by connection and ordinal
+// (ExchangePairer), never by guessing. So a lost piece can cost an exchange or some of its fields,
+// but cannot give one request another's answer. Everything that grows has a limit, and every limit
+// a counter.
+#ifndef TOKENWATCH_AGENT_HTTP_EXCHANGE_READER_H_
+#define TOKENWATCH_AGENT_HTTP_EXCHANGE_READER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+
+#include "absl/container/flat_hash_map.h"
+#include "agent/capture/segment.h"
+#include "agent/common/counters.h"
+#include "agent/http/block_assembler.h"
+#include "agent/http/connection.h"
+#include "agent/http/exchange.h"
+#include "agent/http/exchange_pairer.h"
+#include "agent/http/reader_context.h"
+
+namespace tokenwatch {
+
+// Single-threaded but for AddCounters.
+class ExchangeReader {
+ public:
+  // `sink` must outlive the reader, is called on the thread that calls the reader, and must not
+  // call back into it.
+  explicit ExchangeReader(ExchangeSink* sink, const ReaderLimits& limits = {});
+  ExchangeReader(const ExchangeReader&) = delete;
+  ExchangeReader& operator=(const ExchangeReader&) = delete;
+
+  // Takes the next segment; those of one connection in the order in which the kernel made them. No
+  // view into it is kept.
+  void OnSegment(const Segment& segment);
+
+  // Ends what has waited too long. To be called about once a second with CLOCK_MONOTONIC, ns.
+  void Sweep(uint64_t now_mono_ns);
+
+  // Ends everything and forgets all connections, as at the agent's stop.
+  void Finish();
+
+  // Any thread.
+  void AddCounters(Counters* counters) const { context_.counters.AddTo(counters); }
+
+ private:
+  using Connections = std::list<Connection>;
+
+  void OnData(const DataSegment& data);
+  void OnPeer(const tw_peer& peer);
+  void OnClose(const tw_close& close);
+  void OnGap(const tw_gap& gap);
+  void OnExit(const tw_exit& exit);
+
+  // The connection's state, made if need be.
+  Connection& Use(uint64_t id);
+  Connection* Find(uint64_t id);
+  // Hands on what is known of the connection's unfinished blocks, then ends its exchanges.
+  void EndAll(Connection& connection);
+  // As EndAll; its state is gone then. Returns the next one.
+  Connections::iterator Forget(Connections::iterator connection);
+  void SetClosing(Connection& connection, bool closing);
+  // Forgets connections whose reference was dropped, or whose process exited, a grace ago.
+  void SweepConnections();
+
+  ReaderContext context_;
+  ExchangePairer pairer_;
+  BlockAssembler assembler_;
+  Connections connections_;  // longest silent first
+  absl::flat_hash_map<uint64_t, Connections::iterator> by_id_;
+  absl::flat_hash_map<uint64_t, uint64_t> exits_;  // ReaderContext::clock at a process's exit
+  size_t closing_ = 0;                             // connections with `closing`
+  uint64_t swept_ = 0;  // ReaderContext::clock when connections were swept
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_HTTP_EXCHANGE_READER_H_
