@@ -1,0 +1,102 @@
+// Uses and gaps on their way from the draining thread to the spool, bounded.
+#ifndef TOKENWATCH_AGENT_REPORT_REPORT_QUEUE_H_
+#define TOKENWATCH_AGENT_REPORT_REPORT_QUEUE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "agent/common/clock.h"
+#include "agent/report/gap.h"
+#include "agent/token/token_use.h"
+#include "agent/workload/workload.h"
+
+namespace tokenwatch {
+
+struct ReportQueueOptions {
+  size_t max_bytes = size_t{16} << 20;  // of uses, about; what comes on top is dropped and counted
+  size_t flush_bytes = size_t{1} << 20;
+  absl::Duration interval = absl::Milliseconds(100);
+};
+
+struct QueuedUse {
+  TokenUse use;
+  std::shared_ptr<const Workload> workload;
+};
+
+struct QueuedReports {
+  std::vector<QueuedUse> uses;
+  std::vector<Gap> gaps;
+  absl::Time taken;       // all that was added before is here or was taken before
+  bool attached = false;  // MarkAttached was called by then
+};
+
+// Thread safe.
+class ReportQueue {
+ public:
+  // `clock` outlives the queue.
+  ReportQueue(const ReportQueueOptions& options, const Clock* clock)
+      : options_(options), clock_(clock) {}
+
+  void Add(TokenUse use, std::shared_ptr<const Workload> workload);
+
+  // Gaps alike in all but count and time become one; beyond a thousand different ones at once those
+  // of a kind do, without detail or process.
+  void AddGap(const Gap& gap);
+
+  // Watching has begun: `gap`, if it has a kind, and the flag are taken together.
+  void MarkAttached(const Gap& gap);
+
+  // Waits until there is something that is `interval` old or `flush_bytes` long, at most for
+  // `timeout`, or until Close. False after Close.
+  bool Wait(absl::Duration timeout);
+  QueuedReports Take();
+
+  // Why uses that find no room are dropped; the kind of their gap.
+  void SetDropKind(const std::string& kind);
+  void Close();
+
+  uint64_t uses_added() const;
+  uint64_t gaps_added() const;
+  // By kind: uses that found no room (sum of their counts).
+  std::map<std::string, uint64_t> dropped() const;
+  // Uses that wait (sum of their counts).
+  uint64_t waiting() const;
+
+ private:
+  using GapKey = std::tuple<std::string, std::string, uint32_t, std::string, std::string>;
+
+  bool Due() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration Since(uint64_t mono_ns) const;
+  void Merge(const Gap& gap) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteFirst() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const ReportQueueOptions options_;
+  const Clock* const clock_;
+
+  mutable absl::Mutex mutex_;
+  absl::CondVar changed_ ABSL_GUARDED_BY(mutex_);
+  std::vector<QueuedUse> uses_ ABSL_GUARDED_BY(mutex_);
+  std::map<GapKey, Gap> gaps_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<uint64_t> first_added_ns_ ABSL_GUARDED_BY(mutex_);  // of what waits, monotonic
+  bool attached_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string drop_kind_ ABSL_GUARDED_BY(mutex_) = "report_queue_dropped";
+  std::map<std::string, uint64_t> dropped_ ABSL_GUARDED_BY(mutex_);
+  uint64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t uses_added_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t gaps_added_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_REPORT_REPORT_QUEUE_H_

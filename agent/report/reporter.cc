@@ -1,0 +1,305 @@
+#include "agent/report/reporter.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "agent/common/log.h"
+#include "agent/report/collector_address.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr absl::Duration kMarkInterval = absl::Seconds(1);
+constexpr size_t kAppendBytes = size_t{1} << 20;  // at once, about
+
+std::string RandomBytes(size_t size) {
+  std::string bytes(size, '\0');
+  arc4random_buf(bytes.data(), size);
+  return bytes;
+}
+
+size_t SizeOnDisk(const SpoolRecord& record) { return kRecordHeaderSize + record.payload.size(); }
+
+const char* DropKind(const absl::Status& status) {
+  if (status.ok()) return "report_queue_dropped";
+  return absl::IsResourceExhausted(status) ? "spool_full_dropped" : "spool_unwritable_dropped";
+}
+
+// The gap that the process before this one left, up to `attached`; without kind where there is
+// none.
+Gap GapBefore(const std::optional<AliveMark>& mark, int64_t last_spooled_us, absl::Time attached) {
+  Gap gap;
+  absl::Time since = absl::FromUnixMicros(last_spooled_us);
+  if (mark.has_value()) since = std::max(since, mark->time);
+  if (!mark.has_value() && last_spooled_us == 0) return gap;
+  const bool stopped = mark.has_value() && mark->stopped && mark->time >= since;
+  gap.kind = stopped ? "agent_stopped" : "agent_down";
+  gap.since = since;
+  gap.until = std::max(since, attached);
+  return gap;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Reporter>> Reporter::Create(const ReporterOptions& options,
+                                                           FileSystem* file_system,
+                                                           const Clock* clock) {
+  const auto target = CollectorTarget(options.collector);
+  if (!target.ok()) return target.status();
+  auto directory = SpoolDirectory::Open(options.spool_directory, file_system);
+  if (!directory.ok()) return directory.status();
+  const std::string stream_id = RandomBytes(kStreamIdSize);
+  auto spool = Spool::Open({.directory = options.spool_directory,
+                            .stream_id = stream_id,
+                            .max_bytes = options.spool_max_bytes,
+                            .segment_bytes = options.segment_bytes},
+                           file_system);
+  if (!spool.ok()) return spool.status();
+  auto reporter = std::unique_ptr<Reporter>(
+      new Reporter(options, clock, *std::move(directory), *std::move(spool), stream_id, *target));
+  reporter->sender_->Start();
+  reporter->spool_thread_ = std::thread([raw = reporter.get()] { raw->SpoolLoop(); });
+  return reporter;
+}
+
+Reporter::Reporter(const ReporterOptions& options, const Clock* clock,
+                   std::unique_ptr<SpoolDirectory> directory, std::unique_ptr<Spool> spool,
+                   std::string stream_id, const std::string& target)
+    : options_(options),
+      clock_(clock),
+      directory_(std::move(directory)),
+      spool_(std::move(spool)),
+      stream_id_(std::move(stream_id)),
+      queue_(options.queue, clock) {
+  SenderOptions sender;
+  sender.target = target;
+  sender.hello.set_agent_id(directory_->agent_id());
+  sender.hello.set_instance(RandomBytes(16));
+  sender.hello.set_host(options.host);
+  sender.hello.set_version(options.version);
+  sender.hello.set_kernel(options.kernel);
+  for (const std::string& key_id : options.key_ids) sender.hello.add_key_ids(key_id);
+  sender.hello.set_capture(options.capture);
+  sender.backoff = options.backoff;
+  sender.heartbeat_interval = options.heartbeat_interval;
+  sender.keepalive_time = options.keepalive_time;
+  sender.keepalive_timeout = options.keepalive_timeout;
+  sender.counters = options.counters ? options.counters : [] { return Counters(); };
+  sender.on_gap = [this](const Gap& gap) { queue_.AddGap(gap); };
+  sender_ = std::make_unique<Sender>(std::move(sender), spool_.get(), clock);
+}
+
+Reporter::~Reporter() { Stop(); }
+
+void Reporter::Add(TokenUse use, std::shared_ptr<const Workload> workload) {
+  queue_.Add(std::move(use), std::move(workload));
+}
+
+void Reporter::AddGap(const Gap& gap) { queue_.AddGap(gap); }
+
+void Reporter::MarkAttached(absl::Time time) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (std::exchange(attached_, true)) return;
+  }
+  queue_.MarkAttached(GapBefore(directory_->last_mark(), spool_->last_spooled_us(), time));
+}
+
+void Reporter::SpoolLoop() {
+  for (bool open = true; open;) {
+    open = queue_.Wait(kMarkInterval);
+    if (!SpoolQueued()) return;
+  }
+}
+
+bool Reporter::SpoolQueued() {
+  const QueuedReports reports = queue_.Take();
+  Encode(reports);
+  while (!pending_.empty()) {
+    const absl::Status status = AppendPending();
+    SetSpoolError(status);
+    if (!status.ok() && !WaitForRetry()) return false;
+  }
+  if (!reports.attached) return true;
+  spooled_ = reports.taken;
+  KeepMark(reports);
+  return true;
+}
+
+void Reporter::Encode(const QueuedReports& reports) {
+  for (const QueuedUse& queued : reports.uses) {
+    builder_.AddUse(queued.use, queued.workload);
+    if (builder_.full()) FinishRecord(spooled_);
+  }
+  for (const Gap& gap : reports.gaps) {
+    builder_.AddGap(gap);
+    if (builder_.full()) FinishRecord(spooled_);
+  }
+  if (!builder_.empty()) FinishRecord(reports.attached ? reports.taken : absl::InfinitePast());
+  if (!pending_.empty()) MakeRoom();
+}
+
+void Reporter::FinishRecord(absl::Time spooled) {
+  pending_.push_back(builder_.Finish(next_sequence_, spooled));
+  next_sequence_ = pending_.back().info.end_sequence();
+}
+
+// Gaps in the files that go keep their counts: they are reported anew, alike ones as one.
+void Reporter::MakeRoom() {
+  uint64_t incoming = kAppendBytes;
+  for (const SpoolRecord& record : pending_) incoming += SizeOnDisk(record);
+  const auto drop = spool_->MakeRoom(incoming);
+  if (!drop.has_value()) return;
+  if (drop->uses != 0) {
+    builder_.AddGap(Gap{.kind = "spool_overflow_dropped",
+                        .count = drop->uses,
+                        .since = absl::FromUnixMicros(drop->since_us),
+                        .until = absl::FromUnixMicros(drop->until_us)});
+    const absl::MutexLock lock(&mutex_);
+    counters_["spool_overflow_dropped"] += drop->uses;
+  }
+  std::map<std::tuple<std::string, std::string, uint32_t, std::string>, v1::Gap> merged;
+  for (const std::string& payload : drop->payloads_with_gaps) {
+    v1::Batch batch;
+    if (!batch.ParseFromString(payload)) continue;
+    for (const v1::Gap& gap : batch.gaps()) {
+      const auto [entry, added] =
+          merged.try_emplace({gap.kind(), gap.detail(), gap.pid(), gap.exe()}, gap);
+      if (added) continue;
+      v1::Gap& sum = entry->second;
+      sum.set_count(sum.count() + gap.count());
+      sum.set_since_us(std::min(sum.since_us(), gap.since_us()));
+      sum.set_until_us(std::max(sum.until_us(), gap.until_us()));
+    }
+  }
+  for (const auto& [key, gap] : merged) {
+    builder_.AddGap(gap);
+    if (builder_.full()) FinishRecord(absl::InfinitePast());
+  }
+  if (!builder_.empty()) FinishRecord(absl::InfinitePast());
+}
+
+absl::Status Reporter::AppendPending() {
+  while (!pending_.empty()) {
+    size_t bytes = 0;
+    std::vector<SpoolRecord> group;
+    while (group.size() < pending_.size() && bytes < kAppendBytes) {
+      group.push_back(pending_[group.size()]);
+      bytes += SizeOnDisk(group.back());
+    }
+    if (auto status = spool_->Append(group); !status.ok()) {
+      const absl::MutexLock lock(&mutex_);
+      ++counters_["spool_append_errors"];
+      // On a full disk the bytes of dropped files are what the record of their loss needs.
+      if (absl::IsResourceExhausted(status)) spool_->RemoveDropped();
+      return status;
+    }
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(group.size()));
+    {
+      const absl::MutexLock lock(&mutex_);
+      ++counters_["spool_appends"];
+      counters_["spool_records"] += group.size();
+      counters_["spool_bytes_written"] += bytes;
+      for (const SpoolRecord& record : group) {
+        counters_["report_uses_spooled"] += record.info.counted;
+      }
+    }
+    sender_->Wake();
+  }
+  spool_->RemoveDropped();
+  return absl::OkStatus();
+}
+
+void Reporter::SetSpoolError(const absl::Status& status) {
+  queue_.SetDropKind(DropKind(status));
+  std::string error;
+  if (!status.ok()) {
+    error = absl::StrCat("the spool cannot be written, uses wait in memory: ", status.message());
+  }
+  const absl::MutexLock lock(&mutex_);
+  if (error == spool_error_) return;
+  if (error.empty()) {
+    Log(LogLevel::kInfo, "the spool can be written again");
+  } else {
+    Log(LogLevel::kError, error);
+  }
+  spool_error_ = std::move(error);
+}
+
+void Reporter::KeepMark(const QueuedReports& reports) {
+  const bool first = marked_ == absl::InfinitePast();
+  if (!first && reports.taken - marked_ < kMarkInterval && reports.taken >= marked_) return;
+  if (directory_->WriteMark({.time = reports.taken}, /*durable=*/first).ok()) {
+    marked_ = reports.taken;
+    return;
+  }
+  const absl::MutexLock lock(&mutex_);
+  ++counters_["spool_mark_errors"];
+}
+
+bool Reporter::WaitForRetry() {
+  const absl::MutexLock lock(&mutex_);
+  if (!stopping_) stop_requested_.WaitWithTimeout(&mutex_, options_.spool_retry);
+  return !stopping_;
+}
+
+void Reporter::Stop(absl::Duration patience) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (std::exchange(stopped_, true)) return;
+    stopping_ = true;
+    stop_requested_.SignalAll();
+  }
+  queue_.Close();
+  spool_thread_.join();
+  sender_->Stop(patience);
+  // What the sender had to give up meanwhile.
+  const bool all_spooled = pending_.empty() && SpoolQueued();
+  bool attached = false;
+  {
+    const absl::MutexLock lock(&mutex_);
+    attached = attached_;
+  }
+  if (all_spooled && attached) {
+    const absl::Status status =
+        directory_->WriteMark({.time = spooled_, .stopped = true}, /*durable=*/true);
+    if (!status.ok())
+      Log(LogLevel::kWarning, "cannot note that the agent stopped: ", status.message());
+  }
+  spool_->Finish();
+}
+
+ReporterState Reporter::State() const {
+  const SenderState sender = sender_->State();
+  const SpoolState spool = spool_->State();
+  ReporterState state{.agent_id = directory_->agent_id(),
+                      .stream_id = absl::BytesToHexString(stream_id_),
+                      .connected = sender.connected,
+                      .last_error = sender.last_error,
+                      .last_acknowledged = sender.last_acknowledged,
+                      .waiting_uses = queue_.waiting(),
+                      .unacknowledged_uses = spool.unacknowledged,
+                      .spool_bytes = spool.bytes,
+                      .spool_files = spool.files};
+  const absl::MutexLock lock(&mutex_);
+  state.spool_error = spool_error_;
+  return state;
+}
+
+void Reporter::AddCounters(Counters* counters) const {
+  (*counters)["report_uses"] += queue_.uses_added();
+  (*counters)["report_gaps"] += queue_.gaps_added();
+  for (const auto& [kind, count] : queue_.dropped()) (*counters)[kind] += count;
+  (*counters)["spool_removal_errors"] += spool_->State().removal_failures;
+  sender_->AddCounters(counters);
+  const absl::MutexLock lock(&mutex_);
+  for (const auto& [name, value] : counters_) (*counters)[name] += value;
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,148 @@
+// From finished uses to the collector, through the spool: each use that was spooled is stored once.
+#ifndef TOKENWATCH_AGENT_REPORT_REPORTER_H_
+#define TOKENWATCH_AGENT_REPORT_REPORTER_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "agent/common/clock.h"
+#include "agent/common/counters.h"
+#include "agent/report/backoff.h"
+#include "agent/report/batch_builder.h"
+#include "agent/report/file_system.h"
+#include "agent/report/gap.h"
+#include "agent/report/report_queue.h"
+#include "agent/report/sender.h"
+#include "agent/report/spool.h"
+#include "agent/report/spool_directory.h"
+#include "agent/token/token_use.h"
+#include "agent/workload/workload.h"
+
+namespace tokenwatch {
+
+struct ReporterOptions {
+  std::string collector;  // HOST:PORT or unix:PATH
+  std::string spool_directory;
+  uint64_t spool_max_bytes = uint64_t{256} << 20;  // may be passed by what is appended at once
+  uint64_t segment_bytes = uint64_t{1} << 20;
+
+  // What the collector shows of this agent.
+  std::string host;
+  std::string version;
+  std::string kernel;
+  std::vector<std::string> key_ids;
+  std::string capture;  // socket backend in use
+
+  // The whole agent's counters, for heartbeats. Called on a thread of the reporter until Stop
+  // returns.
+  std::function<Counters()> counters;
+
+  ReportQueueOptions queue;
+  BackoffOptions backoff;
+  absl::Duration heartbeat_interval = absl::Seconds(5);
+  absl::Duration keepalive_time = absl::Seconds(10);
+  absl::Duration keepalive_timeout = absl::Seconds(5);
+  absl::Duration spool_retry = absl::Seconds(1);  // after the disk refused
+};
+
+struct ReporterState {
+  std::string agent_id;   // "agt_" and 26 digits
+  std::string stream_id;  // of this start, hexadecimal
+  bool connected = false;
+  std::string last_error;   // why not connected, in a sentence
+  std::string spool_error;  // why the spool cannot be written, in a sentence; empty while it can
+  absl::Time last_acknowledged = absl::InfinitePast();
+  uint64_t waiting_uses = 0;         // in memory, not spooled yet
+  uint64_t unacknowledged_uses = 0;  // in the spool
+  uint64_t spool_bytes = 0;
+  uint64_t spool_files = 0;
+};
+
+// Owns a thread that spools and one that sends. Add, AddGap, State and AddCounters are for any
+// thread. What was added is spooled at the latest 100 ms later, or counted as a gap: while the disk
+// refuses, uses wait in memory; what finds no room there is dropped and counted.
+//
+// Gaps that the reporter adds by itself: `agent_down`, `agent_stopped` (from the last time that is
+// in the spool to MarkAttached, after a kill or a Stop), `spool_full_dropped`,
+// `spool_unwritable_dropped`, `report_queue_dropped` (no room in memory, by reason),
+// `spool_overflow_dropped` (oldest file dropped at the bound), `spool_corrupt_dropped` (unreadable
+// on disk), `report_refused_dropped` (the collector could not read it).
+class Reporter {
+ public:
+  // Locks the spool directory, reads what is left in it and begins to deliver. `file_system` and
+  // `clock` outlive the reporter. Every error is one sentence that says what to do.
+  static absl::StatusOr<std::unique_ptr<Reporter>> Create(const ReporterOptions& options,
+                                                          FileSystem* file_system,
+                                                          const Clock* clock);
+  ~Reporter();  // Stop() with its default
+  Reporter(const Reporter&) = delete;
+  Reporter& operator=(const Reporter&) = delete;
+
+  // Cheap: moves into a queue. `workload` may be null where it is not known.
+  void Add(TokenUse use, std::shared_ptr<const Workload> workload);
+  void AddGap(const Gap& gap);
+
+  // The first probe is attached: ends the gap that the previous process left. Called once; until
+  // then the agent counts as not watching.
+  void MarkAttached(absl::Time time);
+
+  // After the last Add: spools what is left, delivers for at most `patience` if connected, and
+  // notes that the agent stopped by intention. Idempotent.
+  void Stop(absl::Duration patience = absl::Seconds(2));
+
+  ReporterState State() const;
+  void AddCounters(Counters* counters) const;
+
+ private:
+  Reporter(const ReporterOptions& options, const Clock* clock,
+           std::unique_ptr<SpoolDirectory> directory, std::unique_ptr<Spool> spool,
+           std::string stream_id, const std::string& target);
+
+  void SpoolLoop();
+  // Takes what is queued and makes it durable. False where the disk refused and Stop was called.
+  bool SpoolQueued();
+  void Encode(const QueuedReports& reports);
+  void FinishRecord(absl::Time spooled);
+  void MakeRoom();
+  absl::Status AppendPending();
+  void SetSpoolError(const absl::Status& status);
+  void KeepMark(const QueuedReports& reports);
+  bool WaitForRetry();
+
+  const ReporterOptions options_;
+  const Clock* const clock_;
+  const std::unique_ptr<SpoolDirectory> directory_;
+  const std::unique_ptr<Spool> spool_;
+  const std::string stream_id_;
+  ReportQueue queue_;
+  std::unique_ptr<Sender> sender_;
+  std::thread spool_thread_;
+
+  // The spooling thread's.
+  BatchBuilder builder_;
+  uint64_t next_sequence_ = 1;
+  std::deque<SpoolRecord> pending_;            // encoded, not durable
+  absl::Time spooled_ = absl::InfinitePast();  // all that was added until then is durable
+  absl::Time marked_ = absl::InfinitePast();
+
+  mutable absl::Mutex mutex_;
+  absl::CondVar stop_requested_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool attached_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string spool_error_ ABSL_GUARDED_BY(mutex_);
+  Counters counters_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_REPORT_REPORTER_H_

@@ -1,0 +1,60 @@
+// What a spool directory remembers besides records: whose it is, and until when it was watched
+// over.
+#ifndef TOKENWATCH_AGENT_REPORT_SPOOL_DIRECTORY_H_
+#define TOKENWATCH_AGENT_REPORT_SPOOL_DIRECTORY_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "agent/report/file_system.h"
+
+namespace tokenwatch {
+
+// All that was reported until `time` is in the spool.
+struct AliveMark {
+  absl::Time time;
+  bool stopped = false;  // in an orderly way, not killed
+};
+
+// Files in the directory (mode 0700): `lock`; `agent-id`, made once; `alive`, two 512-byte slots
+// that are written in turn, so that a torn write leaves the other. Not thread safe.
+class SpoolDirectory {
+ public:
+  // Creates what is missing and locks the directory for this process. Every error is one sentence
+  // that says what to do.
+  static absl::StatusOr<std::unique_ptr<SpoolDirectory>> Open(const std::string& path,
+                                                              FileSystem* file_system);
+
+  const std::string& path() const { return path_; }
+  const std::string& agent_id() const { return agent_id_; }  // "agt_" and 26 digits
+
+  // Left by the process before this one; none where no agent has watched from this directory.
+  const std::optional<AliveMark>& last_mark() const { return last_mark_; }
+
+  // Cheap enough for every second if not `durable`: a kill leaves the mark, a power loss leaves it
+  // or an earlier one.
+  absl::Status WriteMark(const AliveMark& mark, bool durable);
+
+ private:
+  SpoolDirectory(std::string path, FileSystem* file_system)
+      : path_(std::move(path)), file_system_(file_system) {}
+  absl::Status LoadAgentId();
+  absl::Status LoadMark();
+
+  const std::string path_;
+  FileSystem* const file_system_;
+  std::unique_ptr<FileLock> lock_;
+  std::string agent_id_;
+  std::unique_ptr<File> alive_;
+  std::optional<AliveMark> last_mark_;
+  uint64_t marks_written_ = 0;  // by all processes: the newer slot has the greater number
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_REPORT_SPOOL_DIRECTORY_H_

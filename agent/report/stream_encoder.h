@@ -1,0 +1,65 @@
+// Rewrites spool records with the dictionary of one gRPC stream.
+#ifndef TOKENWATCH_AGENT_REPORT_STREAM_ENCODER_H_
+#define TOKENWATCH_AGENT_REPORT_STREAM_ENCODER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "tokenwatch/v1/ingest.pb.h"
+
+namespace tokenwatch {
+
+// Below what the collector accepts (collector/ingest/batch_decoder.h), and small beside an agent's
+// memory.
+struct DictionaryLimits {
+  size_t string_bytes = size_t{1} << 20;
+  size_t strings = 16384;
+  size_t workloads = 4096;
+  size_t contexts = 8192;
+  size_t tokens = 16384;
+};
+
+// What a record defines is sent once a stream, until the dictionary is full and begins anew. One
+// object a gRPC stream; not thread safe.
+class StreamEncoder {
+ public:
+  // A single record may exceed `limits`; it then has a dictionary to itself.
+  explicit StreamEncoder(const DictionaryLimits& limits = {}) : limits_(limits) {}
+
+  // `record` as BatchBuilder makes it. InvalidArgument, with the dictionary as it was, where an
+  // index in it has no definition.
+  absl::StatusOr<v1::Batch> Encode(v1::Batch record, std::string_view stream_id,
+                                   uint64_t first_sequence);
+
+  uint64_t resets() const { return resets_; }
+
+ private:
+  // New indices of a record's definitions, by the record's own; [0] is 0.
+  struct Translation {
+    std::vector<uint32_t> strings{0}, workloads{0}, contexts{0}, tokens{0};
+  };
+
+  bool Fits(const v1::Definitions& definitions) const;
+  void Reset();
+  void TranslateStrings(const v1::Definitions& from, v1::Definitions* to, Translation* map);
+  void TranslateWorkloads(v1::Definitions* from, v1::Definitions* to, Translation* map);
+  void TranslateTokens(const v1::Definitions& from, v1::Definitions* to, Translation* map);
+  void TranslateContexts(v1::Definitions* from, v1::Definitions* to, Translation* map);
+
+  const DictionaryLimits limits_;
+  absl::flat_hash_map<std::string, uint32_t> strings_;
+  absl::flat_hash_map<std::string, uint32_t> workloads_;
+  absl::flat_hash_map<std::string, uint32_t> contexts_;
+  absl::flat_hash_map<std::string, uint32_t> tokens_;
+  size_t string_bytes_ = 0;
+  uint64_t resets_ = 0;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_REPORT_STREAM_ENCODER_H_

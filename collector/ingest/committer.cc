@@ -1,0 +1,172 @@
+#include "collector/ingest/committer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/common/log.h"
+
+namespace tokenwatch {
+namespace {
+
+// A fleet's heartbeats must not hold up its uses.
+constexpr size_t kMaxAgentsBetweenCommits = 50;
+
+size_t BytesOf(const IngestBatch& batch) {
+  size_t bytes = sizeof(batch) + batch.uses.size() * sizeof(UseRow);
+  for (const UseRow& use : batch.uses) bytes += use.request_id.size();
+  for (const GapRow& gap : batch.gaps) {
+    bytes += sizeof(gap) + gap.kind.size() + gap.detail.size() + gap.comm.size() + gap.exe.size();
+  }
+  return bytes;
+}
+
+size_t RecordsOf(const IngestBatch& batch) { return batch.uses.size() + batch.gaps.size(); }
+
+}  // namespace
+
+Committer::Committer(Store* store, const CommitterOptions& options)
+    : store_(store), options_(options), thread_([this] { Run(); }) {}
+
+Committer::~Committer() { Stop(); }
+
+bool Committer::HasRoom(const CommitSource& source) const {
+  return pending_bytes_ < options_.max_pending_bytes &&
+         source.pending_bytes_ < options_.max_source_bytes;
+}
+
+bool Committer::Submit(std::shared_ptr<CommitSource> source, IngestBatch batch) {
+  const size_t bytes = BytesOf(batch);
+  const absl::MutexLock lock(&mutex_);
+  if (source->failed_ || stopping_) return true;
+  pending_bytes_ += bytes;
+  source->pending_bytes_ += bytes;
+  batches_.push_back(std::move(batch));
+  entries_.push_back({source, bytes});
+  changed_.Signal();
+  if (HasRoom(*source)) return true;
+  paused_.push_back(std::move(source));
+  ++counters_["ingest_pauses"];
+  return false;
+}
+
+void Committer::Record(AgentInfo info) {
+  const absl::MutexLock lock(&mutex_);
+  AgentInfo& latest = agents_[info.agent];
+  latest = std::move(info);
+  changed_.Signal();
+}
+
+void Committer::Stop() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    changed_.Signal();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Committer::Run() {
+  for (Work work; TakeWork(&work); work = {}) {
+    for (const AgentInfo& info : work.agents) {
+      if (const absl::Status status = store_->RecordAgent(info); !status.ok()) {
+        const absl::MutexLock lock(&mutex_);
+        ++counters_["ingest_agent_record_failures"];
+      }
+    }
+    if (!work.batches.empty()) Commit(work);
+  }
+}
+
+bool Committer::TakeWork(Work* work) {
+  const absl::MutexLock lock(&mutex_);
+  while (batches_.empty() && agents_.empty() && !stopping_) changed_.Wait(&mutex_);
+  for (size_t records = 0; !batches_.empty() && records < options_.max_commit_records;) {
+    records += RecordsOf(batches_.front());
+    work->batches.push_back(std::move(batches_.front()));
+    work->entries.push_back(std::move(entries_.front()));
+    batches_.pop_front();
+    entries_.pop_front();
+  }
+  while (!agents_.empty() && work->agents.size() < kMaxAgentsBetweenCommits) {
+    work->agents.push_back(std::move(agents_.begin()->second));
+    agents_.erase(agents_.begin());
+  }
+  return !work->batches.empty() || !work->agents.empty();
+}
+
+void Committer::Commit(const Work& work) {
+  const absl::Status status = store_->Commit(work.batches);
+  if (!status.ok()) {
+    Fail(work, status);
+    return;
+  }
+  {
+    const absl::MutexLock lock(&mutex_);
+    ++counters_["ingest_commits"];
+    counters_["ingest_batches"] += work.batches.size();
+    for (const IngestBatch& batch : work.batches) {
+      counters_["ingest_uses"] += batch.uses.size();
+      counters_["ingest_gaps"] += batch.gaps.size();
+    }
+  }
+  for (size_t i = 0; i < work.batches.size(); ++i) {
+    const IngestBatch& batch = work.batches[i];
+    work.entries[i].source->OnCommitted(batch.stream, batch.first_sequence + RecordsOf(batch) - 1);
+  }
+  Release(work);
+}
+
+void Committer::Fail(const Work& work, const absl::Status& status) {
+  Log(LogLevel::kError,
+      "cannot store what agents sent, they will send it again: ", status.ToString());
+  std::vector<std::shared_ptr<CommitSource>> failed;
+  {
+    const absl::MutexLock lock(&mutex_);
+    ++counters_["ingest_commit_failures"];
+    for (const Entry& entry : work.entries) {
+      if (std::exchange(entry.source->failed_, true)) continue;
+      failed.push_back(entry.source);
+    }
+    std::deque<IngestBatch> batches;
+    std::deque<Entry> entries;
+    for (size_t i = 0; i < batches_.size(); ++i) {
+      if (entries_[i].source->failed_) {
+        pending_bytes_ -= entries_[i].bytes;
+        continue;
+      }
+      batches.push_back(std::move(batches_[i]));
+      entries.push_back(std::move(entries_[i]));
+    }
+    batches_.swap(batches);
+    entries_.swap(entries);
+    std::erase_if(paused_, [](const auto& source) { return source->failed_; });
+  }
+  for (const auto& source : failed) source->OnCommitFailed(status);
+  Release(work);
+}
+
+void Committer::Release(const Work& work) {
+  std::vector<std::shared_ptr<CommitSource>> resumed;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const Entry& entry : work.entries) {
+      pending_bytes_ -= entry.bytes;
+      entry.source->pending_bytes_ -= entry.bytes;
+    }
+    std::vector<std::shared_ptr<CommitSource>> waiting;
+    for (auto& source : paused_) {
+      (HasRoom(*source) ? resumed : waiting).push_back(std::move(source));
+    }
+    paused_.swap(waiting);
+  }
+  for (const auto& source : resumed) source->OnRoom();
+}
+
+void Committer::AddCounters(std::map<std::string, uint64_t>* counters) const {
+  const absl::MutexLock lock(&mutex_);
+  for (const auto& [name, value] : counters_) (*counters)[name] += value;
+  (*counters)["ingest_pending_bytes"] += pending_bytes_;
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,61 @@
+// Takes in what agents report.
+#ifndef TOKENWATCH_COLLECTOR_INGEST_INGEST_H_
+#define TOKENWATCH_COLLECTOR_INGEST_INGEST_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "collector/ingest/committer.h"
+#include "collector/ingest/live_agents.h"
+#include "collector/ingest/session.h"
+#include "collector/store/store.h"
+#include "tokenwatch/v1/ingest.grpc.pb.h"
+
+namespace tokenwatch {
+
+// The Ingest service and the thread that commits for it. The order of things:
+//
+//   Ingest ingest(store, {});
+//   ingest.Register(&builder);          // before BuildAndStart
+//   ...
+//   ingest.Shutdown();                  // commits and answers what was received
+//   server->Shutdown(deadline);         // a second is plenty: streams have ended
+//   server.reset();                     // before `ingest` goes
+class Ingest {
+ public:
+  // `store` outlives the object.
+  Ingest(Store* store, const CommitterOptions& options);
+  ~Ingest();  // Shutdown
+  Ingest(const Ingest&) = delete;
+  Ingest& operator=(const Ingest&) = delete;
+
+  // Adds the service and what it needs of the server: agents' keepalive pings are welcome, and a
+  // silent agent is noticed.
+  void Register(grpc::ServerBuilder* builder);
+
+  // Whether an agent with this id is connected now. Any thread.
+  bool IsConnected(const std::string& agent_id) const { return live_.Contains(agent_id); }
+
+  // Totals since the start, "ingest_" and snake_case; `ingest_connected_agents` and
+  // `ingest_pending_bytes` are of now. Any thread.
+  void AddCounters(std::map<std::string, uint64_t>* counters) const;
+
+  // Takes no more, commits and answers what was received, ends the streams. Idempotent.
+  void Shutdown();
+
+ private:
+  class Service;
+
+  LiveAgents live_;
+  Committer committer_;
+  IngestShared shared_;
+  std::unique_ptr<Service> service_;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_INGEST_INGEST_H_

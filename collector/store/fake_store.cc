@@ -1,0 +1,108 @@
+#include "collector/store/fake_store.h"
+
+namespace tokenwatch {
+
+void FakeStore::SetCommitHook(std::function<absl::Status(absl::Span<const IngestBatch>)> hook) {
+  const absl::MutexLock lock(&mutex_);
+  hook_ = std::move(hook);
+}
+
+std::map<FakeStore::RecordKey, UseRow> FakeStore::uses() const {
+  const absl::MutexLock lock(&mutex_);
+  return uses_;
+}
+
+std::map<FakeStore::RecordKey, GapRow> FakeStore::gaps() const {
+  const absl::MutexLock lock(&mutex_);
+  return gaps_;
+}
+
+std::map<std::string, AgentInfo> FakeStore::agents() const {
+  const absl::MutexLock lock(&mutex_);
+  return agents_;
+}
+
+size_t FakeStore::commits() const {
+  const absl::MutexLock lock(&mutex_);
+  return commits_;
+}
+
+size_t FakeStore::retries() const {
+  const absl::MutexLock lock(&mutex_);
+  return retries_;
+}
+
+absl::Status FakeStore::Commit(absl::Span<const IngestBatch> batches) {
+  std::function<absl::Status(absl::Span<const IngestBatch>)> hook;
+  {
+    const absl::MutexLock lock(&mutex_);
+    hook = hook_;
+  }
+  if (hook) {
+    if (auto status = hook(batches); !status.ok()) return status;
+  }
+  const absl::MutexLock lock(&mutex_);
+  ++commits_;
+  for (const IngestBatch& batch : batches) {
+    uint64_t& committed = committed_[{batch.agent, batch.stream}];
+    uint64_t sequence = batch.first_sequence;
+    const auto keep = [&](auto* rows, const auto& row) {
+      if (sequence > committed) {
+        rows->emplace(RecordKey{batch.agent, batch.stream, sequence}, row);
+        committed = sequence;
+      } else {
+        ++retries_;
+      }
+      ++sequence;
+    };
+    for (const UseRow& row : batch.uses) keep(&uses_, row);
+    for (const GapRow& row : batch.gaps) keep(&gaps_, row);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> FakeStore::CommittedSequence(const std::string& agent,
+                                                      const std::string& stream) {
+  const absl::MutexLock lock(&mutex_);
+  const auto found = committed_.find({agent, stream});
+  return found == committed_.end() ? 0 : found->second;
+}
+
+absl::Status FakeStore::RecordAgent(const AgentInfo& info) {
+  const absl::MutexLock lock(&mutex_);
+  agents_[info.agent] = info;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::ListUsesResponse> FakeStore::ListUses(const v1::ListRequest& /*request*/) {
+  return list_uses;
+}
+
+absl::StatusOr<v1::ListTokensResponse> FakeStore::ListTokens(const v1::ListRequest& /*request*/) {
+  return list_tokens;
+}
+
+absl::StatusOr<v1::TokenDetail> FakeStore::GetToken(const std::string& /*token_id*/) {
+  return token_detail;
+}
+
+absl::StatusOr<v1::Stats> FakeStore::GetStats(const v1::ListRequest& /*request*/) { return stats; }
+
+absl::StatusOr<v1::ListAgentsResponse> FakeStore::ListAgents(const v1::ListRequest& /*request*/) {
+  return list_agents;
+}
+
+absl::StatusOr<std::vector<v1::Use>> FakeStore::UsesAfter(const v1::ListRequest& /*request*/,
+                                                          std::string* cursor, uint32_t limit) {
+  std::vector<v1::Use> uses;
+  if (!cursor->empty()) return uses;
+  *cursor = "end";
+  for (const v1::Use& use : list_uses.uses()) {
+    if (uses.size() < limit) uses.push_back(use);
+  }
+  return uses;
+}
+
+absl::Status FakeStore::CheckHealth() { return health; }
+
+}  // namespace tokenwatch
