@@ -1,0 +1,208 @@
+// Trigger, assert presence, assert fields.
+#include <arpa/inet.h>
+
+#include <algorithm>
+
+#include "agent/capture/capture.h"
+#include "tests/bpf/capture_fixture.h"
+
+namespace tokenwatch {
+namespace {
+
+int CountGaps(const Seen& seen, int reason) {
+  return static_cast<int>(std::count_if(seen.gaps.begin(), seen.gaps.end(),
+                                        [=](const tw_gap& gap) { return gap.reason == reason; }));
+}
+
+TEST_F(CaptureTest, TlsRequestsAndAnswers) {
+  ASSERT_TRUE(Start());
+  const pid_t pid = RunWorkload("tls");
+  const Seen seen = Collect(pid);
+  EXPECT_EQ(seen.Paths(), "/one /two");
+  ASSERT_EQ(seen.answers.size(), 2u);
+  for (uint32_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(seen.requests[i].pid, static_cast<uint32_t>(pid));
+    EXPECT_EQ(seen.requests[i].layer, TW_LAYER_TLS);
+    EXPECT_EQ(seen.requests[i].flags & (TW_LATE | TW_INBOUND | TW_CUT), 0);
+    EXPECT_EQ(seen.requests[i].message, i);
+    EXPECT_EQ(seen.answers[i].message, i);
+    EXPECT_EQ(seen.answers[i].text, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+  }
+  ASSERT_EQ(seen.peers.size(), 1u);
+  EXPECT_EQ(seen.peers[0].certainty, TW_PEER_EXACT);
+  EXPECT_EQ(seen.peers[0].peer_port, server_->tls_port());
+  EXPECT_EQ(ntohl(*reinterpret_cast<const uint32_t*>(seen.peers[0].peer)), INADDR_LOOPBACK);
+}
+
+TEST_F(CaptureTest, ProcessesAreAnnouncedBeforeTheirFirstSegment) {
+  ASSERT_TRUE(Start());
+  const pid_t pid = RunWorkload("tls");
+  const Seen seen = Collect(pid);
+  ASSERT_EQ(seen.processes.size(), 1u);
+  const tw_process& process = seen.processes[0];
+  EXPECT_EQ(process.pid, static_cast<uint32_t>(pid));
+  EXPECT_EQ(process.parent_pid, static_cast<uint32_t>(getpid()));
+  EXPECT_EQ(process.uid, 0u);
+  EXPECT_EQ(process.cut, 0u);
+  EXPECT_STREQ(process.comm, "bpf_workload");
+  EXPECT_STREQ(process.exe, "bpf_workload");  // the last component comes first
+  EXPECT_STREQ(process.cgroup, cgroup_.substr(cgroup_.rfind('/') + 1).c_str());
+  EXPECT_STREQ(process.args, BPF_WORKLOAD);
+  ASSERT_EQ(seen.exits.size(), 1u);
+  EXPECT_EQ(seen.exits[0].process, process.process);
+}
+
+TEST_F(CaptureTest, ExTwins) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("tls_ex"));
+  EXPECT_EQ(seen.Paths(), "/ex");
+  EXPECT_EQ(seen.answers.size(), 1u);
+}
+
+TEST_F(CaptureTest, ABlockSplitAtEveryByte) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("split"));
+  ASSERT_EQ(seen.requests.size(), 1u);
+  EXPECT_EQ(seen.requests[0].text, "GET /split HTTP/1.1\r\nHost: test\r\nX-Long: " +
+                                       std::string(50, 'v') + "\r\n\r\n");
+}
+
+TEST_F(CaptureTest, SeveralRequestsInOneWrite) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("pipeline"));
+  EXPECT_EQ(seen.Paths(), "/p1 /p2 /p3");
+  ASSERT_EQ(seen.answers.size(), 3u);
+  EXPECT_EQ(seen.answers[2].message, 2u);
+}
+
+TEST_F(CaptureTest, BodiesStayInTheKernelAndForgeNothing) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("forge"));
+  EXPECT_EQ(seen.Paths(), "/upload /after");
+  EXPECT_LT(CounterValue("data_bytes"), 1000u);
+  EXPECT_GE(CounterValue("body_bytes_skipped"), 8u << 20);
+}
+
+TEST_F(CaptureTest, ChunksForgeNothing) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("chunked"));
+  EXPECT_EQ(seen.Paths(), "/chunked /after");
+  EXPECT_TRUE(seen.gaps.empty());
+}
+
+TEST_F(CaptureTest, AClearedObjectIsAnotherConnection) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("reuse"));
+  ASSERT_EQ(seen.Paths(), "/first /second");
+  EXPECT_NE(seen.requests[0].connection, seen.requests[1].connection);
+  EXPECT_EQ(seen.requests[1].message, 0u);
+}
+
+TEST_F(CaptureTest, AForkedChildIsAnotherConnection) {
+  ASSERT_TRUE(Start());
+  const pid_t pid = RunWorkload("fork");
+  const Seen seen = Collect(pid);
+  ASSERT_EQ(seen.Paths(), "/child");
+  EXPECT_NE(seen.requests[0].pid, static_cast<uint32_t>(pid));
+  EXPECT_NE(seen.requests[0].flags & TW_LATE, 0);
+  EXPECT_EQ(seen.answers.size(), 1u);
+}
+
+TEST_F(CaptureTest, Http2IsNamed) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("http2"));
+  EXPECT_EQ(CountGaps(seen, TW_GAP_HTTP2), 1);
+  EXPECT_TRUE(seen.requests.empty());
+}
+
+TEST_F(CaptureTest, FilterBiosAreNamed) {
+  ASSERT_TRUE(Start());
+  const pid_t pid = RunWorkload("bio");
+  const Seen seen = Collect(pid);
+  ASSERT_EQ(CountGaps(seen, TW_GAP_PAST_API), 1);
+  EXPECT_EQ(seen.gaps[0].pid, static_cast<uint32_t>(pid));
+}
+
+TEST_F(CaptureTest, AnUnansweredConnectionIsClosed) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("unanswered"));
+  EXPECT_EQ(seen.Paths(), "/unanswered");
+  EXPECT_TRUE(seen.answers.empty());
+  // SSL_free cannot know whether it drops the last reference while an answer is owed.
+  ASSERT_EQ(seen.closes.size(), 1u);
+  EXPECT_EQ(seen.closes[0].is_final, 0u);
+}
+
+TEST_F(CaptureTest, PlainHttp) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("plain"));
+  EXPECT_EQ(seen.Paths(), "/plain1 /plain2");
+  EXPECT_EQ(seen.answers.size(), 2u);
+  EXPECT_EQ(seen.requests[0].layer, TW_LAYER_SOCKET);
+  ASSERT_EQ(seen.peers.size(), 1u);
+  EXPECT_EQ(seen.peers[0].certainty, TW_PEER_EXACT);
+  EXPECT_EQ(seen.peers[0].peer_port, server_->plain_port());
+  ASSERT_EQ(seen.closes.size(), 1u);
+  EXPECT_EQ(seen.closes[0].is_final, 1u);
+}
+
+TEST_F(CaptureTest, NothingIsReadBehindAnUpgrade) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("upgrade"));
+  EXPECT_EQ(seen.Paths(), "/upgrade");
+  EXPECT_EQ(CountGaps(seen, TW_GAP_UPGRADED), 1);
+}
+
+TEST_F(CaptureTest, OtherProtocolsAreLeftAlone) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("not_http"));
+  EXPECT_EQ(seen.Paths(), "");
+  EXPECT_EQ(CounterValue("not_http_connections"), 1u);
+}
+
+TEST_F(CaptureTest, NothingIsReadOutsideTheScope) {
+  ASSERT_TRUE(Start());
+  RunWorkload("tls", /*in_scope=*/false);
+  RunWorkload("plain", /*in_scope=*/false);
+  const pid_t pid = RunWorkload("bio");
+  const Seen seen = Collect(pid);
+  EXPECT_EQ(seen.Paths(), "");
+  for (const tw_process& process : seen.processes) {
+    EXPECT_EQ(process.pid, static_cast<uint32_t>(pid));
+  }
+  EXPECT_EQ(CounterValue("tls_calls"), 0u);
+  EXPECT_EQ(CounterValue("send_calls"), 0u);
+}
+
+TEST_F(CaptureTest, ExcludedAddressesAreLeftAlone) {
+  CaptureOptions options;
+  options.excluded = {{"127.0.0.1", static_cast<uint16_t>(server_->plain_port())}};
+  ASSERT_TRUE(Start(options));
+  RunWorkload("plain");
+  const Seen seen = Collect(RunWorkload("tls"));
+  EXPECT_EQ(seen.Paths(), "/one /two");
+}
+
+TEST_F(CaptureTest, AnIdleRingIsWiped) {
+  ASSERT_TRUE(Start());
+  Collect(RunWorkload("tls"));
+  const auto ignore = [](const Segment&) {};
+  for (int i = 0; i < 100 && CounterValue("ring_wipes") == 0; ++i) {
+    ASSERT_TRUE(capture_->Poll(20, ignore).ok());
+    capture_->Maintain(1, ignore);
+  }
+  EXPECT_EQ(CounterValue("ring_wipes"), 1u);
+}
+
+TEST_F(CaptureTest, ProbesTellTheirHits) {
+  ASSERT_TRUE(Start());
+  Collect(RunWorkload("tls"));
+  uint64_t writes = 0;
+  for (const CaptureStatus::Probe& probe : capture_->Status().probes) {
+    if (probe.symbol == "SSL_write") writes += probe.hits;
+  }
+  EXPECT_EQ(writes, 2u);
+}
+
+}  // namespace
+}  // namespace tokenwatch

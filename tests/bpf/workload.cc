@@ -1,0 +1,231 @@
+// A tiny client with a scenario a run: bpf_workload <scenario> <tls port> <plain port>.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <string>
+
+namespace {
+
+[[noreturn]] void Die(const char* what) {
+  std::cerr << "bpf_workload: " << what << " failed\n";
+  std::exit(1);
+}
+
+int Dial(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) Die("connect");
+  return fd;
+}
+
+std::string Get(const std::string& path, const std::string& more = "") {
+  return "GET " + path + " HTTP/1.1\r\nHost: test\r\n" + more + "\r\n";
+}
+
+class TlsClient {
+ public:
+  explicit TlsClient(int port) : context_(SSL_CTX_new(TLS_client_method())) { Connect(port); }
+  ~TlsClient() {
+    SSL_free(ssl_);
+    SSL_CTX_free(context_);
+    close(fd_);
+  }
+  void Connect(int port) {
+    ssl_ = SSL_new(context_);
+    fd_ = Dial(port);
+    SSL_set_fd(ssl_, fd_);
+    if (SSL_connect(ssl_) != 1) Die("SSL_connect");
+  }
+  // Ends the connection and begins another with the same object.
+  void Reuse(int port) {
+    SSL_shutdown(ssl_);
+    close(fd_);
+    if (SSL_clear(ssl_) != 1) Die("SSL_clear");
+    fd_ = Dial(port);
+    SSL_set_fd(ssl_, fd_);
+    if (SSL_connect(ssl_) != 1) Die("SSL_connect");
+  }
+  void Write(const std::string& bytes) {
+    if (SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) !=
+        static_cast<int>(bytes.size())) {
+      Die("SSL_write");
+    }
+  }
+  void WriteEx(const std::string& bytes) {
+    size_t written = 0;
+    if (SSL_write_ex(ssl_, bytes.data(), bytes.size(), &written) != 1) Die("SSL_write_ex");
+  }
+  // Reads one answer: its header block and Content-Length bytes.
+  void Read(bool ex = false) {
+    size_t want = 0;
+    std::string got;
+    while (want == 0 || got.size() < want) {
+      char part[16384];
+      size_t count = 0;
+      if (ex) {
+        if (SSL_read_ex(ssl_, part, sizeof(part), &count) != 1) Die("SSL_read_ex");
+      } else {
+        const int read = SSL_read(ssl_, part, sizeof(part));
+        if (read <= 0) Die("SSL_read");
+        count = static_cast<size_t>(read);
+      }
+      got.append(part, count);
+      const size_t end = got.find("\r\n\r\n");
+      if (want == 0 && end != std::string::npos) {
+        const size_t length = got.find("Content-Length: ");
+        want = end + 4 + strtoul(got.c_str() + length + 16, nullptr, 10);
+      }
+    }
+  }
+
+ private:
+  SSL_CTX* context_;
+  SSL* ssl_ = nullptr;
+  int fd_ = -1;
+};
+
+void PlainRead(int fd) {
+  char part[65536];
+  if (read(fd, part, sizeof(part)) <= 0) Die("read");
+}
+
+void Send(int fd, const std::string& bytes) {
+  size_t sent = 0;
+  while (sent < bytes.size()) {
+    const ssize_t count = write(fd, bytes.data() + sent, bytes.size() - sent);
+    if (count <= 0) Die("write");
+    sent += static_cast<size_t>(count);
+  }
+}
+
+using Scenario = std::function<void(int tls, int plain)>;
+
+const std::map<std::string, Scenario>& Scenarios() {
+  static const auto& scenarios = *new std::map<std::string, Scenario>{
+      {"tls", [](int tls, int) {
+         TlsClient client(tls);
+         client.Write(Get("/one"));
+         client.Read();
+         client.Write(Get("/two"));
+         client.Read();
+       }},
+      {"tls_ex", [](int tls, int) {
+         TlsClient client(tls);
+         client.WriteEx(Get("/ex"));
+         client.Read(true);
+       }},
+      {"split", [](int tls, int) {
+         TlsClient client(tls);
+         for (const char c : Get("/split", "X-Long: " + std::string(50, 'v') + "\r\n")) {
+           client.Write(std::string(1, c));
+         }
+         client.Read();
+       }},
+      {"pipeline", [](int tls, int) {
+         TlsClient client(tls);
+         client.Write(Get("/p1") + Get("/p2") + Get("/p3"));
+         for (int i = 0; i < 3; ++i) client.Read();
+       }},
+      {"forge", [](int tls, int) {
+         std::string line = "GET /forged HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n";
+         std::string body;
+         while (body.size() < (8u << 20)) body += line;
+         const std::string head = "POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: " +
+                                  std::to_string(body.size()) + "\r\n\r\n";
+         TlsClient client(tls);
+         client.Write(head);
+         for (size_t at = 0; at < body.size(); at += line.size() * 200) {
+           client.Write(body.substr(at, line.size() * 200));
+         }
+         client.Read();
+         client.Write(Get("/after"));
+         client.Read();
+       }},
+      {"chunked", [](int tls, int) {
+         TlsClient client(tls);
+         client.Write("POST /chunked HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+         const std::string forged = Get("/forged");
+         char size[16];
+         snprintf(size, sizeof(size), "%zx\r\n", forged.size());
+         client.Write(size + forged + "\r\n");
+         client.Write("0\r\nTrailer: x\r\n\r\n");
+         client.Read();
+         client.Write(Get("/after"));
+         client.Read();
+       }},
+      {"reuse", [](int tls, int) {
+         TlsClient client(tls);
+         client.Write(Get("/first"));
+         client.Read();
+         client.Reuse(tls);
+         client.Write(Get("/second"));
+         client.Read();
+       }},
+      {"fork", [](int tls, int) {
+         TlsClient client(tls);
+         if (fork() == 0) {
+           client.Write(Get("/child"));
+           client.Read();
+           _exit(0);
+         }
+         int status = 0;
+         wait(&status);
+       }},
+      {"http2", [](int tls, int) {
+         TlsClient client(tls);
+         client.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+       }},
+      {"bio", [](int, int) { BIO_free(BIO_new(BIO_f_ssl())); }},
+      {"unanswered", [](int tls, int) {
+         TlsClient client(tls);
+         client.Write(Get("/unanswered"));
+       }},
+      {"plain", [](int, int plain) {
+         const int fd = Dial(plain);
+         Send(fd, Get("/plain1"));
+         PlainRead(fd);
+         Send(fd, Get("/plain2"));
+         PlainRead(fd);
+         close(fd);
+       }},
+      {"upgrade", [](int, int plain) {
+         const int fd = Dial(plain);
+         Send(fd, Get("/upgrade", "Upgrade: x\r\nConnection: upgrade\r\n"));
+         PlainRead(fd);
+         Send(fd, Get("/hidden"));
+         PlainRead(fd);
+         close(fd);
+       }},
+      {"not_http", [](int, int plain) {
+         const int fd = Dial(plain);
+         Send(fd, "EHLO there\r\n\r\n");
+         Send(fd, Get("/hidden"));
+         close(fd);
+       }},
+  };
+  return scenarios;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4 || Scenarios().count(argv[1]) == 0) {
+    std::cerr << "usage: bpf_workload SCENARIO TLS_PORT PLAIN_PORT\n";
+    return 2;
+  }
+  Scenarios().at(argv[1])(atoi(argv[2]), atoi(argv[3]));
+  return 0;
+}
