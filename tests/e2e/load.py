@@ -53,14 +53,14 @@ def body_bytes(world, truth, agent):
     found = []
     for direction, extra in (("up", ["--data-binary", f"@{world.path(f'bodies/{LARGEST}')}"]),
                              ("down", [])):
-        before = agent.kernel_bytes()
+        before = agent.counters()["data_bytes"]
         target = "/v1/upload/1" if extra else f"/bodies/{LARGEST}"
         world.run(["/bin/sh", "-c", 'exec /usr/bin/curl "$@" -H "X-Request-Id: curl.$$.0"', "curl",
                    "-q", "-s", "-o", "/dev/null", "--cacert", truth.ca, *extra,
                    "-H", f"Authorization: Bearer {os.urandom(12).hex()}", truth.url() + target],
                   inside=True, env=world.private_openssl())
         time.sleep(0.3)
-        found.append((direction, agent.kernel_bytes() - before))
+        found.append((direction, agent.counters()["data_bytes"] - before))
     return found
 
 

@@ -148,6 +148,9 @@ class Agent:
     def status(self):
         return get_json(self.status_port, "/status")
 
+    def counters(self):
+        return self.status()["counters"]
+
 
 class Cli:
     """`tokenwatch` against one collector."""
