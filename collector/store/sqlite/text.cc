@@ -1,9 +1,11 @@
 #include "collector/store/sqlite/text.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "agent/common/utf8.h"
 
 namespace tokenwatch::sqlite {
 namespace {
@@ -15,33 +17,15 @@ constexpr char kUuid = 'u';
 constexpr char kHex = 'h';
 constexpr size_t kUuidLength = 36;
 
-// Length of the UTF-8 sequence at the start of `text` (RFC 3629), or 0 where it is not valid or
-// NUL.
-size_t SequenceLength(absl::string_view text) {
-  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return first == 0 ? 0 : 1;
-  size_t length = 0;
-  unsigned char low = 0x80;  // bounds of the second byte
-  unsigned char high = 0xbf;
-  if (first >= 0xc2 && first <= 0xdf) {
-    length = 2;
-  } else if (first >= 0xe0 && first <= 0xef) {
-    length = 3;
-    if (first == 0xe0) low = 0xa0;   // overlong
-    if (first == 0xed) high = 0x9f;  // surrogates
-  } else if (first >= 0xf0 && first <= 0xf4) {
-    length = 4;
-    if (first == 0xf0) low = 0x90;   // overlong
-    if (first == 0xf4) high = 0x8f;  // above U+10FFFF
-  } else {
-    return 0;
-  }
-  if (text.size() < length || byte(1) < low || byte(1) > high) return 0;
-  for (size_t i = 2; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  return length;
+// Length of the character at the start of `text`, or 0 where it is no UTF-8 or NUL.
+size_t CharacterLength(absl::string_view text) {
+  const std::string_view before(text.data(), text.size());
+  std::string_view after = before;
+  const char32_t code_point = TakeCodePoint(&after);
+  if (code_point == 0) return 0;
+  // U+FFFD itself may be in the text, in its three bytes.
+  if (code_point == kReplacementCharacter && !before.starts_with("\xef\xbf\xbd")) return 0;
+  return before.size() - after.size();
 }
 
 bool IsLowerHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
@@ -65,8 +49,13 @@ bool IsUuid(absl::string_view text) {
 
 bool IsCleanText(absl::string_view text, size_t max_bytes) {
   if (text.size() > max_bytes) return false;
+  // Nearly all text is ASCII.
+  if (std::all_of(text.begin(), text.end(),
+                  [](char c) { return static_cast<signed char>(c) > 0; })) {
+    return true;
+  }
   while (!text.empty()) {
-    const size_t length = SequenceLength(text);
+    const size_t length = CharacterLength(text);
     if (length == 0) return false;
     text.remove_prefix(length);
   }
@@ -79,7 +68,7 @@ std::string CleanText(absl::string_view text, size_t max_bytes) {
   size_t cut_at = 0;  // the longest prefix that leaves room for kCut
   while (!text.empty()) {
     if (clean.size() + kCut.size() <= max_bytes) cut_at = clean.size();
-    size_t length = SequenceLength(text);
+    size_t length = CharacterLength(text);
     if (length == 0) {
       length = 1;
       absl::StrAppend(&clean, "\\x",

@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <functional>
 #include <tuple>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "agent/common/token_id.h"
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
@@ -43,7 +46,7 @@ Sums SumsOf(const UsageRow& row) {
 // A token over all its ids.
 struct Group {
   Sums sums;
-  std::vector<int64_t> numbers;
+  absl::InlinedVector<int64_t, 2> numbers;
   int64_t order_us = 0;  // last used, as the list's first page saw it
 };
 
@@ -84,32 +87,29 @@ absl::flat_hash_map<int64_t, int64_t> JoinedNumbers(Database* database) {
 }
 
 Groups SumTokens(Session* session, Selection* selection) {
-  absl::flat_hash_map<int64_t, Sums> sums;
+  const absl::flat_hash_map<int64_t, int64_t> joined = JoinedNumbers(session->database.get());
+  Groups groups;
+  const auto add = [&](int64_t number, const Sums& sums) {
+    const auto found = joined.find(number);
+    Group& group = groups[found == joined.end() ? number : found->second];
+    group.sums.Add(sums);
+    group.order_us = group.sums.last_us;
+    if (!absl::c_linear_search(group.numbers, number)) group.numbers.push_back(number);
+  };
   if (selection->TakesAll() && !selection->filter().HasTime()) {
     Statement& query = session->database->Cached(
         "SELECT number, uses, denied, failed, first, span FROM tokens WHERE uses > 0");
     query.Start();
     while (query.Next()) {
       const int64_t first = query.Int(4);
-      sums[query.Int(0)] = {static_cast<uint64_t>(query.Int(1)),
-                            static_cast<uint64_t>(query.Int(2)),
-                            static_cast<uint64_t>(query.Int(3)), first, first + query.Int(5)};
+      add(query.Int(0), {static_cast<uint64_t>(query.Int(1)), static_cast<uint64_t>(query.Int(2)),
+                         static_cast<uint64_t>(query.Int(3)), first, first + query.Int(5)});
     }
   } else {
     ForEachUsage(session->database.get(), session->dimensions.get(), selection,
-                 [&sums](const UsageRow& row) {
-                   if (row.token != 0) sums[row.token].Add(SumsOf(row));
+                 [&add](const UsageRow& row) {
+                   if (row.token != 0) add(row.token, SumsOf(row));
                  });
-  }
-  const absl::flat_hash_map<int64_t, int64_t> joined = JoinedNumbers(session->database.get());
-  Groups groups;
-  groups.reserve(sums.size());
-  for (const auto& [number, sum] : sums) {
-    const auto found = joined.find(number);
-    Group& group = groups[found == joined.end() ? number : found->second];
-    group.sums.Add(sum);
-    group.numbers.push_back(number);
-    group.order_us = group.sums.last_us;
   }
   return groups;
 }
