@@ -9,13 +9,13 @@
 #define TOKENWATCH_BPF_STATE_H_
 
 #include "kernel.h"
+#include "function.h"
 #include "segment.h"
 
 /* Knobs, set before load. Each object has its own copy. */
 const volatile __u32 tw_self_tgid = 0;	    /* the agent, never observed */
 const volatile __u32 tw_scope_cgroups = 0;    /* entries of tw_scope in use; 0: the whole host */
 const volatile bool tw_inbound = false;	    /* keep what servers receive, too */
-const volatile bool tw_have_cookie = false; /* bpf_get_attach_cookie exists (5.15) */
 const volatile __u32 tw_wake_bytes = 1 << 20; /* wake the reader when this much waits */
 
 /* Counters; names for people in agent/capture/counters.cc, in this order. */
@@ -197,7 +197,7 @@ struct tw_control {
 	u32 pad;
 };
 
-/* Hits by attach cookie: high half a probe's number, given by the agent. */
+/* Hits by the probe's number in its cookie (function.h). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 4096);

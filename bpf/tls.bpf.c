@@ -10,14 +10,10 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Hits are counted per attached probe where the kernel tells which one fired. */
-static __always_inline void tw_hit(void *ctx)
+static __always_inline void tw_hit(u32 probe)
 {
-	u64 *hits;
-	u32 probe = 0;
+	u64 *hits = bpf_map_lookup_elem(&tw_hits, &probe);
 
-	if (tw_have_cookie)
-		probe = bpf_get_attach_cookie(ctx);
-	hits = bpf_map_lookup_elem(&tw_hits, &probe);
 	if (hits)
 		__sync_fetch_and_add(hits, 1);
 }
@@ -28,9 +24,6 @@ static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, bool coun
 	struct tw_call call = {};
 	struct tw_thread *thread;
 
-	if (!tw_in_scope())
-		return 0;
-	tw_hit(ctx);
 	thread = tw_this_thread();
 	if (!thread)
 		return 0;
@@ -61,30 +54,6 @@ static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, bool coun
 	thread->inside = call.connection;
 	thread->inside_stack = key.stack;
 	return 0;
-}
-
-SEC("uprobe")
-int tw_tls_write(struct pt_regs *ctx)
-{
-	return tw_enter(ctx, TW_SENT, false);
-}
-
-SEC("uprobe")
-int tw_tls_write_ex(struct pt_regs *ctx)
-{
-	return tw_enter(ctx, TW_SENT, true);
-}
-
-SEC("uprobe")
-int tw_tls_read(struct pt_regs *ctx)
-{
-	return tw_enter(ctx, TW_RECEIVED, false);
-}
-
-SEC("uprobe")
-int tw_tls_read_ex(struct pt_regs *ctx)
-{
-	return tw_enter(ctx, TW_RECEIVED, true);
 }
 
 /* How many bytes the library took or gave; 0 where it failed or wants a retry. */
@@ -125,8 +94,7 @@ static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_t
 	}
 }
 
-SEC("uretprobe")
-int tw_tls_return(struct pt_regs *ctx)
+static __always_inline int tw_return(struct pt_regs *ctx)
 {
 	struct tw_connection_key key;
 	struct tw_call_key call_key = {};
@@ -137,8 +105,6 @@ int tw_tls_return(struct pt_regs *ctx)
 	u64 count, called_ns;
 	u8 direction;
 
-	if (!tw_in_scope())
-		return 0;
 	call_key.thread = bpf_get_current_pid_tgid();
 	/* The return has taken the return address off the stack. */
 	call_key.stack = PT_REGS_SP(ctx) - 8;
@@ -181,32 +147,16 @@ out:
 	return 0;
 }
 
-/* The library's allocator reuses addresses: a new object ends whatever had this one. */
-SEC("uretprobe")
-int tw_tls_new(struct pt_regs *ctx)
+/*
+ * The object begins a connection: SSL_new made it, at an address that may have been another's, or
+ * SSL_clear keeps it for another connection.
+ */
+static __always_inline int tw_renew(u64 pointer)
 {
 	struct tw_connection_key key;
-	u64 pointer = PT_REGS_RC(ctx);
 
-	if (!pointer || !tw_in_scope())
+	if (!pointer)
 		return 0;
-	tw_hit(ctx);
-	tw_tls_key(&key, pointer);
-	tw_end_connection(&key);
-	tw_make_connection(&key, TW_LAYER_TLS, false);
-	return 0;
-}
-
-/* SSL_clear keeps the object and begins another connection with it. */
-SEC("uprobe")
-int tw_tls_clear(struct pt_regs *ctx)
-{
-	struct tw_connection_key key;
-	u64 pointer = PT_REGS_PARM1(ctx);
-
-	if (!pointer || !tw_in_scope())
-		return 0;
-	tw_hit(ctx);
 	tw_tls_key(&key, pointer);
 	tw_end_connection(&key);
 	tw_make_connection(&key, TW_LAYER_TLS, false);
@@ -217,16 +167,11 @@ int tw_tls_clear(struct pt_regs *ctx)
  * SSL_free drops a reference, and nothing here knows whether it was the last one. A connection that
  * owes no answer is forgotten; one that goes on all the same is met again as a late sighting.
  */
-SEC("uprobe")
-int tw_tls_free(struct pt_regs *ctx)
+static __always_inline int tw_free(u64 pointer)
 {
 	struct tw_connection_key key;
 	struct tw_connection *c;
-	u64 pointer = PT_REGS_PARM1(ctx);
 
-	if (!pointer || !tw_in_scope())
-		return 0;
-	tw_hit(ctx);
 	tw_tls_key(&key, pointer);
 	c = bpf_map_lookup_elem(&tw_connections, &key);
 	if (!c)
@@ -241,13 +186,75 @@ int tw_tls_free(struct pt_regs *ctx)
 }
 
 /* A filter BIO calls the library's internals, past the functions that are probed. */
-SEC("uprobe")
-int tw_tls_past_api(struct pt_regs *ctx)
+static __always_inline int tw_past_api(void)
 {
-	if (!tw_in_scope())
-		return 0;
-	tw_hit(ctx);
 	tw_this_process();
 	tw_tell_gap(0, TW_LAYER_TLS, TW_SENT, TW_GAP_PAST_API, 0);
 	return 0;
 }
+
+/*
+ * Kernels with attach cookies (5.15) have one program for all entries and one for all returns, so
+ * that one link serves a library (uprobe.multi, 6.6): to take a link away costs a grace period.
+ */
+SEC("uprobe")
+int tw_tls_entry(struct pt_regs *ctx)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx);
+
+	if (!tw_in_scope())
+		return 0;
+	tw_hit(TW_COOKIE_PROBE(cookie));
+	switch (TW_COOKIE_FUNCTION(cookie)) {
+	case TW_FUNCTION_WRITE:
+		return tw_enter(ctx, TW_SENT, false);
+	case TW_FUNCTION_WRITE_EX:
+		return tw_enter(ctx, TW_SENT, true);
+	case TW_FUNCTION_READ:
+		return tw_enter(ctx, TW_RECEIVED, false);
+	case TW_FUNCTION_READ_EX:
+		return tw_enter(ctx, TW_RECEIVED, true);
+	case TW_FUNCTION_CLEAR:
+		return tw_renew(PT_REGS_PARM1(ctx));
+	case TW_FUNCTION_FREE:
+		return tw_free(PT_REGS_PARM1(ctx));
+	case TW_FUNCTION_PAST_API:
+		return tw_past_api();
+	}
+	return 0;
+}
+
+SEC("uretprobe")
+int tw_tls_exit(struct pt_regs *ctx)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx);
+
+	if (!tw_in_scope())
+		return 0;
+	if (TW_COOKIE_FUNCTION(cookie) != TW_FUNCTION_NEW)
+		return tw_return(ctx);
+	tw_hit(TW_COOKIE_PROBE(cookie));
+	return tw_renew(PT_REGS_RC(ctx));
+}
+
+/* Before 5.15: a program a function, and one hit counter for all. */
+#define TW_PLAIN(section, name, body)                                                              \
+	SEC(section)                                                                               \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		(void)ctx;                                                                         \
+		if (!tw_in_scope())                                                                \
+			return 0;                                                                  \
+		tw_hit(0);                                                                         \
+		return body;                                                                       \
+	}
+
+TW_PLAIN("uprobe", tw_tls_write, tw_enter(ctx, TW_SENT, false))
+TW_PLAIN("uprobe", tw_tls_write_ex, tw_enter(ctx, TW_SENT, true))
+TW_PLAIN("uprobe", tw_tls_read, tw_enter(ctx, TW_RECEIVED, false))
+TW_PLAIN("uprobe", tw_tls_read_ex, tw_enter(ctx, TW_RECEIVED, true))
+TW_PLAIN("uprobe", tw_tls_clear, tw_renew(PT_REGS_PARM1(ctx)))
+TW_PLAIN("uprobe", tw_tls_free, tw_free(PT_REGS_PARM1(ctx)))
+TW_PLAIN("uprobe", tw_tls_past_api, tw_past_api())
+TW_PLAIN("uretprobe", tw_tls_new, tw_renew(PT_REGS_RC(ctx)))
+TW_PLAIN("uretprobe", tw_tls_return, tw_return(ctx))

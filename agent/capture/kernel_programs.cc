@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
 #include "agent/capture/framing_table.h"
+#include "agent/capture/uprobe_multi.h"
 #include "agent/common/log.h"
 
 namespace tokenwatch {
@@ -77,6 +78,7 @@ absl::StatusOr<std::unique_ptr<KernelPrograms>> KernelPrograms::Create(const Ker
 absl::Status KernelPrograms::Load() {
   has_cookie_ =
       libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, nullptr) == 1;
+  has_uprobe_multi_ = has_cookie_ && HasUprobeMulti();
   process_.reset(tw_process_skel__open());
   if (process_ == nullptr) return KernelError(-errno, "opening the BPF object of processes");
   FillKnobs(process_->rodata, knobs_);
@@ -89,7 +91,16 @@ absl::Status KernelPrograms::Load() {
   tls_.reset(tw_tls_skel__open());
   if (tls_ == nullptr) return KernelError(-errno, "opening the BPF object of TLS libraries");
   FillTable(tls_->rodata, knobs_);
-  tls_->rodata->tw_have_cookie = has_cookie_;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, tls_->obj) {
+    const bool is_generic =
+        program == tls_->progs.tw_tls_entry || program == tls_->progs.tw_tls_exit;
+    bpf_program__set_autoload(program, is_generic == has_cookie_);
+    if (is_generic && has_uprobe_multi_) {
+      bpf_program__set_expected_attach_type(program,
+                                            static_cast<bpf_attach_type>(kTraceUprobeMulti));
+    }
+  }
   status = ShareMaps(tls_->obj);
   if (!status.ok()) return status;
   error = tw_tls_skel__load(tls_.get());

@@ -54,8 +54,11 @@ class KernelPrograms {
 
   const tw_process_skel& process() const { return *process_; }
   tw_tls_skel& tls() { return *tls_; }
-  // Whether the programs can tell which attached probe fired (5.15 on).
+  // Whether the programs can tell which attached probe fired (5.15 on): then tw_tls_entry and
+  // tw_tls_exit are loaded, else a program a function.
   bool has_cookie() const { return has_cookie_; }
+  // Whether those two were loaded for links of many probes.
+  bool has_uprobe_multi() const { return has_uprobe_multi_; }
 
  private:
   KernelPrograms() = default;
@@ -65,6 +68,7 @@ class KernelPrograms {
 
   KernelKnobs knobs_;
   bool has_cookie_ = false;
+  bool has_uprobe_multi_ = false;
   ProcessObject process_;
   TlsObject tls_;
   std::vector<UniqueFd> cgroups_;

@@ -9,10 +9,10 @@ namespace {
 // over one internal function and never call each other, so that no byte is seen twice. BIO_f_ssl's
 // methods call that internal function directly: its users are counted as unseen.
 constexpr TlsSymbol kOpenSslSymbols[] = {
-    {"SSL_write", TlsFunction::kWrite}, {"SSL_write_ex", TlsFunction::kWriteEx},
-    {"SSL_read", TlsFunction::kRead},   {"SSL_read_ex", TlsFunction::kReadEx},
-    {"SSL_new", TlsFunction::kNew},     {"SSL_clear", TlsFunction::kClear},
-    {"SSL_free", TlsFunction::kFree},   {"BIO_f_ssl", TlsFunction::kPastApi},
+    {"SSL_write", TW_FUNCTION_WRITE}, {"SSL_write_ex", TW_FUNCTION_WRITE_EX},
+    {"SSL_read", TW_FUNCTION_READ},   {"SSL_read_ex", TW_FUNCTION_READ_EX},
+    {"SSL_new", TW_FUNCTION_NEW},     {"SSL_clear", TW_FUNCTION_CLEAR},
+    {"SSL_free", TW_FUNCTION_FREE},   {"BIO_f_ssl", TW_FUNCTION_PAST_API},
 };
 constexpr const char* kOpenSslMarkers[] = {"SSL_write", "SSL_read"};
 constexpr const char* kOpenSslNames[] = {"libssl.so.3", "libssl.so.1.1", "node", "nodejs"};

@@ -2,28 +2,19 @@
 #ifndef TOKENWATCH_AGENT_CAPTURE_TLS_LIBRARIES_H_
 #define TOKENWATCH_AGENT_CAPTURE_TLS_LIBRARIES_H_
 
+#include <linux/types.h>
+
 #include <string>
 #include <vector>
 
 #include "absl/types/span.h"
+#include "bpf/function.h"
 
 namespace tokenwatch {
 
-// What a probed function does; each is one BPF program, or a pair of entry and return.
-enum class TlsFunction {
-  kWrite,    // int f(connection, buffer, int length): returns the accepted length
-  kWriteEx,  // int f(connection, buffer, size_t length, size_t* accepted): returns 1
-  kRead,
-  kReadEx,
-  kNew,      // connection* f(...)
-  kClear,    // f(connection): the same object begins another connection
-  kFree,     // f(connection): one reference less
-  kPastApi,  // whoever calls it will read and write past the functions above
-};
-
 struct TlsSymbol {
   const char* name;
-  TlsFunction function;
+  tw_function function;
 };
 
 struct TlsLibrary {

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
 #include "agent/capture/elf_symbols.h"
-#include "agent/capture/tls_libraries.h"
+#include "agent/capture/uprobe_multi.h"
 #include "agent/common/log.h"
 
 namespace tokenwatch {
@@ -21,31 +21,34 @@ namespace {
 constexpr uint32_t kSlots = 4096;            // of the map tw_hits
 constexpr size_t kRememberedFiles = 100000;  // files that are no TLS library
 
-struct ProgramPair {
-  bpf_program* entry = nullptr;
-  bpf_program* exit = nullptr;
-};
+bool HasEntry(tw_function function) { return function != TW_FUNCTION_NEW; }
 
-ProgramPair ProgramsFor(const tw_tls_skel& tls, TlsFunction function) {
+// Reads and writes are finished at their returns; SSL_new is only known there.
+bool HasExit(tw_function function) {
+  return function != TW_FUNCTION_CLEAR && function != TW_FUNCTION_FREE &&
+         function != TW_FUNCTION_PAST_API;
+}
+
+bpf_program* EntryProgram(const tw_tls_skel& tls, tw_function function) {
   switch (function) {
-    case TlsFunction::kWrite:
-      return {tls.progs.tw_tls_write, tls.progs.tw_tls_return};
-    case TlsFunction::kWriteEx:
-      return {tls.progs.tw_tls_write_ex, tls.progs.tw_tls_return};
-    case TlsFunction::kRead:
-      return {tls.progs.tw_tls_read, tls.progs.tw_tls_return};
-    case TlsFunction::kReadEx:
-      return {tls.progs.tw_tls_read_ex, tls.progs.tw_tls_return};
-    case TlsFunction::kNew:
-      return {nullptr, tls.progs.tw_tls_new};
-    case TlsFunction::kClear:
-      return {tls.progs.tw_tls_clear, nullptr};
-    case TlsFunction::kFree:
-      return {tls.progs.tw_tls_free, nullptr};
-    case TlsFunction::kPastApi:
-      return {tls.progs.tw_tls_past_api, nullptr};
+    case TW_FUNCTION_WRITE:
+      return tls.progs.tw_tls_write;
+    case TW_FUNCTION_WRITE_EX:
+      return tls.progs.tw_tls_write_ex;
+    case TW_FUNCTION_READ:
+      return tls.progs.tw_tls_read;
+    case TW_FUNCTION_READ_EX:
+      return tls.progs.tw_tls_read_ex;
+    case TW_FUNCTION_CLEAR:
+      return tls.progs.tw_tls_clear;
+    case TW_FUNCTION_FREE:
+      return tls.progs.tw_tls_free;
+    case TW_FUNCTION_PAST_API:
+      return tls.progs.tw_tls_past_api;
+    case TW_FUNCTION_NEW:
+      break;
   }
-  return {};
+  return nullptr;
 }
 
 }  // namespace
@@ -68,35 +71,86 @@ TlsProbes::TlsProbes(KernelPrograms* programs) : programs_(programs) {}
 
 TlsProbes::~TlsProbes() = default;
 
-absl::StatusOr<TlsProbes::Probe> TlsProbes::AttachOne(const TlsSymbol& symbol, int fd,
-                                                      uint64_t offset) {
-  Probe probe;
-  probe.symbol = symbol.name;
-  probe.offset = offset;
-  if (programs_->has_cookie() && next_slot_ < kSlots) probe.slot = next_slot_++;
-  const ProgramPair pair = ProgramsFor(programs_->tls(), symbol.function);
-  // The link of the open file reaches it wherever it is, and when it has no name any more.
-  const std::string path = absl::StrCat("/proc/self/fd/", fd);
+absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const Probe> probes,
+                                       Library* library) const {
+  const tw_tls_skel& tls = programs_->tls();
+  std::vector<uint64_t> entries, entry_cookies, exits, exit_cookies;
+  for (const Probe& probe : probes) {
+    const tw_function function = probe.symbol->function;
+    const uint64_t cookie = TW_COOKIE(function, probe.slot);
+    if (HasEntry(function)) {
+      entries.push_back(probe.offset);
+      entry_cookies.push_back(cookie);
+    }
+    if (HasExit(function)) {
+      exits.push_back(probe.offset);
+      exit_cookies.push_back(cookie);
+    }
+  }
+  // The returns first: an entry without its return would leave records behind.
+  for (const bool at_return : {true, false}) {
+    const std::vector<uint64_t>& offsets = at_return ? exits : entries;
+    if (offsets.empty()) continue;
+    absl::StatusOr<UniqueFd> link =
+        LinkUprobeMulti(bpf_program__fd(at_return ? tls.progs.tw_tls_exit : tls.progs.tw_tls_entry),
+                        file, offsets, at_return ? exit_cookies : entry_cookies, at_return);
+    if (!link.ok()) return link.status();
+    library->links.push_back(*std::move(link));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TlsProbes::AttachAlone(const std::string& file, Probe* probe) const {
+  const tw_tls_skel& tls = programs_->tls();
+  const tw_function function = probe->symbol->function;
   LIBBPF_OPTS(bpf_uprobe_opts, options);
-  if (programs_->has_cookie()) options.bpf_cookie = probe.slot;
-  // The return first: an entry without its return would leave records behind.
-  if (pair.exit != nullptr) {
+  if (programs_->has_cookie()) options.bpf_cookie = TW_COOKIE(function, probe->slot);
+  if (HasExit(function)) {
     options.retprobe = true;
-    probe.exit.reset(
-        bpf_program__attach_uprobe_opts(pair.exit, -1, path.c_str(), offset, &options));
-    if (probe.exit == nullptr) {
-      return KernelError(-errno, absl::StrCat("attaching to the return of ", symbol.name));
+    const bpf_program* program = programs_->has_cookie()       ? tls.progs.tw_tls_exit
+                                 : function == TW_FUNCTION_NEW ? tls.progs.tw_tls_new
+                                                               : tls.progs.tw_tls_return;
+    probe->exit.reset(
+        bpf_program__attach_uprobe_opts(program, -1, file.c_str(), probe->offset, &options));
+    if (probe->exit == nullptr) {
+      return KernelError(-errno, absl::StrCat("attaching to the return of ", probe->symbol->name));
     }
   }
-  if (pair.entry != nullptr) {
+  if (HasEntry(function)) {
     options.retprobe = false;
-    probe.entry.reset(
-        bpf_program__attach_uprobe_opts(pair.entry, -1, path.c_str(), offset, &options));
-    if (probe.entry == nullptr) {
-      return KernelError(-errno, absl::StrCat("attaching to ", symbol.name));
+    const bpf_program* program =
+        programs_->has_cookie() ? tls.progs.tw_tls_entry : EntryProgram(tls, function);
+    probe->entry.reset(
+        bpf_program__attach_uprobe_opts(program, -1, file.c_str(), probe->offset, &options));
+    if (probe->entry == nullptr) {
+      return KernelError(-errno, absl::StrCat("attaching to ", probe->symbol->name));
     }
   }
-  return probe;
+  return absl::OkStatus();
+}
+
+absl::Status TlsProbes::AttachAll(const std::string& file, std::vector<Probe> probes,
+                                  Library* library) {
+  if (programs_->has_uprobe_multi() && AttachTogether(file, probes, library).ok()) {
+    library->probes = std::move(probes);
+    return absl::OkStatus();
+  }
+  // One by one, so that a function that cannot be probed keeps none of the others away.
+  library->links.clear();
+  absl::Status first_error;
+  for (Probe& probe : probes) {
+    const absl::Status status = programs_->has_uprobe_multi()
+                                    ? AttachTogether(file, absl::MakeConstSpan(&probe, 1), library)
+                                    : AttachAlone(file, &probe);
+    if (status.ok()) {
+      library->probes.push_back(std::move(probe));
+      continue;
+    }
+    ++failed_;
+    first_error.Update(status);
+    Log(LogLevel::kWarning, library->path, ": ", status.message());
+  }
+  return library->probes.empty() ? first_error : absl::OkStatus();
 }
 
 absl::StatusOr<bool> TlsProbes::Consider(int fd, const std::string& path) {
@@ -115,26 +169,25 @@ absl::StatusOr<bool> TlsProbes::Consider(int fd, const std::string& path) {
   static const auto& names = *new std::vector<std::string>(TlsSymbolNames());
   const absl::StatusOr<std::map<std::string, uint64_t>> found = FindFunctions(fd, names);
   if (!found.ok()) return false;
-  absl::Status first_error;
   for (const TlsLibrary& row : TlsLibraries()) {
     if (!std::all_of(row.markers.begin(), row.markers.end(),
                      [&](const char* marker) { return found->contains(marker); })) {
       continue;
     }
     library.name = row.name;
+    std::vector<Probe> probes;
     for (const TlsSymbol& symbol : row.symbols) {
       const auto at = found->find(symbol.name);
       if (at == found->end()) continue;
-      absl::StatusOr<Probe> probe = AttachOne(symbol, fd, at->second);
-      if (probe.ok()) {
-        library.probes.push_back(*std::move(probe));
-      } else {
-        ++failed_;
-        first_error.Update(probe.status());
-        Log(LogLevel::kWarning, path, ": ", probe.status().message());
-      }
+      Probe& probe = probes.emplace_back();
+      probe.symbol = &symbol;
+      probe.offset = at->second;
+      if (programs_->has_cookie() && next_slot_ < kSlots) probe.slot = next_slot_++;
     }
-    if (library.probes.empty()) return first_error;
+    // The link of the open file reaches it wherever it is, and when it has no name any more.
+    const absl::Status status =
+        AttachAll(absl::StrCat("/proc/self/fd/", fd), std::move(probes), &library);
+    if (!status.ok()) return status;
     Log(LogLevel::kDebug, "probing ", library.name, " in ", path);
     return true;
   }
@@ -147,7 +200,8 @@ std::vector<ProbeStatus> TlsProbes::Status() const {
   std::vector<ProbeStatus> status;
   for (const auto& [id, library] : files_) {
     for (const Probe& probe : library.probes) {
-      ProbeStatus row{library.name, library.path, probe.symbol, probe.offset, 0, probe.slot != 0};
+      ProbeStatus row{library.name,   library.path, probe.symbol->name, probe.offset, 0,
+                      probe.slot != 0};
       if (probe.slot != 0) bpf_map_lookup_elem(hits, &probe.slot, &row.hits);
       status.push_back(std::move(row));
     }

@@ -12,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "agent/capture/kernel_programs.h"
+#include "agent/capture/tls_libraries.h"
+#include "agent/capture/unique_fd.h"
 #include "agent/common/counters.h"
 
 namespace tokenwatch {
@@ -60,17 +62,22 @@ class TlsProbes {
 
  private:
   struct Probe {
-    std::string symbol;
+    const TlsSymbol* symbol = nullptr;
     uint64_t offset = 0;
-    uint32_t slot = 0;  // in the map of hits
-    Link entry, exit;
+    uint32_t slot = 0;  // in the map of hits; 0: not counted apart
+    Link entry, exit;   // empty where a link of many serves it
   };
   struct Library {
     std::string name, path;
     std::vector<Probe> probes;
+    std::vector<UniqueFd> links;  // of many probes
   };
-  absl::StatusOr<Probe> AttachOne(const struct TlsSymbol& symbol, int fd, uint64_t offset)
+  // Attaches all of `probes`, or those that can be, to the file.
+  absl::Status AttachAll(const std::string& file, std::vector<Probe> probes, Library* library)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AttachTogether(const std::string& file, absl::Span<const Probe> probes,
+                              Library* library) const;
+  absl::Status AttachAlone(const std::string& file, Probe* probe) const;
 
   KernelPrograms* programs_;
   mutable absl::Mutex mutex_;

@@ -1,9 +1,10 @@
 // Trigger, assert presence, assert fields.
+#include "agent/capture/capture.h"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
 
-#include "agent/capture/capture.h"
 #include "tests/bpf/capture_fixture.h"
 
 namespace tokenwatch {
@@ -63,8 +64,8 @@ TEST_F(CaptureTest, ABlockSplitAtEveryByte) {
   ASSERT_TRUE(Start());
   const Seen seen = Collect(RunWorkload("split"));
   ASSERT_EQ(seen.requests.size(), 1u);
-  EXPECT_EQ(seen.requests[0].text, "GET /split HTTP/1.1\r\nHost: test\r\nX-Long: " +
-                                       std::string(50, 'v') + "\r\n\r\n");
+  EXPECT_EQ(seen.requests[0].text,
+            "GET /split HTTP/1.1\r\nHost: test\r\nX-Long: " + std::string(50, 'v') + "\r\n\r\n");
 }
 
 TEST_F(CaptureTest, SeveralRequestsInOneWrite) {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <string>
@@ -86,6 +87,7 @@ TinyServer::TinyServer()
     : context_(SSL_CTX_new(TLS_server_method())),
       tls_listener_(Listen(&tls_port_)),
       plain_listener_(Listen(&plain_port_)) {
+  signal(SIGPIPE, SIG_IGN);  // a client may leave before its answer
   UseFreshCertificate(context_);
   tls_thread_ = std::thread([this] { Accept(tls_listener_, true); });
   plain_thread_ = std::thread([this] { Accept(plain_listener_, false); });
@@ -119,7 +121,8 @@ void TinyServer::Accept(int listener, bool tls) {
     } else {
       Serve([fd](char* to, int size) { return static_cast<int>(read(fd, to, size)); },
             [fd](const std::string& bytes) {
-              [[maybe_unused]] const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+              [[maybe_unused]] const ssize_t sent =
+                  send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
             });
     }
     close(fd);

@@ -9,8 +9,8 @@
 
 namespace tokenwatch {
 
-// Answers each request with 200 and a short body; one with an Upgrade field with 101, and from then on
-// each read with a 200.
+// Answers each request with 200 and a short body; one with an Upgrade field with 101, and from then
+// on each read with a 200.
 class TinyServer {
  public:
   TinyServer();

@@ -115,31 +115,36 @@ using Scenario = std::function<void(int tls, int plain)>;
 
 const std::map<std::string, Scenario>& Scenarios() {
   static const auto& scenarios = *new std::map<std::string, Scenario>{
-      {"tls", [](int tls, int) {
+      {"tls",
+       [](int tls, int) {
          TlsClient client(tls);
          client.Write(Get("/one"));
          client.Read();
          client.Write(Get("/two"));
          client.Read();
        }},
-      {"tls_ex", [](int tls, int) {
+      {"tls_ex",
+       [](int tls, int) {
          TlsClient client(tls);
          client.WriteEx(Get("/ex"));
          client.Read(true);
        }},
-      {"split", [](int tls, int) {
+      {"split",
+       [](int tls, int) {
          TlsClient client(tls);
          for (const char c : Get("/split", "X-Long: " + std::string(50, 'v') + "\r\n")) {
            client.Write(std::string(1, c));
          }
          client.Read();
        }},
-      {"pipeline", [](int tls, int) {
+      {"pipeline",
+       [](int tls, int) {
          TlsClient client(tls);
          client.Write(Get("/p1") + Get("/p2") + Get("/p3"));
          for (int i = 0; i < 3; ++i) client.Read();
        }},
-      {"forge", [](int tls, int) {
+      {"forge",
+       [](int tls, int) {
          std::string line = "GET /forged HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n";
          std::string body;
          while (body.size() < (8u << 20)) body += line;
@@ -154,7 +159,8 @@ const std::map<std::string, Scenario>& Scenarios() {
          client.Write(Get("/after"));
          client.Read();
        }},
-      {"chunked", [](int tls, int) {
+      {"chunked",
+       [](int tls, int) {
          TlsClient client(tls);
          client.Write("POST /chunked HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
          const std::string forged = Get("/forged");
@@ -166,7 +172,8 @@ const std::map<std::string, Scenario>& Scenarios() {
          client.Write(Get("/after"));
          client.Read();
        }},
-      {"reuse", [](int tls, int) {
+      {"reuse",
+       [](int tls, int) {
          TlsClient client(tls);
          client.Write(Get("/first"));
          client.Read();
@@ -174,7 +181,8 @@ const std::map<std::string, Scenario>& Scenarios() {
          client.Write(Get("/second"));
          client.Read();
        }},
-      {"fork", [](int tls, int) {
+      {"fork",
+       [](int tls, int) {
          TlsClient client(tls);
          if (fork() == 0) {
            client.Write(Get("/child"));
@@ -184,16 +192,19 @@ const std::map<std::string, Scenario>& Scenarios() {
          int status = 0;
          wait(&status);
        }},
-      {"http2", [](int tls, int) {
+      {"http2",
+       [](int tls, int) {
          TlsClient client(tls);
          client.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
        }},
       {"bio", [](int, int) { BIO_free(BIO_new(BIO_f_ssl())); }},
-      {"unanswered", [](int tls, int) {
+      {"unanswered",
+       [](int tls, int) {
          TlsClient client(tls);
          client.Write(Get("/unanswered"));
        }},
-      {"plain", [](int, int plain) {
+      {"plain",
+       [](int, int plain) {
          const int fd = Dial(plain);
          Send(fd, Get("/plain1"));
          PlainRead(fd);
@@ -201,7 +212,8 @@ const std::map<std::string, Scenario>& Scenarios() {
          PlainRead(fd);
          close(fd);
        }},
-      {"upgrade", [](int, int plain) {
+      {"upgrade",
+       [](int, int plain) {
          const int fd = Dial(plain);
          Send(fd, Get("/upgrade", "Upgrade: x\r\nConnection: upgrade\r\n"));
          PlainRead(fd);
@@ -209,7 +221,8 @@ const std::map<std::string, Scenario>& Scenarios() {
          PlainRead(fd);
          close(fd);
        }},
-      {"not_http", [](int, int plain) {
+      {"not_http",
+       [](int, int plain) {
          const int fd = Dial(plain);
          Send(fd, "EHLO there\r\n\r\n");
          Send(fd, Get("/hidden"));

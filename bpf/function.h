@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/*
+ * What a probed function does, and how an attach cookie says so.
+ */
+#ifndef TOKENWATCH_BPF_FUNCTION_H_
+#define TOKENWATCH_BPF_FUNCTION_H_
+
+enum tw_function {
+	TW_FUNCTION_WRITE = 1, /* int f(connection, buffer, int length): the accepted length */
+	TW_FUNCTION_WRITE_EX,  /* int f(connection, buffer, size_t length, size_t *accepted): 1 */
+	TW_FUNCTION_READ,
+	TW_FUNCTION_READ_EX,
+	TW_FUNCTION_NEW,       /* connection *f(...) */
+	TW_FUNCTION_CLEAR,     /* f(connection): the same object begins another connection */
+	TW_FUNCTION_FREE,      /* f(connection): one reference less */
+	TW_FUNCTION_PAST_API,  /* whoever calls it reads and writes past the functions above */
+};
+
+/* A cookie has the function in its high half and the probe's number, an index of hits, in its low. */
+#define TW_COOKIE(function, probe) ((__u64)(function) << 32 | (__u32)(probe))
+#define TW_COOKIE_FUNCTION(cookie) ((__u32)((cookie) >> 32))
+#define TW_COOKIE_PROBE(cookie) ((__u32)(cookie))
+
+#endif /* TOKENWATCH_BPF_FUNCTION_H_ */
