@@ -142,6 +142,9 @@ CaptureStatus Capture::Status() const {
 
 void Capture::AddCounters(Counters* counters) const {
   AddKernelCounters(bpf_map__fd(parts_->programs->process().maps.tw_counters), counters);
+  (*counters)["program_runs_lost"] = MissedRuns(parts_->programs->process().obj) +
+                                     MissedRuns(parts_->programs->tls().obj) +
+                                     MissedRuns(parts_->sockets->object());
   parts_->ring->AddCounters(counters);
   parts_->tls->AddCounters(counters);
   parts_->discovery->AddCounters(counters);

@@ -1,7 +1,6 @@
 #include "agent/capture/kernel_counters.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
 #include <cstdint>
 #include <iterator>
@@ -36,6 +35,18 @@ void AddKernelCounters(int map_fd, Counters* counters) {
     for (const uint64_t value : values) sum += value;
     (*counters)[kNames[i]] = sum;
   }
+}
+
+uint64_t MissedRuns(const bpf_object* object) {
+  uint64_t missed = 0;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) {
+    const int fd = bpf_program__fd(program);
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0) missed += info.recursion_misses;
+  }
+  return missed;
 }
 
 }  // namespace tokenwatch

@@ -26,6 +26,7 @@ class SocketBackend {
   const std::string& blind_to() const { return blind_to_; }
   // Why the backends before it were not taken; empty for the first.
   const std::string& rejected() const { return rejected_; }
+  const bpf_object* object() const { return object_->obj; }
   // Sites, as the kernel names them.
   const std::vector<std::string>& sites() const { return sites_; }
 

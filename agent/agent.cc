@@ -1,0 +1,261 @@
+#include "agent/agent.h"
+
+#include <sys/utsname.h>
+
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/capture/capture.h"
+#include "agent/common/address.h"
+#include "agent/common/clock.h"
+#include "agent/common/log.h"
+#include "agent/gap_ledger.h"
+#include "agent/http/exchange_reader.h"
+#include "agent/http/gap.h"
+#include "agent/report/file_system.h"
+#include "agent/report/reporter.h"
+#include "agent/status/agent_status.h"
+#include "agent/status/fingerprint_service.h"
+#include "agent/status/status_pages.h"
+#include "agent/token/fingerprint.h"
+#include "agent/token/fleet_key.h"
+#include "agent/token/use_builder.h"
+#include "agent/workload/workload_table.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr int kPollMs = 1000;
+constexpr uint64_t kSecondNs = 1'000'000'000;
+
+// A finished use meets its workload.
+class UseReporter : public UseSink {
+ public:
+  UseReporter(WorkloadTable* workloads, Reporter* reporter)
+      : workloads_(workloads), reporter_(reporter) {}
+  void OnUse(TokenUse use) override {
+    std::shared_ptr<const Workload> workload = workloads_->Find(use.process, use.pid);
+    reporter_->Add(std::move(use), std::move(workload));
+  }
+
+ private:
+  WorkloadTable* workloads_;
+  Reporter* reporter_;
+};
+
+absl::StatusOr<std::vector<FleetKey>> LoadKeys(const std::vector<std::string>& files) {
+  if (files.empty()) {
+    return absl::InvalidArgumentError(
+        "no fleet key: name its file with --key-file (64 hexadecimal digits, mode 0600; make one "
+        "with: openssl rand -hex 32)");
+  }
+  std::vector<FleetKey> keys;
+  for (const std::string& file : files) {
+    absl::StatusOr<FleetKey> key = FleetKey::Load(file);
+    if (!key.ok()) return key.status();
+    keys.push_back(*std::move(key));
+  }
+  return keys;
+}
+
+// The collector's address, left alone in the kernel; nothing where it is a Unix socket.
+absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::string& collector) {
+  const absl::StatusOr<Address> address = ParseAddress(collector);
+  if (!address.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--collector: ", address.status().message()));
+  }
+  if (!address->path.empty()) return std::vector<ExcludedAddress>();
+  if (address->host == "localhost") {
+    return std::vector<ExcludedAddress>{{"127.0.0.1", address->port}, {"::1", address->port}};
+  }
+  return std::vector<ExcludedAddress>{{address->host, address->port}};
+}
+
+}  // namespace
+
+struct Agent::Parts {
+  AgentOptions options;
+  utsname kernel;
+  RealClock clock;
+  SystemUserDatabase users;
+  absl::Time started;
+  std::vector<std::string> key_ids;
+  std::unique_ptr<Fingerprinter> fingerprinter;
+  std::unique_ptr<Capture> capture;
+  std::unique_ptr<Reporter> reporter;
+  std::unique_ptr<WorkloadTable> workloads;
+  std::unique_ptr<UseReporter> use_reporter;
+  std::unique_ptr<UseBuilder> uses;
+  std::unique_ptr<ExchangeReader> exchanges;
+  std::unique_ptr<GapLedger> gaps;
+  std::unique_ptr<FingerprintService> fingerprints;
+  std::unique_ptr<HttpServer> status_pages;
+  std::atomic<bool> ready{false};  // all of the above exist
+
+  Counters TotalCounters() const {
+    Counters counters;
+    capture->AddCounters(&counters);
+    exchanges->AddCounters(&counters);
+    uses->AddCounters(&counters);
+    workloads->AddCounters(&counters);
+    reporter->AddCounters(&counters);
+    if (fingerprints != nullptr) fingerprints->AddCounters(&counters);
+    return counters;
+  }
+
+  AgentStatus Snapshot() const {
+    AgentStatus status;
+    status.host = kernel.nodename;
+    status.version = TOKENWATCH_VERSION;
+    status.kernel = kernel.release;
+    status.started = started;
+    status.key_ids = key_ids;
+    status.scope_cgroups = options.scope_cgroups;
+    status.inbound = options.inbound;
+    status.capture = capture->Status();
+    status.reporter = reporter->State();
+    status.counters = TotalCounters();
+    return status;
+  }
+
+  void OnSegment(const Segment& segment) {
+    if (const auto* process = std::get_if<const tw_process*>(&segment)) {
+      workloads->OnProcess(**process);
+    } else if (const auto* exit = std::get_if<tw_exit>(&segment)) {
+      workloads->OnExit(*exit);
+    } else if (const auto* gap = std::get_if<tw_gap>(&segment)) {
+      const std::string kind(GapName(gap->reason));
+      if (IsLoss(kind)) {
+        gaps->Add(kind, gap->pid, workloads->Find(gap->process, gap->pid).get(),
+                  clock.FromMonotonic(gap->h.mono_ns));
+      }
+    }
+    exchanges->OnSegment(segment);
+  }
+};
+
+Agent::Agent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Agent::~Agent() = default;
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options) {
+  if (!options.plaintext) {
+    return absl::InvalidArgumentError(
+        "this version speaks plaintext to a collector on loopback or a Unix socket only: say so "
+        "with --plaintext");
+  }
+  auto parts = std::make_unique<Parts>();
+  parts->options = options;
+  uname(&parts->kernel);
+  parts->started = parts->clock.Now();
+
+  // What needs no privilege first: a wrong flag should not first load programs.
+  const absl::StatusOr<std::vector<ExcludedAddress>> excluded =
+      CollectorAddresses(options.collector);
+  if (!excluded.ok()) return excluded.status();
+  const absl::StatusOr<std::vector<FleetKey>> keys = LoadKeys(options.key_files);
+  if (!keys.ok()) return keys.status();
+  absl::StatusOr<std::unique_ptr<Fingerprinter>> fingerprinter = Fingerprinter::Create(*keys);
+  if (!fingerprinter.ok()) return fingerprinter.status();
+  parts->fingerprinter = *std::move(fingerprinter);
+  parts->key_ids = parts->fingerprinter->KeyIds();
+
+  CaptureOptions capture_options;
+  capture_options.scope_cgroups = options.scope_cgroups;
+  capture_options.inbound = options.inbound;
+  capture_options.socket_backend = options.socket_backend;
+  capture_options.excluded = *excluded;
+  absl::StatusOr<std::unique_ptr<Capture>> capture = Capture::Create(capture_options);
+  if (!capture.ok()) return capture.status();
+  parts->capture = *std::move(capture);
+  const absl::Time attached = parts->clock.Now();
+
+  ReporterOptions report;
+  report.collector = options.collector;
+  report.spool_directory = options.spool_dir;
+  report.host = parts->kernel.nodename;
+  report.version = TOKENWATCH_VERSION;
+  report.kernel = parts->kernel.release;
+  report.key_ids = parts->key_ids;
+  report.capture = parts->capture->Status().socket_backend;
+  report.spool_max_bytes = options.spool_max_bytes;
+  // The reporter asks from a thread of its own, perhaps before everything is made.
+  report.counters = [p = parts.get()] { return p->ready ? p->TotalCounters() : Counters(); };
+  absl::StatusOr<std::unique_ptr<Reporter>> reporter =
+      Reporter::Create(report, RealFileSystem(), &parts->clock);
+  if (!reporter.ok()) return reporter.status();
+  parts->reporter = *std::move(reporter);
+
+  parts->workloads = std::make_unique<WorkloadTable>("/proc", parts->kernel.nodename, &parts->users,
+                                                     &parts->clock);
+  parts->use_reporter =
+      std::make_unique<UseReporter>(parts->workloads.get(), parts->reporter.get());
+  parts->uses = std::make_unique<UseBuilder>(parts->fingerprinter.get(), &parts->clock,
+                                             parts->use_reporter.get());
+  parts->exchanges = std::make_unique<ExchangeReader>(parts->uses.get());
+  parts->gaps =
+      std::make_unique<GapLedger>([r = parts->reporter.get()](const Gap& gap) { r->AddGap(gap); });
+  if (!options.fingerprint_listen.empty()) {
+    // One of its own: a Fingerprinter serves one thread.
+    absl::StatusOr<std::unique_ptr<Fingerprinter>> own = Fingerprinter::Create(*keys);
+    if (!own.ok()) return own.status();
+    absl::StatusOr<std::unique_ptr<FingerprintService>> service =
+        FingerprintService::Start(options.fingerprint_listen, *std::move(own), &parts->clock);
+    if (!service.ok()) return service.status();
+    parts->fingerprints = *std::move(service);
+  }
+  parts->ready = true;
+  parts->reporter->MarkAttached(attached);
+  if (!options.status_listen.empty()) {
+    absl::StatusOr<std::unique_ptr<HttpServer>> pages =
+        ServeStatusPages(options.status_listen, [p = parts.get()] { return p->Snapshot(); });
+    if (!pages.ok()) return pages.status();
+    parts->status_pages = *std::move(pages);
+    Log(LogLevel::kInfo, "status on http://", parts->status_pages->ListenAddress().ToString());
+  }
+  return std::unique_ptr<Agent>(new Agent(std::move(parts)));
+}
+
+absl::Status Agent::Run(const std::atomic<bool>& stop) {
+  Parts& parts = *parts_;
+  const auto on_segment = [&parts](const Segment& segment) { parts.OnSegment(segment); };
+  Log(LogLevel::kInfo, "watching ",
+      parts.options.scope_cgroups.empty()
+          ? "the whole host"
+          : absl::StrCat("cgroup ", absl::StrJoin(parts.options.scope_cgroups, ", ")),
+      ", sockets by ", parts.capture->Status().socket_backend);
+  uint64_t next_sweep_ns = 0;
+  std::string last_error;
+  bool was_connected = false;
+  while (!stop) {
+    const absl::StatusOr<int> polled = parts.capture->Poll(kPollMs, on_segment);
+    if (!polled.ok()) return polled.status();
+    const uint64_t now_ns = parts.clock.MonotonicNs();
+    parts.capture->Maintain(now_ns, on_segment);
+    if (now_ns < next_sweep_ns) continue;
+    next_sweep_ns = now_ns + kSecondNs;
+    parts.exchanges->Sweep(now_ns);
+    parts.workloads->Sweep(now_ns);
+    parts.gaps->Flush(parts.TotalCounters(), parts.clock.Now());
+    const ReporterState state = parts.reporter->State();
+    if (state.connected != was_connected) {
+      Log(LogLevel::kInfo,
+          state.connected ? "connected to the collector at " : "no connection to the collector at ",
+          parts.options.collector);
+      was_connected = state.connected;
+    }
+    if (!state.connected && state.last_error != last_error && !state.last_error.empty()) {
+      Log(LogLevel::kWarning, state.last_error);
+    }
+    last_error = state.last_error;
+  }
+  // Nothing new is awaited: what is open ends now, and goes into the spool.
+  parts.exchanges->Finish();
+  parts.gaps->Flush(parts.TotalCounters(), parts.clock.Now());
+  parts.reporter->Stop();
+  return absl::OkStatus();
+}
+
+}  // namespace tokenwatch

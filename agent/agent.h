@@ -1,0 +1,47 @@
+// The agent: the path of a token from the kernel to the spool, wired together.
+#ifndef TOKENWATCH_AGENT_AGENT_H_
+#define TOKENWATCH_AGENT_AGENT_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace tokenwatch {
+
+struct AgentOptions {
+  std::string collector = "127.0.0.1:7443";
+  std::vector<std::string> key_files;
+  std::string spool_dir = "/var/lib/tokenwatch-agent";
+  uint64_t spool_max_bytes = uint64_t{256} << 20;
+  std::vector<std::string> scope_cgroups;
+  bool inbound = false;
+  bool plaintext = false;
+  std::string status_listen;       // HOST:PORT; empty: none
+  std::string fingerprint_listen;  // path of a Unix socket; empty: none
+  std::string socket_backend = "auto";
+};
+
+class Agent {
+ public:
+  // Ready when it returns: from then on, requests are seen. Errors are sentences that say what to
+  // do.
+  static absl::StatusOr<std::unique_ptr<Agent>> Create(const AgentOptions& options);
+  ~Agent();
+
+  // Runs until `*stop` is set, which is looked at about once a second and after each signal.
+  absl::Status Run(const std::atomic<bool>& stop);
+
+ private:
+  struct Parts;
+  explicit Agent(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_AGENT_H_

@@ -1,0 +1,105 @@
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <csignal>
+#include <iostream>
+#include <optional>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+#include "agent/agent.h"
+#include "agent/capture/capture.h"
+#include "agent/common/config.h"
+#include "agent/common/exit_status.h"
+#include "agent/common/log.h"
+
+namespace {
+
+std::atomic<bool> stop{false};
+
+void OnSignal(int) { stop = true; }
+
+// Captured bytes are secret: no core dump holds them, and no other user's process may look at them.
+void ForbidDumps() {
+  const rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace tokenwatch;  // NOLINT(google-build-using-namespace): main's own scope
+
+  AgentOptions options;
+  bool debug = false;
+  Config config({.name = "tokenwatch-agent",
+                 .summary = "Reports which API tokens the programs of this host use.",
+                 .file = "/etc/tokenwatch/agent.yaml"});
+  Command& root = config.Root();
+  root.Add("collector", &options.collector, "where uses are reported to")
+      .Placeholder("HOST:PORT|unix:PATH");
+  root.Add("key-file", &options.key_files,
+           "fleet key, 64 hexadecimal digits, mode 0600; a second one while keys rotate")
+      .Placeholder("FILE");
+  root.Add("spool-dir", &options.spool_dir, "where uses wait for the collector").Placeholder("DIR");
+  root.Add("spool-max-bytes", &options.spool_max_bytes,
+           "bound of the spool; beyond it the oldest uses are dropped and counted")
+      .Range(uint64_t{1} << 20, uint64_t{1} << 40)
+      .Placeholder("BYTES");
+  root.Add("scope-cgroup", &options.scope_cgroups,
+           "watch only this directory of a cgroup2 mount and those below it")
+      .Placeholder("PATH");
+  root.Add("inbound", &options.inbound, "report requests that servers receive, too");
+  root.Add("plaintext", &options.plaintext,
+           "no TLS to the collector, which must be on loopback or a Unix socket");
+  root.Add("status-listen", &options.status_listen, "serve /healthz, /status and /metrics")
+      .Placeholder("HOST:PORT");
+  std::string fingerprint_listen;
+  root.Add("fingerprint-listen", &fingerprint_listen,
+           "Unix socket, for root only, that `tokenwatch who --agent` asks")
+      .Placeholder("unix:PATH");
+  root.Add("socket-backend", &options.socket_backend, "how TCP sockets are watched")
+      .OneOf(Capture::SocketBackends());
+  root.Add("debug", &debug, "log more");
+  config.AddCheck([&] {
+    absl::string_view path = fingerprint_listen;
+    if (path.empty()) return absl::OkStatus();
+    if (!absl::ConsumePrefix(&path, "unix:/")) {
+      return absl::InvalidArgumentError("fingerprint-listen takes unix:/ABSOLUTE/PATH");
+    }
+    options.fingerprint_listen = fingerprint_listen.substr(5);
+    return absl::OkStatus();
+  });
+  if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
+  if (debug) SetLogLevel(LogLevel::kDebug);
+  ForbidDumps();
+
+  // Handled on this thread only: the others are made with both blocked.
+  sigset_t signals, before;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, &before);
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
+  if (!agent.ok()) {
+    std::cerr << "tokenwatch-agent: " << agent.status().message() << "\n";
+    return absl::IsInvalidArgument(agent.status()) ? kExitUsage : kExitNothing;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const absl::Status status = (*agent)->Run(stop);
+  agent->reset();
+  if (!status.ok()) {
+    std::cerr << "tokenwatch-agent: " << status.message() << "\n";
+    return kExitNothing;
+  }
+  return kExitOk;
+}

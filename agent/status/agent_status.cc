@@ -1,0 +1,127 @@
+#include "agent/status/agent_status.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "agent/common/prometheus_text.h"
+
+namespace tokenwatch {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string Rfc3339(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d%ET%H:%M:%E6SZ", time, absl::UTCTimeZone());
+}
+
+ordered_json ProbesJson(const CaptureStatus& capture) {
+  ordered_json probes = ordered_json::array();
+  for (const CaptureStatus::Probe& probe : capture.probes) {
+    ordered_json row = {{"library", probe.library},
+                        {"file", probe.file},
+                        {"symbol", probe.symbol},
+                        {"site", absl::StrCat(probe.symbol, "+0")},
+                        {"offset", probe.offset}};
+    // Null where the kernel cannot tell which probe fired (before 5.15).
+    row["hits"] = probe.hits_known ? ordered_json(probe.hits) : ordered_json();
+    probes.push_back(std::move(row));
+  }
+  return probes;
+}
+
+ordered_json SpoolJson(const ReporterState& reporter) {
+  ordered_json spool = {{"bytes", reporter.spool_bytes},
+                        {"files", reporter.spool_files},
+                        {"waitingUses", reporter.waiting_uses},
+                        {"unacknowledgedUses", reporter.unacknowledged_uses},
+                        {"error", reporter.spool_error}};
+  return spool;
+}
+
+ordered_json CollectorJson(const ReporterState& reporter) {
+  ordered_json collector = {{"connected", reporter.connected}, {"error", reporter.last_error}};
+  collector["lastAcknowledged"] = reporter.last_acknowledged == absl::InfinitePast()
+                                      ? ordered_json()
+                                      : ordered_json(Rfc3339(reporter.last_acknowledged));
+  return collector;
+}
+
+}  // namespace
+
+bool IsLoss(const std::string& counter) {
+  return absl::EndsWith(counter, "_lost") || absl::EndsWith(counter, "_unseen") ||
+         absl::EndsWith(counter, "_dropped");
+}
+
+std::string StatusJson(const AgentStatus& status) {
+  ordered_json losses = ordered_json::object();
+  for (const auto& [name, value] : status.counters) {
+    if (IsLoss(name)) losses[name] = value;
+  }
+  const ordered_json page = {
+      {"agent", status.reporter.agent_id},
+      {"stream", status.reporter.stream_id},
+      {"host", status.host},
+      {"version", status.version},
+      {"kernel", status.kernel},
+      {"started", Rfc3339(status.started)},
+      {"keyIds", status.key_ids},
+      {"scope", {{"cgroups", status.scope_cgroups}, {"wholeHost", status.scope_cgroups.empty()}}},
+      {"inbound", status.inbound},
+      {"probes", ProbesJson(status.capture)},
+      {"socketBackend",
+       {{"name", status.capture.socket_backend},
+        {"sites", status.capture.socket_sites},
+        {"blindTo", status.capture.socket_blind_to},
+        {"rejected", status.capture.socket_rejected}}},
+      {"spool", SpoolJson(status.reporter)},
+      {"collector", CollectorJson(status.reporter)},
+      {"gaps", std::move(losses)},
+      {"counters", status.counters},
+  };
+  // Paths of probed files are bytes, not necessarily UTF-8.
+  return page.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string StatusMetrics(const AgentStatus& status) {
+  PrometheusText text;
+  text.Family("tokenwatch_agent_info", "gauge", "What this agent is.");
+  text.Sample({{"agent", status.reporter.agent_id},
+               {"version", status.version},
+               {"kernel", status.kernel},
+               {"socket_backend", status.capture.socket_backend}},
+              uint64_t{1});
+  const auto gauge = [&text](const char* name, const char* help, uint64_t value) {
+    text.Family(name, "gauge", help);
+    text.Sample({}, value);
+  };
+  gauge("tokenwatch_agent_collector_connected", "1 while the collector is connected.",
+        status.reporter.connected ? 1 : 0);
+  gauge("tokenwatch_agent_spool_bytes", "Bytes in the spool.", status.reporter.spool_bytes);
+  gauge("tokenwatch_agent_waiting_uses", "Uses in memory that are not in the spool yet.",
+        status.reporter.waiting_uses);
+  gauge("tokenwatch_agent_unacknowledged_uses",
+        "Spooled uses that the collector has not acknowledged.",
+        status.reporter.unacknowledged_uses);
+  text.Family("tokenwatch_agent_events_total", "counter", "Totals since the agent's start.");
+  for (const auto& [name, value] : status.counters) {
+    if (!IsLoss(name)) text.Sample({{"kind", name}}, value);
+  }
+  text.Family("tokenwatch_agent_losses_total", "counter", "What was not seen or not kept.");
+  for (const auto& [name, value] : status.counters) {
+    if (IsLoss(name)) text.Sample({{"kind", name}}, value);
+  }
+  text.Family("tokenwatch_agent_probe_hits_total", "counter", "Entries of probed functions.");
+  for (const CaptureStatus::Probe& probe : status.capture.probes) {
+    if (!probe.hits_known) continue;
+    text.Sample({{"library", probe.library},
+                 {"file", probe.file},
+                 {"symbol", probe.symbol},
+                 {"offset", absl::StrCat(probe.offset)}},
+                probe.hits);
+  }
+  return text.Page();
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,39 @@
+// What the agent tells of itself: /status for people and scripts, /metrics for Prometheus.
+#ifndef TOKENWATCH_AGENT_STATUS_AGENT_STATUS_H_
+#define TOKENWATCH_AGENT_STATUS_AGENT_STATUS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agent/capture/capture.h"
+#include "agent/common/counters.h"
+#include "agent/report/reporter.h"
+
+namespace tokenwatch {
+
+// A snapshot, put together by the program.
+struct AgentStatus {
+  std::string host, version, kernel;
+  absl::Time started;
+  std::vector<std::string> key_ids;
+  std::vector<std::string> scope_cgroups;  // empty: the whole host
+  bool inbound = false;
+  CaptureStatus capture;
+  ReporterState reporter;
+  Counters counters;
+};
+
+// A counter of something that was not seen or not kept.
+bool IsLoss(const std::string& counter);
+
+// JSON object; names are lowerCamelCase but for the counters', which are those of the metrics.
+std::string StatusJson(const AgentStatus& status);
+
+// Prometheus text format 0.0.4.
+std::string StatusMetrics(const AgentStatus& status);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_STATUS_AGENT_STATUS_H_

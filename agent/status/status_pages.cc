@@ -1,0 +1,38 @@
+#include "agent/status/status_pages.h"
+
+#include <utility>
+
+#include "agent/common/prometheus_text.h"
+
+namespace tokenwatch {
+
+absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(
+    const std::string& listen, std::function<AgentStatus()> snapshot) {
+  absl::StatusOr<Address> address = ParseAddress(listen);
+  if (!address.ok()) return address.status();
+  HttpServer::Options options;
+  options.threads = 1;
+  options.connections = 16;
+  return HttpServer::Create(
+      *address, options, [snapshot = std::move(snapshot)](const HttpRequest& request) {
+        if (request.method != "GET" && request.method != "HEAD") {
+          return HttpError(405, "unimplemented", "only GET and HEAD are served");
+        }
+        const std::string& path = request.target.path;
+        HttpResponse response;
+        if (path == "/healthz") {
+          response.content_type = "text/plain";
+          response.body = "ok\n";
+        } else if (path == "/status") {
+          response.body = StatusJson(snapshot());
+        } else if (path == "/metrics") {
+          response.content_type = PrometheusText::kContentType;
+          response.body = StatusMetrics(snapshot());
+        } else {
+          return HttpError(404, "not_found", "there are /healthz, /status and /metrics");
+        }
+        return response;
+      });
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,37 @@
+#include "agent/workload/users.h"
+
+#include <pwd.h>
+
+#include <cerrno>
+#include <vector>
+
+namespace tokenwatch {
+
+std::optional<std::string> SystemUserDatabase::Name(uint32_t uid) {
+  constexpr size_t kFirstBuffer = 1024;
+  constexpr size_t kLargestBuffer = 65536;
+  for (size_t size = kFirstBuffer; size <= kLargestBuffer; size *= 4) {
+    std::vector<char> buffer(size);
+    passwd entry;
+    passwd* found = nullptr;
+    const int error = getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
+    if (error == ERANGE) continue;
+    if (error != 0 || found == nullptr) return std::nullopt;
+    return found->pw_name;
+  }
+  return std::nullopt;
+}
+
+std::string UserNames::Of(uint32_t uid) {
+  const uint64_t now = clock_->MonotonicNs();
+  const auto known = answers_.find(uid);
+  const auto fresh_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kFresh));
+  if (known != answers_.end() && now - known->second.asked_ns < fresh_ns) return known->second.name;
+  // Dropped all at once: it is only a cache, and no machine has so many users at work.
+  if (known == answers_.end() && answers_.size() >= kRemembered) answers_.clear();
+  std::string name = database_->Name(uid).value_or(std::to_string(uid));
+  answers_[uid] = {name, now};
+  return name;
+}
+
+}  // namespace tokenwatch
