@@ -17,6 +17,7 @@ namespace {
 
 constexpr absl::Duration kMarkInterval = absl::Seconds(1);
 constexpr size_t kAppendBytes = size_t{1} << 20;  // at once, about
+constexpr uint64_t kGapBytes = 16 << 10;          // for the record of what had to go, about
 
 std::string RandomBytes(size_t size) {
   std::string bytes(size, '\0');
@@ -152,7 +153,7 @@ void Reporter::FinishRecord(absl::Time spooled) {
 
 // Gaps in the files that go keep their counts: they are reported anew, alike ones as one.
 void Reporter::MakeRoom() {
-  uint64_t incoming = kAppendBytes;
+  uint64_t incoming = kGapBytes;
   for (const SpoolRecord& record : pending_) incoming += SizeOnDisk(record);
   const auto drop = spool_->MakeRoom(incoming);
   if (!drop.has_value()) return;

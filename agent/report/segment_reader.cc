@@ -18,7 +18,7 @@ absl::StatusOr<SegmentStep> ReadStep(File* file, std::string_view stream_id, uin
     DecodeRecordHeader(stream_id, std::string_view(*rest).substr(found), &header);
     offset += found;
   }
-  if (header.info.first_sequence > cursor.sequence) {
+  if (cursor.sequence != 0 && header.info.first_sequence > cursor.sequence) {
     SegmentStep step{StepKind::kDamaged, {}, "", offset};
     step.info = {.first_sequence = cursor.sequence,
                  .uses = static_cast<uint32_t>(header.info.first_sequence - cursor.sequence),

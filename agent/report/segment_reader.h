@@ -27,7 +27,7 @@ struct SegmentStep {
 
 struct SegmentCursor {
   uint64_t offset = 0;
-  uint64_t sequence = 0;  // that the next record should begin with
+  uint64_t sequence = 0;  // that the next record should begin with; 0: not known
 };
 
 // The step at `cursor` in a file of which `limit` bytes may be read. Bytes that are no record are

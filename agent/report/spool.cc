@@ -67,6 +67,7 @@ absl::Status Spool::Load() {
         i + 1 < segments.size() && segments[i + 1].stream_id == segment.stream_id;
     LoadRecords(continued ? segments[i + 1].first_sequence : kNoSequence, &segment);
   }
+  CountMissing(&segments);
   const absl::MutexLock lock(&mutex_);
   for (Segment& segment : segments) {
     if (segment.bytes > segment.acknowledged.offset) {
@@ -76,6 +77,19 @@ absl::Status Spool::Load() {
     }
   }
   return absl::OkStatus();
+}
+
+void Spool::CountMissing(std::deque<Segment>* segments) {
+  const Segment* before = nullptr;
+  for (Segment& segment : *segments) {
+    if (segment.stream_id.empty() || segment.bytes <= kSegmentHeaderSize) continue;
+    if (before != nullptr && before->stream_id == segment.stream_id &&
+        before->end_sequence < segment.first_sequence) {
+      segment.missing_before = segment.first_sequence - before->end_sequence;
+      segment.counted += segment.missing_before;
+    }
+    before = &segment;
+  }
 }
 
 absl::StatusOr<std::optional<Spool::Segment>> Spool::LoadHeader(uint64_t number) {
@@ -132,6 +146,7 @@ void Spool::LoadRecords(uint64_t end_sequence, Segment* segment) {
     hole.reset();
     Account(step->info, segment);
     segment->bytes = cursor.offset;
+    segment->end_sequence = cursor.sequence;
     last_spooled_us_ = std::max(last_spooled_us_, step->info.spooled_us);
   }
   segment->file = nullptr;
@@ -264,41 +279,35 @@ void Spool::RemoveDropped() {
   dropped_.clear();
 }
 
-bool Spool::Find(const SpoolPosition& position, Segment* segment, Segment* following) const {
+bool Spool::Find(const SpoolPosition& position, Segment* segment) const {
   const absl::MutexLock lock(&mutex_);
   const auto found = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& each) {
     return each.number >= position.file;
   });
   if (found == segments_.end()) return false;
   *segment = *found;
-  *following = std::next(found) == segments_.end() ? Segment() : *std::next(found);
   return true;
 }
 
 absl::StatusOr<std::optional<SpoolEntry>> Spool::Next(const SpoolPosition& position) {
   Segment segment;
-  Segment following;
-  for (SpoolPosition at = position; Find(at, &segment, &following);) {
+  for (SpoolPosition at = position; Find(at, &segment); at = {segment.number + 1, 0, 0}) {
     SegmentCursor cursor = segment.acknowledged;
-    if (at.file == segment.number && at.offset > cursor.offset) cursor = {at.offset, at.sequence};
+    const bool begun = at.file == segment.number && at.offset != 0;
+    if (begun && at.offset > cursor.offset) cursor = {at.offset, at.sequence};
+    if (cursor.offset >= segment.bytes) continue;
+    if (segment.stream_id.empty()) return SkipFile(at);
     SpoolEntry entry{.stream_id = segment.stream_id};
-    if (cursor.offset >= segment.bytes) {
-      if (following.number == 0) return std::nullopt;
-      at = {following.number, following.acknowledged.offset, following.acknowledged.sequence};
-      const bool hole = !segment.stream_id.empty() && following.stream_id == segment.stream_id &&
-                        following.first_sequence > cursor.sequence;
-      if (!hole) continue;
-      const uint64_t missing = following.first_sequence - cursor.sequence;
+    if (!begun && segment.missing_before != 0 && cursor.offset == kSegmentHeaderSize) {
       entry.damaged = true;
-      entry.info = {.first_sequence = cursor.sequence,
-                    .uses = static_cast<uint32_t>(missing),
-                    .counted = missing,
-                    .since_us = segment.until_us,
-                    .until_us = following.since_us};
-      entry.end = at;
+      entry.info = {.first_sequence = segment.first_sequence - segment.missing_before,
+                    .uses = static_cast<uint32_t>(segment.missing_before),
+                    .counted = segment.missing_before,
+                    .since_us = segment.since_us,
+                    .until_us = segment.since_us};
+      entry.end = {segment.number, kSegmentHeaderSize, segment.first_sequence};
       return entry;
     }
-    if (segment.stream_id.empty()) return SkipFile(at);
     const auto file = Reader(segment);
     if (!file.ok()) return file.status();
     auto step = ReadStep(file->get(), segment.stream_id, segment.bytes, cursor, true);
@@ -315,12 +324,11 @@ absl::StatusOr<std::optional<SpoolEntry>> Spool::Next(const SpoolPosition& posit
 
 std::optional<SpoolEntry> Spool::SkipFile(const SpoolPosition& position) {
   Segment segment;
-  Segment following;
-  if (!Find(position, &segment, &following)) return std::nullopt;
+  if (!Find(position, &segment)) return std::nullopt;
   SpoolEntry entry{.damaged = true, .stream_id = segment.stream_id};
   entry.info = {
       .counted = segment.counted, .since_us = segment.since_us, .until_us = segment.until_us};
-  entry.end = {segment.number, segment.bytes, following.first_sequence};
+  entry.end = {segment.number, segment.bytes, 0};
   return entry;
 }
 

@@ -120,9 +120,11 @@ class Spool {
     uint64_t number = 0;
     std::string stream_id;  // empty: the header is damaged
     uint64_t first_sequence = 0;
-    std::shared_ptr<File> file;  // null: opened when it is read
-    uint64_t bytes = 0;          // that may be read
-    uint64_t disk_bytes = 0;     // with what is torn at the end
+    uint64_t end_sequence = 0;    // as loaded
+    uint64_t missing_before = 0;  // records of the stream between the file before and this one
+    std::shared_ptr<File> file;   // null: opened when it is read
+    uint64_t bytes = 0;           // that may be read
+    uint64_t disk_bytes = 0;      // with what is torn at the end
     bool sealed = true;
     SegmentCursor acknowledged;
     uint64_t counted = 0;  // of uses, not acknowledged
@@ -140,6 +142,7 @@ class Spool {
   absl::StatusOr<std::optional<Segment>> LoadHeader(uint64_t number);
   // Finds what can be read of the segment, of records below `end_sequence`.
   void LoadRecords(uint64_t end_sequence, Segment* segment);
+  static void CountMissing(std::deque<Segment>* segments);
   static void Account(const RecordInfo& info, Segment* segment);
   absl::Status AppendToCurrent(std::string_view bytes);
   absl::Status BeginSegment(std::string_view bytes, const RecordInfo& first);
@@ -148,8 +151,8 @@ class Spool {
   void RemoveFinished();
   absl::StatusOr<std::shared_ptr<File>> Reader(const Segment& segment);
   void CollectGaps(const Segment& segment, std::vector<std::string>* payloads);
-  // Copies the first segment at or after `position` and the one behind it; false if there is none.
-  bool Find(const SpoolPosition& position, Segment* segment, Segment* following) const;
+  // Copies the first segment at or after `position`; false if there is none.
+  bool Find(const SpoolPosition& position, Segment* segment) const;
 
   const SpoolOptions options_;
   FileSystem* const file_system_;

@@ -51,7 +51,11 @@ uint32_t CrcAfter(uint32_t seed, const Raw& raw, size_t offset) {
   return Crc(seed, {reinterpret_cast<const char*>(&raw) + offset, sizeof(raw) - offset});
 }
 
-constexpr size_t kSegmentCrcEnd = offsetof(RawSegmentHeader, crc) + sizeof(uint32_t);
+uint32_t CrcOf(RawSegmentHeader raw) {
+  raw.crc = 0;
+  return CrcAfter(0, raw, 0);
+}
+
 constexpr size_t kRecordCrcEnd = offsetof(RawRecordHeader, crc) + sizeof(uint32_t);
 
 }  // namespace
@@ -62,7 +66,7 @@ std::string EncodeSegmentHeader(const SegmentHeader& header) {
   raw.version = kVersion;
   std::memcpy(raw.stream_id, header.stream_id.data(), kStreamIdSize);
   raw.first_sequence = header.first_sequence;
-  raw.crc = CrcAfter(0, raw, kSegmentCrcEnd);
+  raw.crc = CrcOf(raw);
   return {reinterpret_cast<const char*>(&raw), sizeof(raw)};
 }
 
@@ -70,15 +74,12 @@ absl::StatusOr<SegmentHeader> DecodeSegmentHeader(std::string_view bytes) {
   if (bytes.size() < kSegmentHeaderSize) return absl::DataLossError("the file ends in its header");
   RawSegmentHeader raw;
   std::memcpy(&raw, bytes.data(), sizeof(raw));
-  if (std::string_view(raw.magic, sizeof(raw.magic)) != kSegmentMagic) {
+  if (std::string_view(raw.magic, sizeof(raw.magic)) != kSegmentMagic || raw.crc != CrcOf(raw)) {
     return absl::DataLossError("the file's header is damaged");
   }
   if (raw.version != kVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat("the file is of version ", raw.version, ", this agent reads ", kVersion));
-  }
-  if (raw.crc != CrcAfter(0, raw, kSegmentCrcEnd)) {
-    return absl::DataLossError("the file's header is damaged");
   }
   return SegmentHeader{std::string(raw.stream_id, kStreamIdSize), raw.first_sequence};
 }

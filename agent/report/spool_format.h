@@ -2,8 +2,8 @@
 //
 // A spool file is a header and then records, one after the other, of one stream:
 //
-//   header, 40 bytes: "TWSPOOL\n", u32 version (1), u32 CRC of the rest, stream id (16 bytes),
-//                     u64 first sequence
+//   header, 40 bytes: "TWSPOOL\n", u32 version (1), u32 CRC of all but itself, stream id
+//                     (16 bytes), u64 first sequence; of this form in every version
 //   record, 64 bytes and payload: "TWRC", u32 CRC of the rest of these 64 bytes, u32 payload's
 //   size,
 //                     u32 payload's CRC, then RecordInfo as below; a v1.Batch with a dictionary of

@@ -103,6 +103,7 @@ void Committer::Commit(const Work& work) {
   }
   {
     const absl::MutexLock lock(&mutex_);
+    if (std::exchange(failing_, false)) Log(LogLevel::kInfo, "can store again");
     ++counters_["ingest_commits"];
     counters_["ingest_batches"] += work.batches.size();
     for (const IngestBatch& batch : work.batches) {
@@ -118,12 +119,14 @@ void Committer::Commit(const Work& work) {
 }
 
 void Committer::Fail(const Work& work, const absl::Status& status) {
-  Log(LogLevel::kError,
-      "cannot store what agents sent, they will send it again: ", status.ToString());
   std::vector<std::shared_ptr<CommitSource>> failed;
   {
     const absl::MutexLock lock(&mutex_);
     ++counters_["ingest_commit_failures"];
+    if (!std::exchange(failing_, true)) {
+      Log(LogLevel::kError,
+          "cannot store what agents sent, they will send it again: ", status.ToString());
+    }
     for (const Entry& entry : work.entries) {
       if (std::exchange(entry.source->failed_, true)) continue;
       failed.push_back(entry.source);

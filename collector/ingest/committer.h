@@ -97,6 +97,7 @@ class Committer {
   std::vector<std::shared_ptr<CommitSource>> paused_ ABSL_GUARDED_BY(mutex_);
   size_t pending_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool failing_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, uint64_t> counters_ ABSL_GUARDED_BY(mutex_);
 
   std::thread thread_;

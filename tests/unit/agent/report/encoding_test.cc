@@ -1,0 +1,238 @@
+// Uses through the record, the stream's dictionary and the collector's decoder.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "agent/report/batch_builder.h"
+#include "agent/report/stream_encoder.h"
+#include "collector/ingest/batch_decoder.h"
+#include "tests/unit/agent/report/sample_uses.h"
+
+namespace tokenwatch {
+namespace {
+
+const std::string kStream = "0123456789abcdef";
+
+class EncodingTest : public testing::Test {
+ protected:
+  v1::Batch Finish(uint64_t first_sequence = 1) {
+    const SpoolRecord record = builder_.Finish(first_sequence, absl::UnixEpoch());
+    v1::Batch batch;
+    EXPECT_TRUE(batch.ParseFromString(record.payload));
+    return batch;
+  }
+
+  IngestBatch Decode(const v1::Batch& batch) {
+    auto rows = decoder_.Decode(batch);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    return rows.ok() ? *std::move(rows) : IngestBatch();
+  }
+
+  // The record so far, sent on the stream.
+  IngestBatch Send(uint64_t first_sequence = 1) {
+    const auto batch = encoder_.Encode(Finish(first_sequence), kStream, first_sequence);
+    EXPECT_TRUE(batch.ok()) << batch.status();
+    sent_bytes_ = batch->ByteSizeLong();
+    return Decode(*batch);
+  }
+
+  BatchBuilder builder_;
+  StreamEncoder encoder_;
+  std::atomic<uint64_t> ids_{0};
+  BatchDecoder decoder_{"agt_x", "127.0.0.1", &ids_};
+  size_t sent_bytes_ = 0;
+};
+
+TEST_F(EncodingTest, KeepsWhatTellsUsesApart) {
+  TokenUse rotating = SampleUse(1);
+  rotating.tokens.push_back({"key_00000000", SampleTokenId(99)});
+  TokenUse unresolved = SampleUse(2);
+  unresolved.unresolved = true;
+  unresolved.tokens.clear();
+  TokenUse basic = SampleUse(3);
+  basic.user_ids = {SampleTokenId(77), SampleTokenId(78)};
+  TokenUse inbound = SampleUse(4);
+  inbound.inbound = true;
+  inbound.peer.certainty = PeerCertainty::kInferred;
+  inbound.query = "a&b";
+  TokenUse folded = SampleUse(5);
+  folded.count = 12;
+  folded.request_id.clear();
+  folded.peer = {};
+  for (const TokenUse& use : {rotating, unresolved, basic, inbound, folded}) {
+    builder_.AddUse(use, use.inbound ? nullptr : SampleWorkload());
+  }
+  const IngestBatch rows = Send();
+  EXPECT_EQ(rows.agent, "agt_x");
+  EXPECT_EQ(rows.stream, kStream);
+  ASSERT_EQ(rows.uses.size(), 5u);
+  ASSERT_EQ(rows.uses[0].token->ids.size(), 2u);
+  EXPECT_EQ(rows.uses[0].token->ids[1].first, "key_00000000");
+  const TokenIdBytes second = SampleTokenId(99);
+  EXPECT_EQ(rows.uses[0].token->ids[1].second, std::string(second.begin(), second.end()));
+  EXPECT_EQ(rows.uses[1].token, nullptr);
+  const TokenIdBytes user = SampleTokenId(77);
+  EXPECT_EQ(rows.uses[2].context->user_id, std::string(user.begin(), user.end()));
+  EXPECT_EQ(rows.uses[3].context->direction, "inbound");
+  EXPECT_EQ(rows.uses[3].context->peer_certainty, "inferred");
+  EXPECT_EQ(rows.uses[3].context->query, "a&b");
+  EXPECT_EQ(rows.uses[3].context->workload.pid(), 0u);
+  EXPECT_EQ(rows.uses[4].count, 12u);
+  EXPECT_EQ(rows.uses[4].request_id, "");
+  EXPECT_EQ(rows.uses[4].context->peer_certainty, "unknown");
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(rows.uses[i].time_us, absl::ToUnixMicros(SampleUse(i + 1).time)) << i;
+    EXPECT_EQ(rows.uses[i].latency_us, 1000 + i + 1) << i;
+  }
+}
+
+TEST_F(EncodingTest, GapsFollowUsesAndKeepBytesThatAreNoText) {
+  builder_.AddUse(SampleUse(1), nullptr);
+  builder_.AddGap({.kind = "map_full",
+                   .detail = "libssl\xff.so",
+                   .count = 9,
+                   .since = absl::FromUnixMicros(5),
+                   .until = absl::FromUnixMicros(6),
+                   .pid = 12,
+                   .comm = "evil\xc3",
+                   .exe = "/usr/bin/\xe4"});
+  const IngestBatch rows = Send();
+  ASSERT_EQ(rows.uses.size(), 1u);
+  ASSERT_EQ(rows.gaps.size(), 1u);
+  const GapRow& gap = rows.gaps[0];
+  EXPECT_EQ(gap.kind, "map_full");
+  EXPECT_EQ(gap.detail, "libssl\\xff.so");
+  EXPECT_EQ(gap.comm, "evil\\xc3");
+  EXPECT_EQ(gap.exe, "/usr/bin/\\xe4");
+  EXPECT_EQ(gap.count, 9u);
+  EXPECT_EQ(gap.since_us, 5);
+  EXPECT_EQ(gap.until_us, 6);
+  EXPECT_EQ(gap.pid, 12u);
+}
+
+TEST_F(EncodingTest, ARepeatedContextCostsItsColumnsOnly) {
+  const auto workload = SampleWorkload();
+  const auto fill = [&] {
+    for (uint64_t i = 0; i < 1000; ++i) {
+      TokenUse use = SampleUse(i % 20);
+      use.time += absl::Microseconds(static_cast<int64_t>(i));
+      use.request_id.clear();
+      builder_.AddUse(use, workload);
+    }
+  };
+  fill();
+  Send(1);
+  fill();
+  const IngestBatch rows = Send(1001);
+  EXPECT_EQ(rows.uses.size(), 1000u);
+  EXPECT_LT(sent_bytes_, 1000 * 20u);
+}
+
+TEST_F(EncodingTest, SharesContextsWithinAStream) {
+  builder_.AddUse(SampleUse(7), SampleWorkload());
+  const IngestBatch first = Send(1);
+  builder_.AddUse(SampleUse(14), SampleWorkload());  // the same path
+  const IngestBatch second = Send(2);
+  EXPECT_EQ(first.uses[0].context, second.uses[0].context);
+  EXPECT_NE(first.uses[0].token->id, second.uses[0].token->id);
+}
+
+TEST_F(EncodingTest, AFullDictionaryBeginsAnew) {
+  StreamEncoder small(DictionaryLimits{.tokens = 50});
+  std::mt19937_64 random(3);
+  uint64_t sequence = 1;
+  for (int batch = 0; batch < 40; ++batch) {
+    std::vector<std::string> expected;
+    const uint64_t uses = 1 + random() % 30;
+    for (uint64_t i = 0; i < uses; ++i) {
+      const uint64_t number = random() % 500;
+      builder_.AddUse(SampleUse(number), SampleWorkload(static_cast<uint32_t>(number % 5)));
+      expected.push_back(absl::StrCat("request-", number, " ", number % 5, " ", number % 7));
+    }
+    const auto encoded = small.Encode(Finish(sequence), kStream, sequence);
+    ASSERT_TRUE(encoded.ok());
+    const IngestBatch rows = Decode(*encoded);
+    ASSERT_EQ(rows.uses.size(), expected.size());
+    for (size_t i = 0; i < rows.uses.size(); ++i) {
+      const UseRow& row = rows.uses[i];
+      EXPECT_EQ(absl::StrCat(row.request_id, " ", row.context->workload.pid(), " ",
+                             row.context->path.back() - '0'),
+                expected[i]);
+    }
+    sequence += uses;
+  }
+  EXPECT_GT(small.resets(), 5u);
+}
+
+TEST_F(EncodingTest, ARecordThatExceedsTheDictionaryHasOneToItself) {
+  StreamEncoder tiny(DictionaryLimits{.strings = 2});
+  for (uint64_t sequence = 1; sequence <= 3; ++sequence) {
+    builder_.AddUse(SampleUse(sequence), SampleWorkload());
+    const auto encoded = tiny.Encode(Finish(sequence), kStream, sequence);
+    ASSERT_TRUE(encoded.ok());
+    EXPECT_EQ(encoded->reset_dictionary(), sequence != 1);
+    EXPECT_EQ(Decode(*encoded).uses.size(), 1u);
+  }
+}
+
+TEST_F(EncodingTest, RefusesARecordThatUsesWhatItDoesNotDefine) {
+  using Change = void (*)(v1::Batch*);
+  const Change changes[] = {
+      [](v1::Batch* b) { b->mutable_uses()->set_context(0, 2); },
+      [](v1::Batch* b) { b->mutable_uses()->set_token(0, 2); },
+      [](v1::Batch* b) { b->mutable_uses()->set_request_id(0, 1000); },
+      [](v1::Batch* b) { b->mutable_definitions()->mutable_contexts(0)->set_host(1000); },
+      [](v1::Batch* b) { b->mutable_definitions()->mutable_contexts(0)->set_workload(2); },
+      [](v1::Batch* b) { b->mutable_definitions()->mutable_workloads(0)->set_exe(1000); },
+      [](v1::Batch* b) { b->mutable_definitions()->mutable_tokens(0)->set_key_ids(0, 1000); },
+  };
+  for (const Change change : changes) {
+    builder_.AddUse(SampleUse(1), SampleWorkload());
+    v1::Batch record = Finish();
+    ASSERT_TRUE(encoder_.Encode(record, kStream, 1).ok());
+    change(&record);
+    EXPECT_EQ(encoder_.Encode(record, kStream, 1).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST_F(EncodingTest, EndsABatchBeforeItIsTooLong) {
+  uint64_t number = 0;
+  const auto workload = SampleWorkload();
+  for (; !builder_.full(); ++number) builder_.AddUse(SampleUse(number % 7), workload);
+  EXPECT_EQ(number, static_cast<uint64_t>(BatchBuilder::kMaxRecords));
+  builder_.Finish(1, absl::UnixEpoch());
+  number = 0;
+  while (!builder_.full()) {
+    TokenUse use = SampleUse(number++);
+    use.user_agent = std::string(100'000, static_cast<char>('a' + number % 26)) + use.request_id;
+    use.path = std::string(3000, 'p') + use.request_id;
+    builder_.AddUse(use, SampleWorkload());
+  }
+  EXPECT_EQ(builder_.strings_cut(), number);
+  const SpoolRecord record = builder_.Finish(1, absl::UnixEpoch());
+  EXPECT_LT(record.payload.size(), BatchBuilder::kMaxBytes + 100'000);
+  EXPECT_EQ(record.info.uses, number);
+}
+
+TEST_F(EncodingTest, KeepsTimesThatNoClockShouldShow) {
+  const absl::Time times[] = {absl::InfinitePast(), absl::InfiniteFuture(), absl::UnixEpoch()};
+  for (const absl::Time time : times) {
+    TokenUse use = SampleUse(1);
+    use.time = time;
+    builder_.AddUse(use, nullptr);
+    builder_.AddGap(Gap{.kind = "k", .since = time, .until = time});
+  }
+  const IngestBatch rows = Send();
+  ASSERT_EQ(rows.uses.size(), 3u);
+  EXPECT_EQ(rows.uses[0].time_us, 0);
+  EXPECT_EQ(rows.uses[1].time_us, 253402300799'000'000);
+  EXPECT_EQ(rows.gaps[1].until_us, 253402300799'000'000);
+}
+
+}  // namespace
+}  // namespace tokenwatch
