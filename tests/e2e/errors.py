@@ -78,8 +78,8 @@ def agent_rows(world):
           extra=["--config", world.write("broken.yaml", "collector: [\n")])
     agent("YAML file that is not there", ["no-such.yaml"],
           extra=["--config", world.path("no-such.yaml")])
-    agent("bad environment variable", ["TOKENWATCH_CPU_BUDGET"],
-          env={"TOKENWATCH_CPU_BUDGET": "much"})
+    agent("bad environment variable", ["TOKENWATCH_SPOOL_MAX_BYTES"],
+          env={"TOKENWATCH_SPOOL_MAX_BYTES": "much"})
     for capability in ("sys_admin", "bpf", "perfmon", "sys_ptrace", "dac_read_search"):
         agent(f"without CAP_{capability.upper()}", [f"missing CAP_{capability.upper()} "], status=1,
               prefix=["/usr/bin/setpriv", f"--bounding-set=-{capability}"])

@@ -37,7 +37,7 @@ def rest(agent, collector):
     cpu = cpu_seconds(agent.process.pid) - cpu
     note(f"{IDLE_SECONDS} idle seconds: {cpu:.2f} s of CPU,"
          f" {spool_bytes(agent) - spooled} bytes spooled")
-    for name in ("segments", "exchanges", "uses"):
+    for name in ("data_segments", "requests", "uses"):
         check(name in after, f"the agent has no counter {name}: {sorted(after)}")
         check(after[name] == before[name], f"{name} rose by {after[name] - before[name]} at rest")
     check(collector.use_count() == uses, "uses arrived at rest")

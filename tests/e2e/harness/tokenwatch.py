@@ -50,7 +50,7 @@ class Collector:
         def ports():
             check(self.process.poll() is None, f"the collector ended: {_read(self.log)[offset:]}")
             text = _read(self.log)[offset:]
-            grpc = re.search(r"grpc\S* \S*?127\.0\.0\.1:(\d+)", text, re.IGNORECASE)
+            grpc = re.search(r"listening for agents on 127\.0\.0\.1:(\d+)", text)
             web = _URL.search(text)
             return grpc and web and (int(grpc[1]), int(web[2]))
 
