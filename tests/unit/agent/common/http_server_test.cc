@@ -1,11 +1,9 @@
 #include "agent/common/http_server.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -13,6 +11,7 @@
 #include <stdexcept>
 
 #include "agent/common/listen_socket.h"
+#include "tests/unit/raw_http.h"
 
 namespace tokenwatch {
 namespace {
@@ -40,100 +39,61 @@ std::unique_ptr<HttpServer> Start(const std::string& text) {
   return *std::move(server);
 }
 
-int Connect(const Address& address) {
-  int fd = -1;
-  if (address.path.empty()) {
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    name.sin_port = htons(address.port);
-    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    fd = socket(AF_INET, SOCK_STREAM, 0);
-    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
-  } else {
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    address.path.copy(name.sun_path, sizeof name.sun_path - 1);
-    fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
-  }
-  return fd;
-}
-
-// Sends bytes, ends the sending direction, and returns all that comes back.
-std::string Exchange(const Address& address, const std::string& bytes) {
-  const int fd = Connect(address);
-  EXPECT_EQ(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), ssize_t(bytes.size()));
-  shutdown(fd, SHUT_WR);
-  std::string answer;
-  char part[4096];
-  for (ssize_t n = 0; (n = recv(fd, part, sizeof part, 0)) > 0;) answer.append(part, n);
-  close(fd);
-  return answer;
-}
-
-std::string StatusLine(const std::string& answer) { return answer.substr(0, answer.find('\r')); }
-std::string BodyOf(const std::string& answer) {
-  const size_t end = answer.find("\r\n\r\n");
-  return end == std::string::npos ? "" : answer.substr(end + 4);
-}
-
 TEST(HttpServerTest, AnswersOnAChosenPort) {
   const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
   ASSERT_NE(server->ListenAddress().port, 0);
-  const std::string answer =
-      Exchange(server->ListenAddress(), "GET /a%20b?c=d HTTP/1.1\r\nHost: h\r\n\r\n");
-  EXPECT_EQ(StatusLine(answer), "HTTP/1.1 200 OK");
-  EXPECT_EQ(BodyOf(answer), "GET /a b h cd");
-  EXPECT_NE(answer.find("X-Extra: yes\r\n"), std::string::npos) << answer;
-  EXPECT_NE(answer.find("Content-Type: text/plain\r\n"), std::string::npos) << answer;
+  const HttpReply answer =
+      ExchangeBytes(server->ListenAddress(), "GET /a%20b?c=d HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body, "GET /a b h cd");
+  EXPECT_NE(answer.all.find("X-Extra: yes\r\n"), std::string::npos) << answer.all;
+  EXPECT_NE(answer.all.find("Content-Type: text/plain\r\n"), std::string::npos) << answer.all;
 }
 
 TEST(HttpServerTest, HeadHasTheLengthAndNoBody) {
   const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
-  const std::string answer =
-      Exchange(server->ListenAddress(), "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
-  EXPECT_NE(answer.find("Content-Length: 9\r\n"), std::string::npos) << answer;
-  EXPECT_EQ(BodyOf(answer), "");
+  const HttpReply answer =
+      ExchangeBytes(server->ListenAddress(), "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_NE(answer.all.find("Content-Length: 9\r\n"), std::string::npos) << answer.all;
+  EXPECT_EQ(answer.body, "");
 }
 
 TEST(HttpServerTest, KeepsAConnectionForFurtherRequests) {
   const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
-  const std::string answer = Exchange(server->ListenAddress(),
-                                      "POST /1 HTTP/1.1\r\nContent-Length: 3\r\n\r\none"
-                                      "POST /2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                      "3\r\ntwo\r\n0\r\n\r\n"
-                                      "GET /3 HTTP/1.1\r\nConnection: close\r\n\r\n"
-                                      "GET /4 HTTP/1.1\r\n\r\n");
-  EXPECT_NE(answer.find("POST /1  one"), std::string::npos) << answer;
-  EXPECT_NE(answer.find("POST /2  two"), std::string::npos) << answer;
-  EXPECT_NE(answer.find("GET /3"), std::string::npos) << answer;
-  EXPECT_EQ(answer.find("GET /4"), std::string::npos) << answer;
+  const HttpReply answer = ExchangeBytes(server->ListenAddress(),
+                                         "POST /1 HTTP/1.1\r\nContent-Length: 3\r\n\r\none"
+                                         "POST /2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                         "3\r\ntwo\r\n0\r\n\r\n"
+                                         "GET /3 HTTP/1.1\r\nConnection: close\r\n\r\n"
+                                         "GET /4 HTTP/1.1\r\n\r\n");
+  EXPECT_NE(answer.all.find("POST /1  one"), std::string::npos) << answer.all;
+  EXPECT_NE(answer.all.find("POST /2  two"), std::string::npos) << answer.all;
+  EXPECT_NE(answer.all.find("GET /3"), std::string::npos) << answer.all;
+  EXPECT_EQ(answer.all.find("GET /4"), std::string::npos) << answer.all;
 }
 
 TEST(HttpServerTest, RefusesWhatIsTooLargeOrNoHttp) {
   const std::unique_ptr<HttpServer> server = Start("127.0.0.1:0");
   std::string many_lines = "GET / HTTP/1.1\r\n";
   while (many_lines.size() < 4 * kHeaderBytes) many_lines += "A: b\r\n";
-  const std::pair<std::string, std::string> rows[] = {
-      {"GET / HTTP/1.1\r\nA: " + std::string(2 * kHeaderBytes, 'x') + "\r\n\r\n", "431"},
-      {many_lines, "431"},
-      {"GET /" + std::string(2 * kHeaderBytes, 'x'), "431"},
-      {"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n", "413"},
-      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x'),
-       "413"},
-      {"garbage\r\n\r\n", "400"},
-      {std::string("\0\0\0\0\r\n\r\n", 8), "400"},
-      {"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "400"},
-      {"GET /%zz HTTP/1.1\r\n\r\n", "400"},
-      {"GET /throw HTTP/1.1\r\n\r\n", "500"},
+  const std::pair<std::string, int> rows[] = {
+      {"GET / HTTP/1.1\r\nA: " + std::string(2 * kHeaderBytes, 'x') + "\r\n\r\n", 431},
+      {many_lines, 431},
+      {"GET /" + std::string(2 * kHeaderBytes, 'x'), 431},
+      {"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n", 413},
+      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x'), 413},
+      {"garbage\r\n\r\n", 400},
+      {std::string("\0\0\0\0\r\n\r\n", 8), 400},
+      {"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
+      {"GET /%zz HTTP/1.1\r\n\r\n", 400},
+      {"GET /throw HTTP/1.1\r\n\r\n", 500},
   };
   for (const auto& [bytes, status] : rows) {
-    const std::string answer = Exchange(server->ListenAddress(), bytes);
-    EXPECT_EQ(StatusLine(answer).substr(9, 3), status) << bytes.substr(0, 60) << "\n" << answer;
-    EXPECT_NE(BodyOf(answer).find("\"message\":\""), std::string::npos) << answer;
+    const HttpReply answer = ExchangeBytes(server->ListenAddress(), bytes);
+    EXPECT_EQ(answer.status, status) << bytes.substr(0, 60) << "\n" << answer.all;
+    EXPECT_NE(answer.body.find("\"message\":\""), std::string::npos) << answer.all;
   }
-  EXPECT_EQ(StatusLine(Exchange(server->ListenAddress(), "GET / HTTP/1.0\r\n\r\n")),
-            "HTTP/1.0 200 OK")
+  EXPECT_EQ(ExchangeBytes(server->ListenAddress(), "GET / HTTP/1.0\r\n\r\n").status, 200)
       << "still alive";
 }
 
@@ -148,13 +108,13 @@ TEST(HttpServerTest, ConnectionsBeyondTheLimitWait) {
     pollfd wait = {.fd = fd, .events = POLLIN};
     return poll(&wait, 1, milliseconds) == 1;
   };
-  const int first = Connect((*server)->ListenAddress());
-  const int second = Connect((*server)->ListenAddress());
+  const int first = ConnectTo((*server)->ListenAddress());
+  const int second = ConnectTo((*server)->ListenAddress());
   for (const int fd : {first, second}) {
     ask(fd);
     ASSERT_TRUE(answered(fd, 10000));
   }
-  const int third = Connect((*server)->ListenAddress());
+  const int third = ConnectTo((*server)->ListenAddress());
   ask(third);
   EXPECT_FALSE(answered(third, 100));
   close(first);
@@ -173,7 +133,7 @@ TEST(HttpServerTest, ServesAUnixSocketWithItsMode) {
     struct stat status{};
     ASSERT_EQ(stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0600U);
-    EXPECT_EQ(BodyOf(Exchange(*address, "GET /u HTTP/1.1\r\n\r\n")), "GET /u  ");
+    EXPECT_EQ(ExchangeBytes(*address, "GET /u HTTP/1.1\r\n\r\n").body, "GET /u  ");
 
     const absl::StatusOr<std::unique_ptr<HttpServer>> rival =
         HttpServer::Create(*address, {}, Echo);

@@ -1,0 +1,130 @@
+#include "collector/api/http_api.h"
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "agent/common/log.h"
+#include "collector/api/json.h"
+#include "collector/api/metrics.h"
+#include "collector/api/openapi.h"
+#include "collector/api/routes.h"
+
+namespace tokenwatch {
+namespace {
+
+int HttpStatus(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kInvalidArgument:
+      return 400;
+    case absl::StatusCode::kPermissionDenied:
+      return 403;
+    case absl::StatusCode::kNotFound:
+      return 404;
+    case absl::StatusCode::kUnimplemented:
+      return 405;
+    case absl::StatusCode::kUnavailable:
+      return 503;
+    default:
+      return 500;
+  }
+}
+
+HttpResponse JsonResponse(const Json& json) { return {.body = DumpJson(json) + "\n"}; }
+
+bool NamesLocalHost(const std::string& host) {
+  // HTTP/1.0 needs no Host; a browser always sends one.
+  if (host.empty()) return true;
+  const size_t bracket = host.rfind(']');
+  const size_t colon = host.find(':', bracket == std::string::npos ? 0 : bracket);
+  std::string name = absl::AsciiStrToLower(host.substr(0, colon));
+  if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+  return Address{.host = name}.IsLocal();
+}
+
+}  // namespace
+
+HttpResponse ErrorResponse(const absl::Status& status) {
+  return HttpError(HttpStatus(status.code()),
+                   absl::AsciiStrToLower(absl::StatusCodeToString(status.code())),
+                   std::string(status.message()));
+}
+
+HttpApi::HttpApi(Options options)
+    : options_(std::move(options)),
+      open_api_(DumpJson(OpenApi()) + "\n"),
+      started_seconds_(absl::ToUnixSeconds(absl::Now())) {}
+
+HttpResponse HttpApi::Handle(const HttpRequest& request) {
+  std::string name = "other";
+  HttpResponse response = Answer(request, &name);
+  counts_.Add(name, absl::StrCat(response.status));
+  return response;
+}
+
+HttpResponse HttpApi::Answer(const HttpRequest& request, std::string* name) {
+  if (options_.local_hosts_only && !NamesLocalHost(request.host)) {
+    return ErrorResponse(absl::PermissionDeniedError(
+        absl::StrCat("this listener answers to localhost only, not to host '",
+                     absl::CHexEscape(request.host.substr(0, 100)), "'")));
+  }
+  const std::string& path = request.target.path;
+  std::string id;
+  const Route* route = FindRoute(path, &id);
+  const bool fixed =
+      path == "/healthz" || path == "/readyz" || path == "/metrics" || path == "/openapi.json";
+  if (route == nullptr && !fixed) {
+    return ErrorResponse(absl::NotFoundError("there is nothing at this path; see /openapi.json"));
+  }
+  *name = fixed ? path : route->path;
+  if (request.method != "GET" && request.method != "HEAD") {
+    HttpResponse response = ErrorResponse(
+        absl::UnimplementedError("only GET and HEAD are answered: this interface changes nothing"));
+    response.fields.emplace_back("Allow", "GET, HEAD");
+    return response;
+  }
+  const absl::StatusOr<v1::ListRequest> parameters = ReadParameters(
+      route == nullptr ? absl::Span<const Parameter>() : absl::MakeConstSpan(route->parameters),
+      request.target.parameters);
+  if (!parameters.ok()) return ErrorResponse(parameters.status());
+  if (path == "/healthz") return JsonResponse({{"status", "ok"}});
+  if (path == "/readyz") return Ready();
+  if (path == "/metrics") return Metrics();
+  if (path == "/openapi.json") return {.body = open_api_};
+
+  const Queries* const queries = queries_;
+  if (queries == nullptr) {
+    return ErrorResponse(absl::UnavailableError("the collector is starting; ask again soon"));
+  }
+  const absl::StatusOr<Json> json = route->handle(*queries, *parameters, id);
+  return json.ok() ? JsonResponse(*json) : ErrorResponse(json.status());
+}
+
+HttpResponse HttpApi::Ready() const {
+  const Queries* const queries = queries_;
+  if (queries == nullptr) {
+    return ErrorResponse(absl::UnavailableError("the collector is starting"));
+  }
+  if (const absl::Status status = queries->CheckHealth(); !status.ok()) {
+    return ErrorResponse(absl::UnavailableError(
+        absl::StrCat("uses cannot be written: ", std::string(status.message()))));
+  }
+  return JsonResponse({{"status", "ok"}});
+}
+
+HttpResponse HttpApi::Metrics() const {
+  Counters counters;
+  if (options_.add_counters) options_.add_counters(&counters);
+  return {
+      .content_type = PrometheusText::kContentType,
+      .body = MetricsPage({.started_seconds = started_seconds_,
+                           .ready = Ready().status == 200,
+                           .http = counts_.Get(),
+                           .grpc = options_.grpc_counts == nullptr ? RequestCounts::Counts()
+                                                                   : options_.grpc_counts->Get(),
+                           .counters = counters})};
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,75 @@
+#include "collector/api/metrics.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+
+namespace tokenwatch {
+namespace {
+
+struct CounterRow {
+  const char* name;
+  bool gauge;
+  const char* help;
+};
+
+// What other rooms count. A counter that is not here is shown too, with its name as help.
+constexpr CounterRow kCounters[] = {
+    {"ingest_agent_record_failures", false, "Updates of an agent's row that failed."},
+    {"ingest_batches", false, "Batches committed, retries included."},
+    {"ingest_commit_failures", false, "Commits that failed and were tried again."},
+    {"ingest_commits", false, "Transactions committed."},
+    {"ingest_connected_agents", true, "Agents connected now."},
+    {"ingest_gaps", false, "Gap records committed, retries included."},
+    {"ingest_malformed", false, "Messages that were no valid report; their stream was ended."},
+    {"ingest_pauses", false, "Times that reading from an agent waited for commits."},
+    {"ingest_pending_bytes", true, "Bytes received and not committed yet."},
+    {"ingest_received_bytes", false, "Bytes of messages received from agents."},
+    {"ingest_refused_agents", false, "Streams refused: another live agent has the same id."},
+    {"ingest_uses", false, "Uses committed, retries included."},
+};
+
+void AddRequests(const std::string& name, const std::string& help, const std::string& what,
+                 const RequestCounts::Counts& counts, PrometheusText* text) {
+  if (counts.empty()) return;
+  text->Family(name, "counter", help);
+  for (const auto& [key, count] : counts) {
+    text->Sample({{what, key.first}, {"code", key.second}}, count);
+  }
+}
+
+}  // namespace
+
+std::string MetricsPage(const MetricsInput& input) {
+  PrometheusText text;
+  text.Family("tokenwatch_build_info", "gauge", "The collector's version.");
+  text.Sample({{"version", TOKENWATCH_VERSION}}, uint64_t{1});
+  text.Family("tokenwatch_collector_start_time_seconds", "gauge",
+              "When the collector started, seconds since the epoch.");
+  text.Sample({}, static_cast<uint64_t>(input.started_seconds));
+  text.Family("tokenwatch_collector_ready", "gauge",
+              "1 while uses can be taken in and asked for, else 0.");
+  text.Sample({}, uint64_t{input.ready ? 1U : 0U});
+  AddRequests("tokenwatch_http_requests_total", "HTTP requests by path and status.", "path",
+              input.http, &text);
+  AddRequests("tokenwatch_grpc_queries_total", "gRPC queries by method and status.", "method",
+              input.grpc, &text);
+  for (const auto& [name, value] : input.counters) {
+    const auto* const row =
+        std::find_if(std::begin(kCounters), std::end(kCounters),
+                     [&name = name](const CounterRow& counter) { return name == counter.name; });
+    const bool known = row != std::end(kCounters);
+    const bool gauge = known && row->gauge;
+    text.Family(absl::StrCat("tokenwatch_", name, gauge ? "" : "_total"),
+                gauge ? "gauge" : "counter",
+                known ? row->help
+                      : absl::StrCat("Total of ", absl::StrReplaceAll(name, {{"_", " "}}),
+                                     " since the start."));
+    text.Sample({}, value);
+  }
+  return text.Page();
+}
+
+}  // namespace tokenwatch

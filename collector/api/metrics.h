@@ -1,0 +1,27 @@
+// The collector's page for Prometheus.
+#ifndef TOKENWATCH_COLLECTOR_API_METRICS_H_
+#define TOKENWATCH_COLLECTOR_API_METRICS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "agent/common/counters.h"
+#include "agent/common/prometheus_text.h"
+#include "collector/api/request_counts.h"
+
+namespace tokenwatch {
+
+struct MetricsInput {
+  int64_t started_seconds = 0;  // since the epoch
+  bool ready = false;
+  RequestCounts::Counts http;  // {path of the table, status}
+  RequestCounts::Counts grpc;  // {rpc, status name}
+  Counters counters;           // of other rooms
+};
+
+// Counter `some_name` becomes `tokenwatch_some_name_total`; what is of now has no "_total".
+std::string MetricsPage(const MetricsInput& input);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_API_METRICS_H_

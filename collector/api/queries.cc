@@ -1,0 +1,81 @@
+#include "collector/api/queries.h"
+
+#include <array>
+#include <utility>
+
+#include "agent/common/log.h"
+#include "agent/common/token_id.h"
+#include "collector/api/json.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr uint32_t kDefaultLimit = 100;  // as query.proto says
+
+absl::Status Public(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kUnavailable:
+      return status;
+    default:
+      Log(LogLevel::kError, "a query failed: ", std::string(status.message()));
+      return absl::InternalError("the query failed; the collector's log says why");
+  }
+}
+
+template <typename Answer>
+absl::StatusOr<Answer> Finish(absl::StatusOr<Answer> answer) {
+  if (!answer.ok()) return Public(answer.status());
+  MakeUtf8Valid(&*answer);
+  return answer;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::ListTokensResponse> Queries::ListTokens(const v1::ListRequest& request) const {
+  return Finish(store_->ListTokens(request));
+}
+
+absl::StatusOr<v1::TokenDetail> Queries::GetToken(const std::string& token_id) const {
+  std::array<uint8_t, 16> id{};
+  if (!ParseTokenIdText(token_id, &id)) {
+    return absl::InvalidArgumentError(
+        "a token id is tok_ and 26 letters and digits, as tok_35602yf42tr1pnyk1wrynxw9gd");
+  }
+  // In its one written form: digits may be given in upper case.
+  return Finish(store_->GetToken(TokenIdText(id)));
+}
+
+absl::StatusOr<v1::ListUsesResponse> Queries::ListUses(const v1::ListRequest& request) const {
+  return Finish(store_->ListUses(request));
+}
+
+absl::StatusOr<v1::Stats> Queries::GetStats(const v1::ListRequest& request) const {
+  return Finish(store_->GetStats(request));
+}
+
+absl::StatusOr<v1::ListAgentsResponse> Queries::ListAgents(const v1::ListRequest& request) const {
+  absl::StatusOr<v1::ListAgentsResponse> answer = Finish(store_->ListAgents(request));
+  if (!answer.ok()) return answer;
+  for (v1::Agent& agent : *answer->mutable_agents()) {
+    agent.set_connected(is_connected_(agent.agent()));
+  }
+  return answer;
+}
+
+absl::StatusOr<v1::ListUsesResponse> Queries::TailUses(const v1::ListRequest& request) const {
+  std::string cursor = request.page_token();
+  const uint32_t limit = request.limit() == 0 ? kDefaultLimit : request.limit();
+  absl::StatusOr<std::vector<v1::Use>> uses = store_->UsesAfter(request, &cursor, limit);
+  if (!uses.ok()) return Public(uses.status());
+  v1::ListUsesResponse answer;
+  for (v1::Use& use : *uses) *answer.add_uses() = std::move(use);
+  answer.set_next_page_token(std::move(cursor));
+  MakeUtf8Valid(&answer);
+  return answer;
+}
+
+absl::Status Queries::CheckHealth() const { return store_->CheckHealth(); }
+
+}  // namespace tokenwatch

@@ -1,0 +1,63 @@
+// tokenwatch.v1.Query over gRPC.
+#ifndef TOKENWATCH_COLLECTOR_API_QUERY_SERVICE_H_
+#define TOKENWATCH_COLLECTOR_API_QUERY_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "collector/api/queries.h"
+#include "collector/api/request_counts.h"
+#include "tokenwatch/v1/query.grpc.pb.h"
+
+namespace tokenwatch {
+
+// Thread safe. A tail looks for new uses five times a second and holds a thread of the server; more
+// than kMaxTails of them are refused with RESOURCE_EXHAUSTED.
+class QueryService final : public v1::Query::Service {
+ public:
+  static constexpr int kMaxTails = 64;
+
+  // `queries` must outlive this.
+  explicit QueryService(const Queries* queries) : queries_(queries) {}
+
+  // Ends the tails; call before the server's Shutdown.
+  void Shutdown();
+
+  // Calls by method and status name. Any thread.
+  const RequestCounts& Counts() const { return counts_; }
+
+  grpc::Status ListTokens(grpc::ServerContext* context, const v1::ListRequest* request,
+                          v1::ListTokensResponse* response) override;
+  grpc::Status GetToken(grpc::ServerContext* context, const v1::GetTokenRequest* request,
+                        v1::TokenDetail* response) override;
+  grpc::Status ListUses(grpc::ServerContext* context, const v1::ListRequest* request,
+                        v1::ListUsesResponse* response) override;
+  grpc::Status TailUses(grpc::ServerContext* context, const v1::ListRequest* request,
+                        grpc::ServerWriter<v1::Use>* writer) override;
+  grpc::Status GetStats(grpc::ServerContext* context, const v1::ListRequest* request,
+                        v1::Stats* response) override;
+  grpc::Status ListAgents(grpc::ServerContext* context, const v1::ListRequest* request,
+                          v1::ListAgentsResponse* response) override;
+
+ private:
+  grpc::Status Count(const char* method, const absl::Status& status);
+  template <typename Answer>
+  grpc::Status Finish(const char* method, absl::StatusOr<Answer> answer, Answer* response);
+  absl::Status Tail(grpc::ServerContext* context, v1::ListRequest request,
+                    grpc::ServerWriter<v1::Use>* writer);
+  // Waits for the next look; true where the service is shut down.
+  bool StoppedAfterPause();
+
+  const Queries* queries_;
+  RequestCounts counts_;
+  absl::Mutex mutex_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  int tails_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_API_QUERY_SERVICE_H_

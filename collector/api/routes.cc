@@ -1,0 +1,84 @@
+#include "collector/api/routes.h"
+
+#include <utility>
+
+namespace tokenwatch {
+namespace {
+
+constexpr char kId[] = "{id}";
+
+template <typename Answer>
+absl::StatusOr<Json> AsJson(absl::StatusOr<Answer> answer) {
+  if (!answer.ok()) return answer.status();
+  return ToJson(*answer);
+}
+
+// A list or total: what a method of Queries answers.
+template <typename Answer>
+Route ListRoute(std::string path, std::string operation, std::string summary,
+                std::vector<Parameter> parameters,
+                absl::StatusOr<Answer> (Queries::*method)(const v1::ListRequest&) const) {
+  return {std::move(path),
+          std::move(operation),
+          std::move(summary),
+          std::move(parameters),
+          Answer::descriptor(),
+          [method](const Queries& queries, const v1::ListRequest& request, const std::string&) {
+            return AsJson((queries.*method)(request));
+          }};
+}
+
+std::vector<Route> MakeRoutes() {
+  const std::vector<Parameter> all(ListParameters().begin(), ListParameters().end());
+  const std::vector<Parameter> filters = ParametersOf(
+      {"since", "until", "token", "host", "provider", "workload", "endpoint", "status"});
+  return {
+      ListRoute("/v1/tokens", "ListTokens", "Tokens with their totals, last used first.", all,
+                &Queries::ListTokens),
+      {"/v1/tokens/{id}",
+       "GetToken",
+       "One token, with the workloads and resources of its uses.",
+       {},
+       v1::TokenDetail::descriptor(),
+       [](const Queries& queries, const v1::ListRequest&, const std::string& id) {
+         return AsJson(queries.GetToken(id));
+       }},
+      ListRoute("/v1/uses", "ListUses", "Uses, newest first.", all, &Queries::ListUses),
+      ListRoute("/v1/uses/tail", "TailUses",
+                "Uses committed since the answer whose nextPageToken is given, oldest first; "
+                "without one, none and the token that means now.",
+                all, &Queries::TailUses),
+      ListRoute("/v1/stats", "GetStats", "Totals over the uses that the filters leave.", filters,
+                &Queries::GetStats),
+      ListRoute("/v1/agents", "ListAgents", "Agents with their counters and gaps.",
+                ParametersOf({"since", "until", "host", "limit", "page_token"}),
+                &Queries::ListAgents),
+  };
+}
+
+}  // namespace
+
+absl::Span<const Route> Routes() {
+  static const std::vector<Route>* const routes = new std::vector<Route>(MakeRoutes());
+  return *routes;
+}
+
+const Route* FindRoute(const std::string& path, std::string* id) {
+  for (const Route& route : Routes()) {
+    const size_t part = route.path.find(kId);
+    if (part == std::string::npos) {
+      if (path == route.path) return &route;
+      continue;
+    }
+    const std::string before = route.path.substr(0, part);
+    if (path.size() <= before.size() || !path.starts_with(before) ||
+        path.find('/', before.size()) != std::string::npos) {
+      continue;
+    }
+    *id = path.substr(before.size());
+    return &route;
+  }
+  return nullptr;
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,39 @@
+// What can be asked over HTTP: one table that answers requests and describes itself.
+#ifndef TOKENWATCH_COLLECTOR_API_ROUTES_H_
+#define TOKENWATCH_COLLECTOR_API_ROUTES_H_
+
+#include <google/protobuf/descriptor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "collector/api/json.h"
+#include "collector/api/parameters.h"
+#include "collector/api/queries.h"
+
+namespace tokenwatch {
+
+// One path that queries answer.
+struct Route {
+  std::string path;       // as OpenAPI writes it; one part may be "{id}"
+  std::string operation;  // the rpc of v1::Query that it mirrors
+  std::string summary;
+  std::vector<Parameter> parameters;
+  const google::protobuf::Descriptor* answer;
+  // `id` is the "{id}" part, empty where there is none.
+  std::function<absl::StatusOr<Json>(const Queries&, const v1::ListRequest&, const std::string& id)>
+      handle;
+};
+
+// In the order of the API's description. The table lives as long as the program.
+absl::Span<const Route> Routes();
+
+// The route of `path`, and its "{id}" part in `*id`. Null where there is none.
+const Route* FindRoute(const std::string& path, std::string* id);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_API_ROUTES_H_
