@@ -65,7 +65,7 @@ class MaskedSecret {
 
 // Whether the secret is in any memory that this process can write.
 bool IsInMemory(const MaskedSecret& secret) {
-  constexpr uint64_t kShadowBytes = 256 << 20;  // mappings this large are a sanitizer's own
+  constexpr uint64_t kShadowBytes = 16 << 20;  // mappings this large are a sanitizer's own
   std::ifstream maps("/proc/self/maps");
   const int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
   bool found = false;
