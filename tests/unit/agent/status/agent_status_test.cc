@@ -1,0 +1,56 @@
+#include "agent/status/agent_status.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace tokenwatch {
+namespace {
+
+AgentStatus Sample() {
+  AgentStatus status;
+  status.host = "h";
+  status.started = absl::FromUnixSeconds(0);
+  status.scope_cgroups = {"/sys/fs/cgroup/x"};
+  status.capture.socket_backend = "fentry";
+  status.capture.probes.push_back({"openssl", "/lib/\xff\"x\n", "SSL_write", 4096, 12, true});
+  status.capture.probes.push_back({"openssl", "/lib/y", "SSL_read", 8192, 0, false});
+  status.reporter.agent_id = "agt_0";
+  status.reporter.spool_bytes = 99;
+  status.counters = {{"segments", 3}, {"ring_full_lost", 2}, {"http2_unseen", 1}};
+  return status;
+}
+
+TEST(AgentStatusTest, JsonHasProbesSpoolAndGaps) {
+  const nlohmann::json page = nlohmann::json::parse(StatusJson(Sample()));
+  EXPECT_EQ(page["agent"], "agt_0");
+  EXPECT_EQ(page["probes"].size(), 2u);
+  EXPECT_EQ(page["probes"][0]["symbol"], "SSL_write");
+  EXPECT_EQ(page["probes"][0]["hits"], 12);
+  EXPECT_TRUE(page["probes"][1]["hits"].is_null());
+  EXPECT_EQ(page["spool"]["bytes"], 99);
+  EXPECT_EQ(page["gaps"]["ring_full_lost"], 2);
+  EXPECT_FALSE(page["gaps"].contains("segments"));
+  EXPECT_EQ(page["scope"]["wholeHost"], false);
+  EXPECT_TRUE(page["collector"]["lastAcknowledged"].is_null());
+}
+
+TEST(AgentStatusTest, MetricsTellLossesApart) {
+  const std::string page = StatusMetrics(Sample());
+  EXPECT_NE(page.find("tokenwatch_agent_events_total{kind=\"segments\"} 3\n"), std::string::npos);
+  EXPECT_NE(page.find("tokenwatch_agent_losses_total{kind=\"ring_full_lost\"} 2\n"),
+            std::string::npos);
+  EXPECT_EQ(page.find("events_total{kind=\"ring_full_lost\"}"), std::string::npos);
+  // A line a sample, whatever a file is called.
+  EXPECT_EQ(page.find("x\n\","), std::string::npos);
+}
+
+TEST(AgentStatusTest, LossesAreKnownByTheirNames) {
+  EXPECT_TRUE(IsLoss("ring_full_lost"));
+  EXPECT_TRUE(IsLoss("http2_unseen"));
+  EXPECT_TRUE(IsLoss("spool_full_dropped"));
+  EXPECT_FALSE(IsLoss("segments"));
+}
+
+}  // namespace
+}  // namespace tokenwatch
