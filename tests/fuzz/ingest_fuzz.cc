@@ -1,0 +1,82 @@
+// An agent's stream: any batches, one after the other, each behind its length as protobuf writes
+// it. The same batches are also read as records of a spool, for the agent to send.
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/util/delimited_message_util.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "agent/common/utf8.h"
+#include "agent/report/stream_encoder.h"
+#include "collector/ingest/batch_decoder.h"
+
+namespace tokenwatch {
+namespace {
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+void CheckRows(const v1::Batch& batch, const IngestBatch& rows) {
+  Require(rows.stream.size() == 16 && rows.first_sequence != 0);
+  Require(rows.uses.size() == static_cast<size_t>(batch.uses().context_size()));
+  Require(rows.gaps.size() == static_cast<size_t>(batch.gaps_size()));
+  for (const UseRow& row : rows.uses) {
+    Require(row.context != nullptr && row.count != 0 && row.time_us >= 0);
+    Require(IsValidUtf8(row.request_id) && IsValidUtf8(row.context->host) &&
+            IsValidUtf8(row.context->user_agent) && IsValidUtf8(row.context->workload.exe()));
+    if (row.token == nullptr) continue;
+    Require(!row.token->ids.empty());
+    for (const auto& [key, id] : row.token->ids) Require(!key.empty() && id.size() == 16);
+  }
+  for (const GapRow& row : rows.gaps) Require(IsValidUtf8(row.detail) && IsValidUtf8(row.comm));
+}
+
+void Decode(const uint8_t* data, size_t size, const DecoderLimits& limits) {
+  google::protobuf::io::ArrayInputStream input(data, static_cast<int>(size));
+  std::atomic<uint64_t> ids{0};
+  BatchDecoder decoder("agt_x", "127.0.0.1", &ids, limits);
+  v1::Batch batch;
+  bool clean_end = false;
+  while (google::protobuf::util::ParseDelimitedFromZeroCopyStream(&batch, &input, &clean_end)) {
+    const auto rows = decoder.Decode(batch);
+    if (!rows.ok()) return;
+    CheckRows(batch, *rows);
+    batch.Clear();
+  }
+}
+
+void Encode(const uint8_t* data, size_t size) {
+  google::protobuf::io::ArrayInputStream input(data, static_cast<int>(size));
+  StreamEncoder encoder(DictionaryLimits{.tokens = 4});
+  v1::Batch record;
+  bool clean_end = false;
+  uint64_t sequence = 1;
+  while (google::protobuf::util::ParseDelimitedFromZeroCopyStream(&record, &input, &clean_end)) {
+    const int uses = record.uses().context_size();
+    const int gaps = record.gaps_size();
+    const auto batch = encoder.Encode(record, std::string(16, 's'), sequence++);
+    if (batch.ok()) Require(batch->uses().context_size() == uses && batch->gaps_size() == gaps);
+    record.Clear();
+  }
+}
+
+}  // namespace
+}  // namespace tokenwatch
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  tokenwatch::Decode(data, size, {});
+  tokenwatch::Decode(data, size,
+                     {.string_size = 20,
+                      .string_bytes = 100,
+                      .strings = 8,
+                      .workloads = 2,
+                      .contexts = 3,
+                      .tokens = 3,
+                      .records_per_batch = 6});
+  tokenwatch::Encode(data, size);
+  return 0;
+}
