@@ -49,11 +49,10 @@ bool LooksLikeScheme(std::string_view word) {
   return !LooksLikeSecret(word);
 }
 
-// A scheme without a row is shown as sent where it cannot be the beginning of a secret.
+// A scheme without a row is shown where it is too short to give a secret away.
 std::string ShownScheme(std::string_view word) {
-  const bool plain = word.size() < SecretFinder::kWindow ||
-                     std::none_of(word.begin(), word.end(), absl::ascii_isdigit);
-  return plain ? absl::AsciiStrToLower(Printable(word, kSchemeMax)) : "other";
+  if (word.size() >= SecretFinder::kWindow) return "other";
+  return absl::AsciiStrToLower(Printable(word, kSchemeMax));
 }
 
 // Takes from `rest` what comes before the first comma outside quotes for whose rest `ends` holds.

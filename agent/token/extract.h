@@ -19,7 +19,7 @@ inline constexpr size_t kCredentialsMax = 16;
 
 // One distinct secret of a request.
 struct Credential {
-  std::string carrier;      // holds nothing captured
+  std::string carrier;      // as the table shows it; holds at most a short scheme of the request
   size_t rank = 0;          // of the carrier in Carriers()
   std::string_view secret;  // normalised; where unresolved, the part that is there, maybe none
   std::string_view user;    // the other part of Basic
