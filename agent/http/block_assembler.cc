@@ -39,9 +39,8 @@ void BlockAssembler::Add(Connection& connection, const DataSegment& data) {
 
   // An answer to a later request proves that this one was sent to its end.
   const BlockStream& opposite = connection.streams[meta.direction ^ 1U];
-  if (Starts(meta) && IsResponse(meta) && meta.message != TW_NO_MESSAGE &&
-      opposite.block != nullptr && !IsResponse(opposite.block->first) &&
-      IsBefore(opposite.block->first.message, meta.message)) {
+  if (Starts(meta) && IsResponse(meta) && opposite.block != nullptr &&
+      !IsResponse(opposite.block->first) && IsBefore(opposite.block->first.message, meta.message)) {
     GiveUp(*opposite.block);
   }
   if (stream.block != nullptr && !Continues(*stream.block, meta)) GiveUp(*stream.block);

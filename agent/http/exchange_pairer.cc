@@ -12,7 +12,6 @@ namespace tokenwatch {
 void ExchangePairer::OnBlockStart(Connection& connection, const tw_data& first) {
   PairingState& state = connection.pairing;
   if (IsResponse(first)) {
-    if (first.message == TW_NO_MESSAGE) return;
     while (!state.pending.empty() && IsBefore(state.pending.front()->message, first.message)) {
       context_->counters.Add(ReaderCount::kAnswersLost);
       End(state.pending.front(), AnswerKind::kUnanswered);

@@ -10,7 +10,8 @@ namespace tokenwatch {
 
 inline bool IsResponse(const tw_data& meta) { return (meta.flags & TW_RESPONSE) != 0; }
 
-// Of two ordinals on one connection. They wrap; far fewer than 2^31 messages are in flight.
+// Of two ordinals on one connection. They wrap; far fewer than 2^31 messages are in flight. No
+// ordinal is before TW_NO_MESSAGE.
 inline bool IsBefore(uint32_t message, uint32_t other) {
   return static_cast<int32_t>(message - other) < 0;
 }

@@ -122,7 +122,7 @@ TEST_F(LimitsTest, ManyHolesInOneBlockAreBounded) {
     one_.Lose(TW_SENT, 1);
     one_.Piece(TW_SENT, 0, 0, "\n");
   }
-  one_.Piece(TW_SENT, TW_BLOCK_END, 0, "\nB: 2\r\n\r\n");
+  one_.Piece(TW_SENT, TW_BLOCK_END, 0, "x\r\nB: 2\r\n\r\n");
   EXPECT_EQ(Exchanges(), Lines({"GET /1 -> open"}));
   EXPECT_EQ(sink_.Exchanges()[0].fields, Fields({{"A", "1"}, {"", ""}}));
 }

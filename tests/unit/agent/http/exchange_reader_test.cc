@@ -294,6 +294,8 @@ TEST_F(ExchangeReaderTest, ReusedOrdinalBelongsToTheNewestRequest) {
 
 TEST_F(ExchangeReaderTest, AnswerToNoRequestSeenPairsWithNone) {
   client_.Response(TW_NO_MESSAGE, "HTTP/1.1 500 Early\r\n\r\n", {.flags = TW_LATE});
+  Play();
+  EXPECT_EQ(Count("answers_without_request_lost"), 1);
   client_.Request(kGet);
   client_.Response(TW_NO_MESSAGE, "HTTP/1.1 500 Odd\r\n\r\n");
   client_.Response(0, kOk);
