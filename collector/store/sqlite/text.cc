@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/utf8.h"
 
@@ -32,6 +33,17 @@ bool IsLowerHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'
 
 bool IsLowerHexText(absl::string_view text) {
   return std::all_of(text.begin(), text.end(), IsLowerHex);
+}
+
+// The bytes of an even number of hexadecimal digits. absl::HexStringToBytes returns them in Debian
+// 12's version and takes an out-parameter from 20240116 on.
+std::string HexToBytes(absl::string_view digits) {
+  std::string bytes;
+  for (size_t i = 0; i < digits.size(); i += 2) {
+    uint32_t byte = 0;
+    if (absl::SimpleHexAtoi(digits.substr(i, 2), &byte)) bytes += static_cast<char>(byte);
+  }
+  return bytes;
 }
 
 // Where a UUID's text has its dashes.
@@ -92,11 +104,11 @@ StoredRequestId PackRequestId(absl::string_view text) {
     for (size_t i = 0; i < text.size(); ++i) {
       if (!IsDash(i)) digits += text[i];
     }
-    return {absl::StrCat(absl::string_view(&kUuid, 1), absl::HexStringToBytes(digits)), true};
+    return {absl::StrCat(absl::string_view(&kUuid, 1), HexToBytes(digits)), true};
   }
   if (!text.empty() && text.size() % 2 == 0 && text.size() <= kMaxRequestIdBytes &&
       IsLowerHexText(text)) {
-    return {absl::StrCat(absl::string_view(&kHex, 1), absl::HexStringToBytes(text)), true};
+    return {absl::StrCat(absl::string_view(&kHex, 1), HexToBytes(text)), true};
   }
   return {CleanText(text, kMaxRequestIdBytes), false};
 }
