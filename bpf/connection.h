@@ -28,8 +28,8 @@ static __always_inline void tw_socket_key(struct tw_connection_key *key, u64 soc
 }
 
 /* Makes the connection's record; an existing one is kept. NULL (counted) where the map is full. */
-static __always_inline struct tw_connection *
-tw_make_connection(struct tw_connection_key *key, u8 layer, bool late)
+static __always_inline struct tw_connection *tw_make_connection(struct tw_connection_key *key,
+								u8 layer, bool late)
 {
 	struct tw_connection *c;
 
@@ -48,7 +48,8 @@ tw_make_connection(struct tw_connection_key *key, u8 layer, bool late)
 	return c;
 }
 
-static __always_inline void tw_tell_gap(u64 connection, u8 layer, u8 direction, u8 reason, u64 bytes)
+static __always_inline void tw_tell_gap(u64 connection, u8 layer, u8 direction, u8 reason,
+					u64 bytes)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct tw_image *image = bpf_map_lookup_elem(&tw_images, &tgid);
@@ -163,7 +164,8 @@ static __always_inline bool tw_same_ends(const struct tw_ends *a, const struct t
  * A socket was seen together with a TLS connection. Inside the library's call it is that
  * connection's; beside it, two sightings have to agree.
  */
-static __always_inline void tw_sighted(struct tw_connection *c, const struct tw_ends *ends, bool exact)
+static __always_inline void tw_sighted(struct tw_connection *c, const struct tw_ends *ends,
+				       bool exact)
 {
 	if (!ends->family)
 		return;

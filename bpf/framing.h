@@ -2,10 +2,10 @@
 /*
  * The automaton that reads header blocks and chunk sizes, byte by byte.
  *
- * A table and no branches: 5.10's verifier follows every branch of every turn of a loop, and forgets
- * the states it could compare with after a few turns, so that a loop with ten branches is refused.
- * The table is built by agent/capture/framing_table.cc, where its rules are, and is written into the
- * objects' read-only data before they are loaded.
+ * A table and no branches: 5.10's verifier follows every branch of every turn of a loop, and
+ * forgets the states it could compare with after a few turns, so that a loop with ten branches is
+ * refused. The table is built by agent/capture/framing_table.cc, where its rules are, and is
+ * written into the objects' read-only data before they are loaded.
  */
 #ifndef TOKENWATCH_BPF_FRAMING_H_
 #define TOKENWATCH_BPF_FRAMING_H_
@@ -18,7 +18,7 @@ enum tw_state {
 	TW_STATE_REQUEST = 0, /* before a request's start line */
 	TW_STATE_RESPONSE,    /* before a response's start line */
 	TW_STATE_FIELDS,      /* at the beginning of a header line */
-	TW_STATE_CHUNK,       /* before a chunk's size */
+	TW_STATE_CHUNK,	      /* before a chunk's size */
 	TW_STATE_END,	      /* behind the empty line, or behind a chunk's size line */
 	TW_STATE_BAD,	      /* not HTTP/1 */
 	TW_STATE_HTTP2,	      /* HTTP/2's preface */

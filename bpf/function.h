@@ -10,13 +10,14 @@ enum tw_function {
 	TW_FUNCTION_WRITE_EX,  /* int f(connection, buffer, size_t length, size_t *accepted): 1 */
 	TW_FUNCTION_READ,
 	TW_FUNCTION_READ_EX,
-	TW_FUNCTION_NEW,       /* connection *f(...) */
-	TW_FUNCTION_CLEAR,     /* f(connection): the same object begins another connection */
-	TW_FUNCTION_FREE,      /* f(connection): one reference less */
-	TW_FUNCTION_PAST_API,  /* whoever calls it reads and writes past the functions above */
+	TW_FUNCTION_NEW,      /* connection *f(...) */
+	TW_FUNCTION_CLEAR,    /* f(connection): the same object begins another connection */
+	TW_FUNCTION_FREE,     /* f(connection): one reference less */
+	TW_FUNCTION_PAST_API, /* whoever calls it reads and writes past the functions above */
 };
 
-/* A cookie has the function in its high half and the probe's number, an index of hits, in its low. */
+/* A cookie has the function in its high half and the probe's number, an index of hits, in its low.
+ */
 #define TW_COOKIE(function, probe) ((__u64)(function) << 32 | (__u32)(probe))
 #define TW_COOKIE_FUNCTION(cookie) ((__u32)((cookie) >> 32))
 #define TW_COOKIE_PROBE(cookie) ((__u32)(cookie))

@@ -16,10 +16,10 @@
 #include "connection.h"
 #include "framing.h"
 
-#define TW_WINDOW 256 /* bytes scanned a step; on the stack, of which 512 B serve all frames */
-#define TW_STEPS 512 /* steps a call */
+#define TW_WINDOW 256  /* bytes scanned a step; on the stack, of which 512 B serve all frames */
+#define TW_STEPS 512   /* steps a call */
 #define TW_MAX_TRIES 6 /* starts that a connection may fail before it is left alone */
-#define TW_QUEUE 64 /* unanswered requests that a connection may have */
+#define TW_QUEUE 64    /* unanswered requests that a connection may have */
 #define TW_NO_MESSAGE 0xffffffff /* an answer to a request that was not seen */
 
 /* The automaton (framing.h). */
@@ -43,7 +43,8 @@ static __always_inline struct tw_thread *tw_walk(struct tw_connection **c, struc
 	*c = bpf_map_lookup_elem(&tw_connections, &thread->work.key);
 	if (!*c)
 		return NULL;
-	*s = thread->work.direction == TW_SENT ? &(*c)->streams[TW_SENT] : &(*c)->streams[TW_RECEIVED];
+	*s = thread->work.direction == TW_SENT ? &(*c)->streams[TW_SENT]
+					       : &(*c)->streams[TW_RECEIVED];
 	return thread;
 }
 
@@ -178,7 +179,8 @@ static __always_inline void tw_expect_chunk(struct tw_stream *s)
 }
 
 /* A request's header block has ended: its body's framing, and its place in the queue. */
-static __always_inline void tw_request_ended(struct tw_connection *c, struct tw_stream *s, u8 direction)
+static __always_inline void tw_request_ended(struct tw_connection *c, struct tw_stream *s,
+					     u8 direction)
 {
 	u64 bit = 1ULL << (c->requests & (TW_QUEUE - 1));
 
@@ -187,8 +189,7 @@ static __always_inline void tw_request_ended(struct tw_connection *c, struct tw_
 		return;
 	}
 	c->head_bits = s->seen & TW_ACT_HEAD ? c->head_bits | bit : c->head_bits & ~bit;
-	c->connect_bits = s->seen & TW_ACT_CONNECT ? c->connect_bits | bit
-						   : c->connect_bits & ~bit;
+	c->connect_bits = s->seen & TW_ACT_CONNECT ? c->connect_bits | bit : c->connect_bits & ~bit;
 	c->requests++;
 	if (s->seen & TW_ACT_CHUNKED)
 		tw_expect_chunk(s);
@@ -196,7 +197,8 @@ static __always_inline void tw_request_ended(struct tw_connection *c, struct tw_
 		s->mode = s->seen & TW_ACT_LENGTH && s->remaining ? TW_MODE_BODY : TW_MODE_START;
 }
 
-static __always_inline void tw_response_ended(struct tw_connection *c, struct tw_stream *s, u8 direction)
+static __always_inline void tw_response_ended(struct tw_connection *c, struct tw_stream *s,
+					      u8 direction)
 {
 	u64 bit = 1ULL << (s->message & (TW_QUEUE - 1));
 	bool head = false, connect = false;
@@ -224,7 +226,8 @@ static __always_inline void tw_response_ended(struct tw_connection *c, struct tw
 		c->late = 0;
 		if (connect && status < 300) {
 			tw_tell_gap(c->id, c->layer, direction, TW_GAP_TUNNEL, 0);
-			/* What follows is a new connection to somebody else, seen from its start. */
+			/* What follows is a new connection to somebody else, seen from its start.
+			 */
 			tw_set_mode(c, TW_MODE_START);
 			c->spoke = 0;
 			return;
@@ -241,7 +244,8 @@ static __always_inline void tw_response_ended(struct tw_connection *c, struct tw
 	}
 }
 
-/* A message may begin at the current byte. Decides who is the client, where that is not known yet. */
+/* A message may begin at the current byte. Decides who is the client, where that is not known yet.
+ */
 static __always_inline bool tw_begin(struct tw_connection *c, struct tw_stream *s,
 				     struct tw_work *w, const u8 *window, u64 n)
 {
@@ -275,7 +279,8 @@ static __always_inline bool tw_begin(struct tw_connection *c, struct tw_stream *
 	return true;
 }
 
-/* A window of user memory at the walk's position; false (counted, framing lost) where unreadable. */
+/* A window of user memory at the walk's position; false (counted, framing lost) where unreadable.
+ */
 static __always_inline bool tw_read_window(struct tw_connection *c, struct tw_work *w, u8 *window,
 					   u64 size, u64 *length)
 {
@@ -315,8 +320,8 @@ static __always_inline void tw_extend_span(struct tw_stream *s, struct tw_work *
 }
 
 /* The automaton has stopped, or the window is used up. */
-static __always_inline int tw_scanned(struct tw_connection *c, struct tw_stream *s, struct tw_work *w,
-				      u32 walked)
+static __always_inline int tw_scanned(struct tw_connection *c, struct tw_stream *s,
+				      struct tw_work *w, u32 walked)
 {
 	u8 state = s->state;
 
@@ -399,7 +404,8 @@ __noinline int tw_scan(void)
 			break;
 		byte = window[i];
 		at = state * TW_CLASSES + tw_class[byte];
-		/* Masked as one value: 6.1 loses the bounds of masked parts that are put together. */
+		/* Masked as one value: 6.1 loses the bounds of masked parts that are put together.
+		 */
 		asm volatile("" : "+r"(at));
 		at &= TW_STATES * TW_CLASSES - 1;
 		entry = tw_table[at];
@@ -567,7 +573,8 @@ __noinline int tw_walk_call(void)
 	return 0;
 }
 
-/* Bytes passed that this backend could not look at: harmless inside a body, else framing is lost. */
+/* Bytes passed that this backend could not look at: harmless inside a body, else framing is lost.
+ */
 static __always_inline void tw_pass_unseen(struct tw_connection *c, u8 direction, u64 n, u8 reason)
 {
 	struct tw_stream *s = direction == TW_SENT ? &c->streams[0] : &c->streams[1];

@@ -2,7 +2,8 @@
 /*
  * The few kernel types that the programs touch, kept by hand and relocated at load (CO-RE). Never
  * generated from the build host: a member that one kernel lacks is written as a flavour (`___name`)
- * beside the struct and asked for with bpf_core_field_exists. Kernel drift is noted here and only here.
+ * beside the struct and asked for with bpf_core_field_exists. Kernel drift is noted here and only
+ * here.
  */
 #ifndef TOKENWATCH_BPF_KERNEL_H_
 #define TOKENWATCH_BPF_KERNEL_H_

@@ -42,7 +42,8 @@ static const u8 tw_zeros[TW_WIPE_BYTES];
 
 /*
  * Consumed pages of the ring are read-only to the agent, so the kernel writes the zeros: each run
- * reserves, clears and discards 64 pages. Run by the agent (BPF_PROG_TEST_RUN) when the ring is idle.
+ * reserves, clears and discards 64 pages. Run by the agent (BPF_PROG_TEST_RUN) when the ring is
+ * idle.
  */
 SEC("raw_tp/sys_enter")
 int tw_wipe(void *ctx)

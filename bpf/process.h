@@ -73,8 +73,7 @@ static __always_inline bool tw_put_path(char *to, u16 *out_len, struct path *pat
 	return whole;
 }
 
-static __always_inline bool tw_put_cgroup(char *to, u16 *out_len, struct task_struct *task,
-					  u64 *id)
+static __always_inline bool tw_put_cgroup(char *to, u16 *out_len, struct task_struct *task, u64 *id)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
 	u32 len = 0;

@@ -69,24 +69,26 @@ enum tw_gap_reason {
 struct tw_header {
 	__u8 type; /* enum tw_type */
 	__u8 version;
-	__u16 size;	/* bytes of the fixed struct, this header included */
-	__u32 len;	/* bytes that follow the fixed struct */
-	__u64 mono_ns;	/* CLOCK_MONOTONIC */
+	__u16 size;    /* bytes of the fixed struct, this header included */
+	__u32 len;     /* bytes that follow the fixed struct */
+	__u64 mono_ns; /* CLOCK_MONOTONIC */
 };
 
-/* Identity of a connection is `connection`: made when the connection is first seen, never reused. */
+/* Identity of a connection is `connection`: made when the connection is first seen, never reused.
+ */
 struct tw_data {
-	struct tw_header h; /* mono_ns: entry of the call that sent, return of the one that received */
+	struct tw_header
+		h; /* mono_ns: entry of the call that sent, return of the one that received */
 	__u64 connection;
-	__u64 process;	/* names a TW_PROCESS; whoever made this call */
-	__u32 pid;	/* thread group, init pid namespace */
+	__u64 process; /* names a TW_PROCESS; whoever made this call */
+	__u32 pid;     /* thread group, init pid namespace */
 	__u32 tid;
 	__u32 sequence; /* per connection and direction, taken before anything can fail; from 0 */
 	__u8 direction; /* enum tw_direction */
 	__u8 layer;	/* enum tw_layer */
 	__u8 flags;	/* enum tw_data_flag */
 	__u8 pad;
-	__u32 message;	/* ordinal of the request on its connection; a response has its request's */
+	__u32 message; /* ordinal of the request on its connection; a response has its request's */
 	__u32 pad2;
 	/* bytes[h.len] */
 };
@@ -94,12 +96,12 @@ struct tw_data {
 struct tw_peer {
 	struct tw_header h;
 	__u64 connection;
-	__u8 family;	/* 4 or 6 */
-	__u8 certainty; /* enum tw_certainty */
+	__u8 family;	  /* 4 or 6 */
+	__u8 certainty;	  /* enum tw_certainty */
 	__u16 peer_port;  /* host byte order */
 	__u16 local_port; /* host byte order */
 	__u16 pad;
-	__u8 peer[16];	/* network byte order; IPv4 in the first four */
+	__u8 peer[16]; /* network byte order; IPv4 in the first four */
 	__u8 local[16];
 };
 
@@ -141,7 +143,7 @@ struct tw_process {
 	__u32 uid; /* real uid, init user namespace */
 	__u32 gid;
 	__u32 login_uid; /* 4294967295: none */
-	__u32 cut; /* 1 exe, 2 parent exe, 4 cgroup, 8 args */
+	__u32 cut;	 /* 1 exe, 2 parent exe, 4 cgroup, 8 args */
 	__u16 exe_len;
 	__u16 parent_exe_len;
 	__u16 cgroup_len;

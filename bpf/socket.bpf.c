@@ -2,14 +2,14 @@
 /*
  * TCP sockets: plain HTTP, and which socket a TLS connection uses.
  *
- * Three backends feed the same two functions, one when a call begins to send or receive and one when
- * the kernel knows how much it did. The agent loads the first that the kernel allows:
+ * Three backends feed the same two functions, one when a call begins to send or receive and one
+ * when the kernel knows how much it did. The agent loads the first that the kernel allows:
  *
  *   fentry      fentry/fexit on tcp_sendmsg and tcp_recvmsg
  *   kprobe      kprobe/kretprobe on the same
  *   tracepoint  tcp_sendmsg_locked (6.16, commit 0f08335ade71) begins a send and hands over the
- *               msghdr; sock_send_length and sock_recv_length (6.3, commit 6e6eda44b939) end a call;
- *               the buffer of a receive is known from the entry of its system call only
+ *               msghdr; sock_send_length and sock_recv_length (6.3, commit 6e6eda44b939) end a
+ * call; the buffer of a receive is known from the entry of its system call only
  *
  * tcp_sendmsg and not sendto: one place for every system call that sends, io_uring included.
  */
@@ -297,7 +297,8 @@ int tw_receive_kprobe(struct pt_regs *ctx)
 		flags = TW_APART(PT_REGS_PARM4(ctx));
 	/* The return does not know the flags: a call that only peeks is not begun. */
 	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-		tw_begin_msghdr((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx), TW_RECEIVED);
+		tw_begin_msghdr((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx),
+				TW_RECEIVED);
 	return 0;
 }
 

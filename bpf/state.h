@@ -2,8 +2,8 @@
 /*
  * What the programs remember between calls, the maps that hold it, and the agent's knobs.
  *
- * The maps are shared by all objects (the loader reuses the first object's). None of them ever holds
- * a captured byte: matching is done by hashes and progress counts, never by keeping the text.
+ * The maps are shared by all objects (the loader reuses the first object's). None of them ever
+ * holds a captured byte: matching is done by hashes and progress counts, never by keeping the text.
  */
 #ifndef TOKENWATCH_BPF_STATE_H_
 #define TOKENWATCH_BPF_STATE_H_
@@ -13,9 +13,9 @@
 #include "segment.h"
 
 /* Knobs, set before load. Each object has its own copy. */
-const volatile __u32 tw_self_tgid = 0;	    /* the agent, never observed */
+const volatile __u32 tw_self_tgid = 0;	      /* the agent, never observed */
 const volatile __u32 tw_scope_cgroups = 0;    /* entries of tw_scope in use; 0: the whole host */
-const volatile bool tw_inbound = false;	    /* keep what servers receive, too */
+const volatile bool tw_inbound = false;	      /* keep what servers receive, too */
 const volatile __u32 tw_wake_bytes = 1 << 20; /* wake the reader when this much waits */
 
 /* Counters; names for people in agent/capture/counters.cc, in this order. */
@@ -97,11 +97,11 @@ struct tw_connection_key {
 struct tw_connection {
 	u64 id; /* never reused */
 	u64 used_ns;
-	u64 freed_ns; /* SSL_free was called while an answer was awaited; 0: no */
+	u64 freed_ns;		     /* SSL_free was called while an answer was awaited; 0: no */
 	struct tw_stream streams[2]; /* by enum tw_direction */
-	u64 head_bits;	  /* by request ordinal % 64: HEAD */
-	u64 connect_bits; /* CONNECT */
-	u32 requests;	  /* begun */
+	u64 head_bits;		     /* by request ordinal % 64: HEAD */
+	u64 connect_bits;	     /* CONNECT */
+	u32 requests;		     /* begun */
 	u32 answered;
 	struct tw_ends ends;
 	u8 layer;
@@ -111,18 +111,18 @@ struct tw_connection {
 	u8 late;  /* older than its first sighting, and no answer has been paired yet */
 	u8 certainty;
 	u8 announced; /* certainty already told + 1 */
-	u8 spoke; /* an HTTP message was seen */
+	u8 spoke;     /* an HTTP message was seen */
 };
 
 /* One stretch of user memory that a call transferred, and how far it has been walked. */
 struct tw_work {
 	struct tw_connection_key key;
-	u64 at;	       /* next byte */
-	u64 left;      /* bytes of the current piece */
-	u64 total;     /* bytes of the call not walked yet, this piece included */
-	u64 vector;    /* next iovec, 0: none */
-	u64 pieces;    /* iovecs left */
-	u64 span;      /* start of header bytes found but not emitted */
+	u64 at;	    /* next byte */
+	u64 left;   /* bytes of the current piece */
+	u64 total;  /* bytes of the call not walked yet, this piece included */
+	u64 vector; /* next iovec, 0: none */
+	u64 pieces; /* iovecs left */
+	u64 span;   /* start of header bytes found but not emitted */
 	u64 called_ns;
 	u32 span_len;
 	u8 vector_is_user;
@@ -155,7 +155,7 @@ struct tw_thread {
 	struct tw_socket_call calls[2]; /* by direction */
 	struct tw_sighting seen[2];
 	struct tw_connection_key pending; /* TLS write that awaits its send; pointer 0: none */
-	u64 inside; /* TLS call in progress: the library's connection; 0: none */
+	u64 inside;	  /* TLS call in progress: the library's connection; 0: none */
 	u64 inside_stack; /* its stack pointer */
 };
 

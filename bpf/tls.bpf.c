@@ -62,7 +62,8 @@ static __always_inline u64 tw_accepted(struct tw_call *call, long result)
 	u64 count = 0;
 
 	if (call->done) {
-		if ((int)result != 1 || bpf_probe_read_user(&count, sizeof(count), (void *)call->done))
+		if ((int)result != 1 ||
+		    bpf_probe_read_user(&count, sizeof(count), (void *)call->done))
 			return 0;
 	} else {
 		if ((int)result <= 0)

@@ -12,10 +12,14 @@ std::atomic<int> log_level{static_cast<int>(LogLevel::kInfo)};
 
 const char* Name(LogLevel level) {
   switch (level) {
-    case LogLevel::kError: return "error";
-    case LogLevel::kWarning: return "warning";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kDebug: return "debug";
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kDebug:
+      return "debug";
   }
   return "?";
 }
@@ -27,8 +31,8 @@ void SetLogLevel(LogLevel level) { log_level = static_cast<int>(level); }
 void LogLine(LogLevel level, std::string_view message) {
   if (static_cast<int>(level) > log_level) return;
   static const bool terminal = isatty(STDERR_FILENO) == 1;
-  std::string line = terminal ? absl::StrCat(Name(level), ": ")
-                              : absl::StrCat("<", static_cast<int>(level), ">");
+  std::string line =
+      terminal ? absl::StrCat(Name(level), ": ") : absl::StrCat("<", static_cast<int>(level), ">");
   for (const char c : message) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {

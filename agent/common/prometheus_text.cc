@@ -30,10 +30,10 @@ void PrometheusText::Line(const Labels& labels, const std::string& value) {
   absl::StrAppend(&page_, family_);
   const char* separator = "{";
   for (const auto& [name, text] : labels) {
-    absl::StrAppend(
-        &page_, separator, name, "=\"",
-        absl::StrReplaceAll(ReplaceInvalidUtf8(text), {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}),
-        "\"");
+    absl::StrAppend(&page_, separator, name, "=\"",
+                    absl::StrReplaceAll(ReplaceInvalidUtf8(text),
+                                        {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}}),
+                    "\"");
     separator = ",";
   }
   absl::StrAppend(&page_, labels.empty() ? "" : "}", " ", value, "\n");

@@ -19,7 +19,8 @@ class SecretBuffer {
  public:
   SecretBuffer() = default;
   explicit SecretBuffer(std::string_view bytes) { Append(bytes); }
-  SecretBuffer(SecretBuffer&& other) noexcept : block_(std::move(other.block_)), size_(other.size_) {
+  SecretBuffer(SecretBuffer&& other) noexcept
+      : block_(std::move(other.block_)), size_(other.size_) {
     other.size_ = 0;
   }
   SecretBuffer& operator=(SecretBuffer&& other) noexcept {

@@ -15,15 +15,15 @@ struct Workload {
   uint32_t pid = 0;       // init pid namespace
   absl::Time start_time;  // of the process
   std::string comm;
-  std::string exe;         // as /proc/PID/exe shows it
-  std::string script;      // absolute where the process's directory was known
+  std::string exe;     // as /proc/PID/exe shows it
+  std::string script;  // absolute where the process's directory was known
   std::string parent_exe;
   uint32_t uid = 0;
   std::string user;        // name, or the number where there is none
   uint32_t login_uid = 0;  // meaningful where login_user is not empty
   std::string login_user;
-  std::string cgroup;      // path below the cgroup mount
-  std::string unit;        // systemd unit
+  std::string cgroup;  // path below the cgroup mount
+  std::string unit;    // systemd unit
   std::string container_id;
   std::string pod;
   std::string namespace_name;

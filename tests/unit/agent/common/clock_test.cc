@@ -1,8 +1,7 @@
 #include "agent/common/clock.h"
 
-#include <time.h>
-
 #include <gtest/gtest.h>
+#include <time.h>
 
 namespace tokenwatch {
 namespace {
