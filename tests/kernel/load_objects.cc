@@ -7,8 +7,8 @@
 //
 // One line a program on standard output, fields separated by a tab:
 //   program  <object>  <name>  <section>  loaded   <verified instructions>
-//   program  <object>  <name>  <section>  absent   <the function or tracepoint this kernel lacks>
-//   program  <object>  <name>  <section>  failed   <error>
+//   program  <object>  <name>  <section>  absent   <the function, tracepoint or helper that is
+//   missing> program  <object>  <name>  <section>  failed   <error>
 // After `failed` the end of the verifier's log follows, each line with a leading "  | ".
 // Exits 0 where nothing failed, 1 where something did, 2 for wrong use. Needs CAP_BPF and
 // CAP_PERFMON; loads, never attaches.
@@ -79,6 +79,21 @@ std::string MissingTarget(const btf* kernel, std::string_view section) {
     std::string type = "btf_trace_" + target;
     bool found = btf__find_by_name_kind(kernel, type.c_str(), BTF_KIND_TYPEDEF) > 0;
     return found ? "" : target;
+  }
+  return "";
+}
+
+// The number of a helper that a program calls by itself and that this kernel lacks, or "". Checked
+// beforehand, because a verifier gets to the call only after minutes in the functions beside it.
+std::string MissingHelper(const bpf_program* program) {
+  const bpf_insn* instructions = bpf_program__insns(program);
+  for (size_t i = 0; i < bpf_program__insn_cnt(program); ++i) {
+    const bpf_insn& call = instructions[i];
+    if (call.code != (BPF_JMP | BPF_CALL) || call.src_reg != 0) continue;
+    const auto helper = static_cast<bpf_func_id>(call.imm);
+    if (libbpf_probe_bpf_helper(bpf_program__type(program), helper, nullptr) == 0) {
+      return "helper " + std::to_string(call.imm);
+    }
   }
   return "";
 }
@@ -162,6 +177,7 @@ Outcome LoadOne(const char* path, const std::string& name, const btf* kernel) {
   if (object == nullptr) return {Outcome::kFailed, std::strerror(errno), g_libbpf_messages};
   bpf_program* program = OnlyProgram(object.get(), name);
   std::string missing = MissingTarget(kernel, bpf_program__section_name(program));
+  if (missing.empty()) missing = MissingHelper(program);
   if (!missing.empty()) return {Outcome::kAbsent, missing, ""};
   g_libbpf_messages.clear();
   if (bpf_object__load(object.get()) == 0) {

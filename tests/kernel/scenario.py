@@ -21,6 +21,7 @@ CARRIERS = ("bearer", "api key", "query", "basic")
 CURL_ALONE = 4  # processes with one request each, by scheme
 KEPT = 6  # requests on one kept connection, by scheme and client
 BODY_BYTES = 300_000
+HEADER_BYTES = 32_768  # more than all header blocks by one backend, far less than one body
 
 
 @dataclasses.dataclass
@@ -149,6 +150,25 @@ def differences(key, planned, truth, uses):
         found += _field_differences(key, request, lines[0], matches[0])
     found += [f"{name}: served, but not planned" for name in served]
     found += [f"a use that nobody made: {use}" for extra in by_id.values() for use in extra]
+    return found
+
+
+def status_differences(backend, text):
+    """Sentences on what an agent's /status, asked after the requests, should not have said."""
+    if not text:
+        return ["the agent gave no status"]
+    status = json.loads(text)
+    found = []
+    if status["socketBackend"]["name"] != backend:
+        found.append(f"the socket backend is {status['socketBackend']}")
+    for symbol in ("SSL_write", "SSL_read"):
+        # Without cookies the kernel cannot tell which of a library's probes fired: null.
+        hits = [probe["hits"] for probe in status["probes"] if probe["symbol"] == symbol]
+        if not any(count is None or count > 0 for count in hits):
+            found.append(f"no probe on {symbol} was hit")
+    found += [f"a gap: {name} is {count}" for name, count in status["gaps"].items() if count]
+    if status["counters"]["data_bytes"] > HEADER_BYTES:
+        found.append(f"{status['counters']['data_bytes']} bytes left the kernel")
     return found
 
 
