@@ -14,6 +14,11 @@ namespace tokenwatch {
 namespace {
 
 constexpr size_t kBlock = 6;
+constexpr size_t kStride = 5;
+// Of a window in base64 the digits at its ends may stand for other bytes too: what is left may hold
+// no more than this many whole bytes.
+constexpr size_t kBase64Window = SecretFinder::kWindow - 2;
+static_assert(kStride + kBlock - 1 <= kBase64Window);
 constexpr size_t kRepeats = 16;
 // Base64 digits that kShortest bytes take at least.
 constexpr size_t kBase64Shortest = (SecretFinder::kShortest * 8 + 5) / 6;
@@ -79,14 +84,16 @@ bool IsVowel(char c) {
 // Where the bytes of a decoded text came from in the text that was given.
 class SecretFinder::Origins {
  public:
-  // `percent` maps decoded offsets (null: the text itself); with `base64`, three bytes stand for
-  // the four digits from `start` on.
-  Origins(const std::vector<uint32_t>* percent, bool base64, size_t start)
-      : percent_(percent), base64_(base64), start_(start) {}
+  // `percent` maps decoded offsets; null: the text itself.
+  explicit Origins(const std::vector<uint32_t>* percent) : percent_(percent) {}
+  // Base64 from `begin` on, decoded with `before` more digits in front.
+  Origins(const std::vector<uint32_t>* percent, size_t begin, size_t before)
+      : percent_(percent), base64_(true), begin_(begin), before_(before) {}
 
   Region Map(Region region) const {
     if (base64_) {
-      region = {start_ + region.begin * 4 / 3, start_ + (region.end * 4 + 2) / 3};
+      const auto digit = [this](size_t at) { return begin_ + std::max(at, before_) - before_; };
+      region = {digit(region.begin * 4 / 3), digit((region.end * 4 + 2) / 3)};
     }
     if (percent_ != nullptr) {
       region = {(*percent_)[region.begin], (*percent_)[std::min(region.end, percent_->size() - 1)]};
@@ -96,18 +103,19 @@ class SecretFinder::Origins {
 
  private:
   const std::vector<uint32_t>* percent_;
-  bool base64_;
-  size_t start_;
+  bool base64_ = false;
+  size_t begin_ = 0;
+  size_t before_ = 0;
 };
 
 SecretFinder::SecretFinder(absl::Span<const std::string_view> secrets)
     : secrets_(secrets.begin(), secrets.end()) {
   size_t blocks = 0;
-  for (const std::string_view secret : secrets_) blocks += secret.size() / kBlock;
+  for (const std::string_view secret : secrets_) blocks += secret.size() / kStride;
   blocks_.reserve(blocks);
   for (uint32_t i = 0; i < secrets_.size(); ++i) {
     if (secrets_[i].size() < kShortest) continue;
-    for (size_t at = 0; at + kBlock <= secrets_[i].size(); at += kBlock) {
+    for (size_t at = 0; at + kBlock <= secrets_[i].size(); at += kStride) {
       blocks_.push_back({LoadBlock(secrets_[i].data() + at), i, static_cast<uint32_t>(at), false});
       const size_t bit = FilterBit(blocks_.back().bytes);
       filter_[bit / 64] |= uint64_t{1} << bit % 64;
@@ -141,21 +149,21 @@ bool SecretFinder::MayHold(uint64_t block) const {
 std::vector<Region> SecretFinder::Search(std::string_view text, bool first_only) const {
   std::vector<Region> found;
   if (blocks_.empty() || text.size() < kShortest) return found;
-  Scan(text, Origins(nullptr, false, 0), first_only, &found);
+  Scan(text, kWindow, Origins(nullptr), first_only, &found);
   if (text.find('%') == std::string_view::npos) {
     ScanBase64(text, nullptr, first_only, &found);
   } else {
     std::vector<uint32_t> percent;
     percent.reserve(text.size() + 1);
     const SecretBuffer decoded = DecodePercent(text, &percent);
-    Scan(decoded.view(), Origins(&percent, false, 0), first_only, &found);
+    Scan(decoded.view(), kWindow, Origins(&percent), first_only, &found);
     ScanBase64(decoded.view(), &percent, first_only, &found);
   }
   Merge(&found);
   return found;
 }
 
-Region SecretFinder::MatchAt(std::string_view text, size_t at) const {
+Region SecretFinder::MatchAt(std::string_view text, size_t at, size_t window) const {
   const uint64_t bytes = LoadBlock(text.data() + at);
   if (!MayHold(bytes)) return {};
   const auto end = blocks_.begin() + static_cast<std::ptrdiff_t>(indexed_);
@@ -173,18 +181,18 @@ Region SecretFinder::MatchAt(std::string_view text, size_t at) const {
            text[at + length] == secret[block->offset + length]) {
       ++length;
     }
-    if (block->repeated || before + length >= std::min(kWindow, secret.size())) {
+    if (block->repeated || before + length >= std::min(window, secret.size())) {
       return {at - before, at + length};
     }
   }
   return {};
 }
 
-void SecretFinder::Scan(std::string_view text, const Origins& origins, bool first_only,
-                        std::vector<Region>* found) const {
+void SecretFinder::Scan(std::string_view text, size_t window, const Origins& origins,
+                        bool first_only, std::vector<Region>* found) const {
   for (size_t at = 0; at + kBlock <= text.size();) {
     if (first_only && !found->empty()) return;
-    const Region match = MatchAt(text, at);
+    const Region match = MatchAt(text, at, window);
     if (match.end == 0) {
       ++at;
     } else {
@@ -199,13 +207,15 @@ void SecretFinder::ScanBase64(std::string_view text, const std::vector<uint32_t>
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin;
     while (end < text.size() && Base64Value(text[end]) >= 0) ++end;
-    // Where encoding began is unknown, but it is one of four places in a row.
-    for (size_t start = begin; start < begin + 4 && start + kBase64Shortest <= end; ++start) {
-      // A single digit at the end holds no whole byte.
-      const size_t length = end - start - ((end - start) % 4 == 1 ? 1 : 0);
-      const std::optional<SecretBuffer> decoded = DecodeBase64(text.substr(start, length));
+    // Where in a group of four the run's first digit stood is unknown. Digits in front make the
+    // group whole; the bytes that they spoil are no whole bytes of the run.
+    for (size_t before = 0; before < 4 && end - begin >= kBase64Shortest; ++before) {
+      SecretBuffer digits(std::string_view("AAA").substr(0, before));
+      // A single digit of a group holds no whole byte.
+      digits.Append(text.substr(begin, end - begin - ((before + end - begin) % 4 == 1 ? 1 : 0)));
+      const std::optional<SecretBuffer> decoded = DecodeBase64(digits.view());
       if (decoded.has_value()) {
-        Scan(decoded->view(), Origins(percent, true, start), first_only, found);
+        Scan(decoded->view(), kBase64Window, Origins(percent, begin, before), first_only, found);
       }
     }
     begin = end + 1;

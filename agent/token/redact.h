@@ -26,7 +26,7 @@ struct Region {
 // bytes; shorter ones are words like "admin" that prove nothing), as they are, percent-encoded in
 // any part, or inside base64 of either alphabet at any alignment, percent-encoded in its turn too.
 //
-// Of a secret one block of 6 bytes in 6 is indexed: 11 bytes in a row always hold one of them, so a
+// Of a secret a block of 6 bytes in every 5 is indexed: 10 bytes in a row always hold one, so a
 // look-up for each position of a text suffices whatever the secret's length. A secret that repeats
 // a block more than 16 times counts as found where that block is, which bounds the work. The index
 // is wiped at the end.
@@ -59,8 +59,8 @@ class SecretFinder {
   std::vector<Region> Search(std::string_view text, bool first_only) const;
   // Bytes that the text at `at` shares with a secret around one of its blocks; empty where they are
   // too few.
-  Region MatchAt(std::string_view text, size_t at) const;
-  void Scan(std::string_view text, const Origins& origins, bool first_only,
+  Region MatchAt(std::string_view text, size_t at, size_t window) const;
+  void Scan(std::string_view text, size_t window, const Origins& origins, bool first_only,
             std::vector<Region>* found) const;
   void ScanBase64(std::string_view text, const std::vector<uint32_t>* percent, bool first_only,
                   std::vector<Region>* found) const;

@@ -37,13 +37,25 @@ std::vector<std::string> Wrappings(const std::string& bytes) {
   return out;
 }
 
+// Of its base64 only the digits that `bytes` alone determine.
+std::string Base64Core(const std::string& bytes, size_t before) {
+  const size_t first = (before * 8 + 5) / 6;
+  return absl::Base64Escape(MadeUp(before) + bytes + "??")
+      .substr(first, (before + bytes.size()) * 8 / 6 - first);
+}
+
 TEST(SecretFinder, FindsEveryWindowInEveryWrapping) {
   for (const size_t length : {12u, 13u, 17u, 40u, 100u}) {
     const std::string secret = MadeUp(length - 3) + "\xfb\xff\n";
     const std::string_view secrets[] = {"unrelated-secret-0123456789", secret};
     const SecretFinder finder(secrets);
     for (size_t at = 0; at + SecretFinder::kWindow <= secret.size(); ++at) {
-      for (const std::string& held : Wrappings(secret.substr(at, SecretFinder::kWindow))) {
+      const std::string window = secret.substr(at, SecretFinder::kWindow);
+      std::vector<std::string> wrappings = Wrappings(window);
+      for (size_t before = 0; before < 3; ++before) {
+        wrappings.push_back(Base64Core(window, before));
+      }
+      for (const std::string& held : wrappings) {
         for (const std::string& text : {held, "a " + held, "/v1/" + held + "/x", "ab=" + held}) {
           EXPECT_TRUE(finder.Occurs(text)) << at << " of " << length << ": " << text;
           EXPECT_FALSE(finder.Occurs(SafeText(text, 500, finder))) << text;
