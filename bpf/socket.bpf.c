@@ -193,8 +193,12 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	seen = direction == TW_SENT ? &thread->seen[TW_SENT] : &thread->seen[TW_RECEIVED];
 	seen->ends = ends;
 	seen->serial++;
-	/* The library's own traffic: records, not HTTP. */
-	if (thread->inside)
+	/*
+	 * A write inside SSL_write, a read inside SSL_read: the library's records, not HTTP. But
+	 * what is sent inside SSL_read may be anything: node finishes handshakes there, and its
+	 * callbacks send.
+	 */
+	if (thread->inside && thread->inside_direction == direction)
 		return;
 	if (direction == TW_SENT)
 		tw_match_pending(thread, &ends);

@@ -157,6 +157,8 @@ struct tw_thread {
 	struct tw_connection_key pending; /* TLS write that awaits its send; pointer 0: none */
 	u64 inside;	  /* TLS call in progress: the library's connection; 0: none */
 	u64 inside_stack; /* its stack pointer */
+	u8 inside_direction;
+	u8 pad[7];
 };
 
 /* A TLS call between its entry and its return. The stack pointer tells nested calls apart. */
@@ -175,7 +177,8 @@ struct tw_call {
 	u64 outer_stack;
 	u32 serials[2];
 	u8 direction;
-	u8 pad[7];
+	u8 outer_direction;
+	u8 pad[6];
 };
 
 struct tw_image {

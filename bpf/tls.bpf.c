@@ -44,6 +44,7 @@ static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, bool coun
 	}
 	call.outer = thread->inside;
 	call.outer_stack = thread->inside_stack;
+	call.outer_direction = thread->inside_direction;
 	call.serials[0] = thread->seen[0].serial;
 	call.serials[1] = thread->seen[1].serial;
 	call.direction = direction;
@@ -53,6 +54,7 @@ static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, bool coun
 	}
 	thread->inside = call.connection;
 	thread->inside_stack = key.stack;
+	thread->inside_direction = direction;
 	return 0;
 }
 
@@ -117,6 +119,7 @@ static __always_inline int tw_return(struct pt_regs *ctx)
 		goto out;
 	thread->inside = call->outer;
 	thread->inside_stack = call->outer_stack;
+	thread->inside_direction = call->outer_direction;
 	count = tw_accepted(call, PT_REGS_RC(ctx));
 	if (!count)
 		goto out;
