@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 from harness.servers import Truth
 from harness.tokenwatch import Agent, Collector
 from harness.truth import Client, Comparison, parse_time
-from harness.world import LONG, Failure, Skip, check, main, note, stop
+from harness.world import LONG, Failure, Skip, check, main, note, stop, wait_until
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs", "steady_client.py")
 PYTHON = os.path.realpath("/usr/bin/python3")
@@ -63,18 +63,21 @@ class Fleet:
         """What the collector shows now, it must always show."""
         self._shown |= {(use["stream"], use["sequence"]) for use in self.collector.uses()}
 
-    def settle(self):
-        """Waits until the collector's number of uses has not changed for two seconds."""
-        last, since = -1, time.monotonic()
-        while time.monotonic() - since < 2:
-            count = self.collector.use_count()
-            if count != last:
-                last, since = count, time.monotonic()
-            time.sleep(0.1)
+    @staticmethod
+    def settle(agent):
+        """Waits until the agent has delivered everything that it has."""
+        def delivered():
+            status = agent.status()
+            spool = status["spool"]
+            return (status["collector"]["connected"] and spool["waitingUses"] == 0
+                    and spool["unacknowledgedUses"] == 0)
 
-    def balance(self, gaps_allowed):
+        time.sleep(0.5)  # what was just answered is on its way into the spool
+        wait_until(delivered, 60, "the agent's backlog to be delivered", 0.2)
+
+    def balance(self, agent, gaps_allowed=True):
         """Compares everything so far; returns the requests that are missing."""
-        self.settle()
+        self.settle(agent)
         requests, uses = self.truth.requests()[self._first:], self.collector.uses()
         comparison = Comparison(self.world, requests, uses, self.clients)
         comparison.print_table()
@@ -111,8 +114,8 @@ def random_kills(fleet, agent):
         if number % 2:
             agent.kill()
             time.sleep(randomness.uniform(0, 0.2))
-            # A start may be killed too, half of them before the probes are attached.
-            agent.start(wait=number % 4 == 1)
+            # One start in four is killed too, before its probes are attached or soon after.
+            agent.start(wait=number % 8 != 1)
         else:
             if number % 8 == 0:
                 fleet.remember()
@@ -123,7 +126,7 @@ def random_kills(fleet, agent):
     time.sleep(1)
     finish()
     note(f"{KILLS} kills")
-    fleet.require_covered(fleet.balance(gaps_allowed=True))
+    fleet.require_covered(fleet.balance(agent))
 
 
 def collector_away(fleet, agent):
@@ -136,16 +139,16 @@ def collector_away(fleet, agent):
     time.sleep(AWAY_SECONDS / 2)
     finish()
     fleet.collector.start()
-    fleet.require_covered(fleet.balance(gaps_allowed=True))
+    fleet.require_covered(fleet.balance(agent))
 
 
-def quiet(fleet):
+def quiet(fleet, agent):
     """Traffic without any fault: nothing may be missing."""
-    before = {one["id"] for one in fleet.balance(gaps_allowed=True)}
+    before = {one["id"] for one in fleet.balance(agent)}
     finish = fleet.start_clients()
     time.sleep(2)
     finish()
-    lost = [one["id"] for one in fleet.balance(gaps_allowed=True) if one["id"] not in before]
+    lost = [one["id"] for one in fleet.balance(agent) if one["id"] not in before]
     check(not lost, f"lost without a fault: {lost[:10]}")
 
 
@@ -154,7 +157,7 @@ def wiped_spool(fleet, agent):
     check(agent.stop() == 0, "the agent did not end cleanly")
     shutil.rmtree(agent.spool_dir)
     agent.start()
-    quiet(fleet)
+    quiet(fleet, agent)
 
 
 def cloned_spool(fleet, agent):
@@ -172,12 +175,12 @@ def cloned_spool(fleet, agent):
     clone = Agent(fleet.world, fleet.collector.grpc, "clone", clone_dir,
                   scope=fleet.world.make_cgroup("clone"))
     agent.start()
-    fleet.require_covered(fleet.balance(gaps_allowed=True))
+    fleet.require_covered(fleet.balance(agent))
     clone.stop()
-    quiet(fleet)
+    quiet(fleet, agent)
     agent.stop()
     clone.start()
-    fleet.require_covered(fleet.balance(gaps_allowed=True))
+    fleet.require_covered(fleet.balance(clone))
     clone.stop()
     agent.start()
 
@@ -221,7 +224,7 @@ def full_data_disk(fleet):
     os.unlink(filler)
     time.sleep(1)
     finish()
-    other.balance(gaps_allowed=False)
+    other.balance(agent, gaps_allowed=False)
     agent.stop()
     check(collector.stop() == 0, "the collector did not end cleanly after a full disk")
 
@@ -231,7 +234,7 @@ def full_spool_disk(fleet):
     world = fleet.world
     folder = small_disk(world, "spool-disk", 8)
     agent = Agent(world, fleet.collector.grpc, "agent-full", os.path.join(folder, "spool"))
-    missing_before = {one["id"] for one in fleet.balance(gaps_allowed=True)}
+    missing_before = {one["id"] for one in fleet.balance(agent)}
     fleet.collector.kill()
     finish = fleet.start_clients()
     time.sleep(1)
@@ -241,9 +244,9 @@ def full_spool_disk(fleet):
     time.sleep(1)
     fleet.collector.start()
     finish()
-    missing = [one for one in fleet.balance(gaps_allowed=True) if one["id"] not in missing_before]
+    missing = [one for one in fleet.balance(agent) if one["id"] not in missing_before]
     fleet.require_covered(missing)
-    quiet(fleet)
+    quiet(fleet, agent)
     agent.stop()
 
 

@@ -109,12 +109,13 @@ class Agent:
         self.inside = inside
         self.args = list(args)
         self.scope = scope or world.cgroup
+        self._log_before = 0
         self.status_port = 0
         self.process = None
         self.start()
 
     def start(self, wait=True):
-        offset = len(_read(self.log))
+        self._log_before = len(_read(self.log))
         self.status_port = 0
         self.process = self.world.spawn(
             [os.path.join(self.world.bin_dir, "tokenwatch-agent"),
@@ -123,12 +124,12 @@ class Agent:
              "--scope-cgroup", self.scope, "--status-listen", "127.0.0.1:0", *self.args],
             inside=self.inside, log=f"{self.name}.log")
         if wait:
-            self.wait_ready(offset)
+            self.wait_ready()
 
-    def wait_ready(self, offset=0):
+    def wait_ready(self):
         """Until the probes are attached: uses from now on are seen."""
         def ready():
-            text = _read(self.log)[offset:]
+            text = _read(self.log)[self._log_before:]
             check(self.process.poll() is None, f"the agent ended: {text}")
             found = _URL.search(text)
             if not found:

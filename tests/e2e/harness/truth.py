@@ -164,9 +164,9 @@ class Comparison:
             row["wrong peer"] += any(use[member] != value for member, value in peer.items())
         wrong = [f"{member} is {got[member]!r}, not {wanted[member]!r}"
                  for member in wanted if got[member] != wanted[member]]
-        # The client's clock starts before the server's and stops after it, on the same machine.
-        if not request["start"] - 2.0 <= parse_time(use["time"]) <= request["end"] + 0.1:
-            wrong.append(f"time is {use['time']}, not about {request['start']}")
+        # nginx's clock is that of its event loop's last turn, which is long under load.
+        if not request["start"] - 2.0 <= parse_time(use["time"]) <= request["end"] + 1.0:
+            wrong.append(f"time is {use['time']}, not {request['start']} to {request['end']}")
         if wrong:
             row["misattributed"] += 1
             self.errors.append(f"{request['id']}: {'; '.join(wrong)}")
