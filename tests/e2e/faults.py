@@ -174,9 +174,15 @@ def cloned_spool(fleet, agent):
     # The clone watches a scope of its own, without processes: it has the backlog only.
     clone = Agent(fleet.world, fleet.collector.grpc, "clone", clone_dir,
                   scope=fleet.world.make_cgroup("clone"))
+    fleet.settle(clone)
     agent.start()
-    fleet.require_covered(fleet.balance(agent))
+    time.sleep(2)
+    collector = agent.status()["collector"]
+    check(not collector["connected"] and collector["error"], "two live agents with one id")
+    note(f"while the clone is connected: {collector['error']}")
     clone.stop()
+    # The backlog comes a second time, from the other one, and changes nothing.
+    fleet.require_covered(fleet.balance(agent))
     quiet(fleet, agent)
     agent.stop()
     clone.start()
