@@ -62,6 +62,10 @@ absl::StatusOr<std::vector<FleetKey>> LoadKeys(const std::vector<std::string>& f
 
 // The collector's address, left alone in the kernel; nothing where it is a Unix socket.
 absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::string& collector) {
+  if (collector.empty()) {
+    return absl::InvalidArgumentError(
+        "no collector: say where it listens with --collector HOST:PORT or --collector unix:PATH");
+  }
   const absl::StatusOr<Address> address = ParseAddress(collector);
   if (!address.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--collector: ", address.status().message()));
@@ -227,7 +231,7 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
           : absl::StrCat("cgroup ", absl::StrJoin(parts.options.scope_cgroups, ", ")),
       ", sockets by ", parts.capture->Status().socket_backend);
   uint64_t next_sweep_ns = 0;
-  std::string last_error;
+  std::string last_error = parts.reporter->State().last_error;  // of before the first try
   bool was_connected = false;
   while (!stop) {
     const absl::StatusOr<int> polled = parts.capture->Poll(kPollMs, on_segment);
@@ -248,8 +252,8 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
     }
     if (!state.connected && state.last_error != last_error && !state.last_error.empty()) {
       Log(LogLevel::kWarning, state.last_error);
+      last_error = state.last_error;
     }
-    last_error = state.last_error;
   }
   // Nothing new is awaited: what is open ends now, and goes into the spool.
   parts.exchanges->Finish();

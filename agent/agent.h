@@ -13,7 +13,7 @@
 namespace tokenwatch {
 
 struct AgentOptions {
-  std::string collector = "127.0.0.1:7443";
+  std::string collector;  // HOST:PORT or unix:PATH
   std::vector<std::string> key_files;
   std::string spool_dir = "/var/lib/tokenwatch-agent";
   uint64_t spool_max_bytes = uint64_t{256} << 20;
