@@ -30,8 +30,8 @@ absl::Status OpenError(const std::string& path, int error) {
     case ENOTDIR:
       return absl::NotFoundError(
           absl::StrCat(named,
-                       " does not exist: copy there the key that \"tokenwatch-collector "
-                       "init\" wrote, or name another file with --key-file"));
+                       " does not exist: copy the fleet's key there, make the first one with "
+                       "\"openssl rand -hex 32\", or name another file with --key-file"));
     case EACCES:
     case EPERM:
       return absl::PermissionDeniedError(
@@ -87,8 +87,8 @@ absl::StatusOr<FleetKey> FleetKey::Load(const std::string& path) {
   if (!key.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the fleet key file ", path, " does not hold ", kBytes * 2,
-                     " hexadecimal digits and nothing else: copy it again from where "
-                     "\"tokenwatch-collector init\" wrote it"));
+                     " hexadecimal digits and nothing else: copy the fleet's key again, or "
+                     "make the first one with \"openssl rand -hex 32\""));
   }
   return key;
 }

@@ -62,16 +62,16 @@ def agent_rows(world):
 
     agent("unknown flag", ["--collectr"], extra=["--collectr=x"])
     agent("flag without its value", ["--status-listen"], extra=["--status-listen"])
-    agent("no collector", ["--collector"], collector=None)
     agent("no key", ["--key-file"], key_file=None)
-    agent("key file that is not there", ["no-such.key"], key_file=world.path("no-such.key"))
-    agent("key that others can read", ["0600"],
+    agent("key file that is not there", ["no-such.key"], status=1, key_file=world.path("no-such.key"))
+    agent("key that others can read", ["chmod 600"], status=1,
           key_file=world.write("open.key", world.key.hex(), 0o644))
     agent("key too short", ["64 hex"], key_file=world.write("short.key", "abc123\n", 0o600))
     agent("key that is none", ["64 hex"], key_file=world.write("odd.key", "z" * 64, 0o600))
     agent("collector address that is none", ["HOST:PORT|port"], collector="nowhere")
-    agent("plaintext to another machine", ["loopback|TLS"], collector="192.0.2.1:7443")
-    agent("scope that is not there", ["no-such-group"], scope_cgroup="/sys/fs/cgroup/no-such-group")
+    agent("plaintext to another machine", ["unencrypted"], collector="192.0.2.1:7443")
+    agent("scope that is not there", ["no-such-group"], status=1,
+          scope_cgroup="/sys/fs/cgroup/no-such-group")
     agent("unknown key in YAML", [r"agent\.yaml:2", "colector"],
           extra=["--config", world.write("agent.yaml", "plaintext: true\ncolector: x\n")])
     agent("broken YAML", [r"broken\.yaml:\d"],

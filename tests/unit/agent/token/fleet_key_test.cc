@@ -75,7 +75,7 @@ TEST_F(FleetKeyFile, RefusesOtherContents) {
                                std::string(1000, 'a')};
   for (const std::string& contents : cases) {
     ExpectSentence(Load(contents, 0600).status(), absl::StatusCode::kInvalidArgument,
-                   "copy it again", contents);
+                   "openssl rand -hex 32", contents);
   }
 }
 
@@ -96,7 +96,7 @@ TEST_F(FleetKeyFile, RefusesAnotherOwner) {
 
 TEST_F(FleetKeyFile, RefusesWhatIsNoFile) {
   ExpectSentence(FleetKey::Load(path_).status(), absl::StatusCode::kNotFound,
-                 "tokenwatch-collector init", "");
+                 "openssl rand -hex 32", "");
   ASSERT_EQ(mkdir(path_.c_str(), 0700), 0);
   ExpectSentence(FleetKey::Load(path_).status(), absl::StatusCode::kFailedPrecondition,
                  "--key-file", "");
