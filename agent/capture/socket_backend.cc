@@ -74,16 +74,19 @@ void MountTracefs() {
   mount("tracefs", "/sys/kernel/tracing", "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
 }
 
+// What sees requests comes last: one that is seen has to be followed by its answer.
 absl::Status AttachPrograms(bpf_object* object, const BackendRow& row, std::vector<Link>* links,
                             std::vector<std::string>* sites) {
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object) {
-    const std::string section = bpf_program__section_name(program);
-    if (!Belongs(row, section)) continue;
-    Link link(bpf_program__attach(program));
-    if (link == nullptr) return KernelError(-errno, absl::StrCat("attaching to ", section));
-    links->push_back(std::move(link));
-    sites->push_back(section);
+  for (const bool sends : {false, true}) {
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object) {
+      const std::string section = bpf_program__section_name(program);
+      if (!Belongs(row, section) || absl::StrContains(section, "send") != sends) continue;
+      Link link(bpf_program__attach(program));
+      if (link == nullptr) return KernelError(-errno, absl::StrCat("attaching to ", section));
+      links->push_back(std::move(link));
+      sites->push_back(section);
+    }
   }
   return absl::OkStatus();
 }
