@@ -1,8 +1,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -20,6 +22,14 @@ namespace {
 std::atomic<bool> stop{false};
 
 void OnSignal(int) { stop = true; }
+
+// A function that is bound at its first call saves the vector registers on the stack, and with them
+// bytes that memcpy had just moved: all are bound now, by starting once more.
+void BindEverything(char** argv) {
+  if (getenv("LD_BIND_NOW") != nullptr) return;
+  setenv("LD_BIND_NOW", "1", 1);
+  execv("/proc/self/exe", argv);  // where that fails, binding stays lazy
+}
 
 // Captured bytes are secret: no core dump holds them, and no other user's process may look at them.
 void ForbidDumps() {
@@ -75,6 +85,7 @@ int main(int argc, char** argv) {
   });
   if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
   if (debug) SetLogLevel(LogLevel::kDebug);
+  BindEverything(argv);
   ForbidDumps();
 
   // Handled on this thread only: the others are made with both blocked.
@@ -92,7 +103,8 @@ int main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
   if (!agent.ok()) {
     std::cerr << "tokenwatch-agent: " << agent.status().message() << "\n";
-    return absl::IsInvalidArgument(agent.status()) ? kExitUsage : kExitNothing;
+    // Whatever keeps an agent from starting is for whoever starts it to change.
+    return kExitUsage;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   const absl::Status status = (*agent)->Run(stop);
