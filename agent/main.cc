@@ -103,8 +103,7 @@ int main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
   if (!agent.ok()) {
     std::cerr << "tokenwatch-agent: " << agent.status().message() << "\n";
-    // Whatever keeps an agent from starting is for whoever starts it to change.
-    return kExitUsage;
+    return absl::IsInvalidArgument(agent.status()) ? kExitUsage : kExitNothing;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   const absl::Status status = (*agent)->Run(stop);
