@@ -94,7 +94,8 @@ absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
   const Json answer = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (status == 404) return absl::NotFoundError(MessageOf(answer, status));
-  if (status >= 400 && status < 500) {
+  // 429 is no mistake: the same question may be answered later.
+  if (status >= 400 && status < 500 && status != 429) {
     return absl::InvalidArgumentError(MessageOf(answer, status));
   }
   if (status != 200) return absl::UnavailableError(MessageOf(answer, status));

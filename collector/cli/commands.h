@@ -1,13 +1,16 @@
-// The client's commands.
+// The client's commands that ask the collector.
 #ifndef TOKENWATCH_COLLECTOR_CLI_COMMANDS_H_
 #define TOKENWATCH_COLLECTOR_CLI_COMMANDS_H_
 
 #include <cstdint>
+#include <functional>
 #include <ostream>
 #include <string>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "collector/cli/client.h"
+#include "collector/cli/printer.h"
 
 namespace tokenwatch {
 
@@ -18,31 +21,31 @@ struct Filters {
 
 struct CliOptions {
   std::string server = "http://127.0.0.1:7480";
-  std::string output = "table";  // or json, one object a line; or csv
+  OutputOptions output;
   Filters filters;
 };
 
-// Each command writes to `out` and returns the status to leave with: kExitOk or kExitNothing. Its
-// errors are the client's.
-absl::StatusOr<int> ListTokens(const CliOptions& options, std::ostream& out);
-absl::StatusOr<int> ShowToken(const CliOptions& options, const std::string& id, std::ostream& out);
-absl::StatusOr<int> ListUses(const CliOptions& options, std::ostream& out);
-absl::StatusOr<int> ListAgents(const CliOptions& options, std::ostream& out);
+// Each command writes to `*out`; NotFound where there is nothing to show, else the client's errors.
+absl::Status ListTokens(const CliOptions& options, std::ostream* out);
+absl::Status ShowToken(const CliOptions& options, const std::string& id, std::ostream* out);
+absl::Status ListUses(const CliOptions& options, std::ostream* out);
+absl::Status ListAgents(const CliOptions& options, std::ostream* out);
 
-// Shows uses as they are committed, until writing fails or `polls` have been made (0: for ever).
-// Uses that are more than a minute old when they arrive (the backlog of an agent that was cut off)
-// are not shown: `uses` lists them.
-absl::StatusOr<int> TailUses(const CliOptions& options, uint64_t polls, std::ostream& out);
+// Prints a token's totals and where it is used, as GET /v1/tokens/{id} answered.
+void PrintToken(const CliOptions& options, const Json& detail, std::ostream* out);
 
-struct WhoOptions {
-  std::string agent;     // unix:PATH of the agent's --fingerprint-listen
-  std::string key_file;  // or the fleet key itself
+struct TailOptions {
+  absl::Duration pause = absl::Milliseconds(500);  // between looks that find nothing
+  absl::Duration patience = absl::Seconds(60);     // with a server that was reached and is gone
+  uint64_t looks = 0;                              // to end after; 0: never
+  std::function<void(const std::string&)> notice;  // says something to the person; may be empty
 };
 
-// The secret on `in` is reduced to its id by the agent or under the key file, and its token looked
-// up. Only the id is sent to the collector. kExitNothing where it was never seen.
-absl::StatusOr<int> Who(const CliOptions& options, const WhoOptions& who, int in_fd,
-                        std::ostream& out);
+// Shows uses as they are committed, each once and none missed, also those of an agent's backlog.
+// With `filters.since`, first those since then that are there already. Ends with OK after
+// `filters.limit` uses (0: never), or once writing fails. A server that goes away is asked again
+// until patience ends; nothing is missed by that.
+absl::Status TailUses(const CliOptions& options, const TailOptions& tail, std::ostream* out);
 
 }  // namespace tokenwatch
 

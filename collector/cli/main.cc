@@ -1,8 +1,10 @@
+// tokenwatch: what a person asks the collector.
 #include <curl/curl.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <csignal>
+#include <clocale>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -11,30 +13,52 @@
 #include "agent/common/exit_status.h"
 #include "collector/cli/commands.h"
 #include "collector/cli/table.h"
+#include "collector/cli/who.h"
 
 namespace {
 
 using namespace tokenwatch;  // NOLINT(google-build-using-namespace): the program's own file
 
-void AddFilters(Command* command, Filters* filters) {
-  const auto add = [command](const char* name, std::string* value, const char* help,
-                             const char* placeholder) {
-    command->Add(name, value, help).Placeholder(placeholder).FlagOnly();
-  };
-  add("since", &filters->since, "from this time on", "24h|TIME");
-  add("until", &filters->until, "up to this time", "24h|TIME");
-  add("token", &filters->token, "of this token", "ID");
-  add("host", &filters->host, "to this host, or from this machine", "NAME");
-  add("provider", &filters->provider, "of this provider's tokens", "NAME");
-  add("workload", &filters->workload,
-      "by this command, executable, script, unit, container, pod or user", "NAME");
-  add("endpoint", &filters->endpoint, "to this resource; '*' stands for any end",
-      "'METHOD host/path'");
-  add("status", &filters->status,
-      "with this answer: 403, 4xx, ok, denied, throttled, failed or "
-      "unanswered",
-      "STATUS");
-  command->Add("limit", &filters->limit, "show at most so many; 0: all").FlagOnly();
+using Filter = std::string Filters::*;
+
+// Each list takes the filters that its path does.
+void AddFilter(Command* command, Filters* filters, const char* name, Filter member,
+               const char* placeholder, const char* help) {
+  command->Add(name, &(filters->*member), help).Placeholder(placeholder).FlagOnly();
+}
+
+void AddTimes(Command* command, Filters* filters) {
+  AddFilter(command, filters, "since", &Filters::since, "24h|TIME", "from this time on");
+  AddFilter(command, filters, "until", &Filters::until, "24h|TIME", "up to this time");
+}
+
+void AddHost(Command* command, Filters* filters) {
+  AddFilter(command, filters, "host", &Filters::host, "NAME", "to this host, or from this machine");
+}
+
+void AddUseFilters(Command* command, Filters* filters) {
+  AddFilter(command, filters, "token", &Filters::token, "ID", "of this token");
+  AddHost(command, filters);
+  AddFilter(command, filters, "provider", &Filters::provider, "NAME", "of this provider's tokens");
+  AddFilter(command, filters, "workload", &Filters::workload, "NAME",
+            "by this command, executable, script, unit, container, pod or user");
+  AddFilter(command, filters, "endpoint", &Filters::endpoint, "'METHOD host/path'",
+            "to this resource; '*' stands for any run of characters");
+  AddFilter(command, filters, "status", &Filters::status, "STATUS",
+            "with this answer: 403, 4xx, ok, denied, throttled, failed or unanswered");
+}
+
+void AddLimit(Command* command, uint32_t* limit) {
+  command->Add("limit", limit, "show at most so many; 0: all").FlagOnly();
+}
+
+size_t TerminalWidth() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+void Complain(const std::string& message) {
+  std::cerr << "tokenwatch: " << ShownSafely(message) << "\n";
 }
 
 int ExitStatus(const absl::Status& status) {
@@ -42,14 +66,16 @@ int ExitStatus(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? kExitUsage : kExitNothing;
 }
 
-absl::StatusOr<int> Run(const std::string& command, const CliOptions& options,
-                        const std::string& id, const WhoOptions& who) {
-  if (command == "tokens") return ListTokens(options, std::cout);
-  if (command == "token") return ShowToken(options, id, std::cout);
-  if (command == "uses") return ListUses(options, std::cout);
-  if (command == "tail") return TailUses(options, 0, std::cout);
-  if (command == "agents") return ListAgents(options, std::cout);
-  return Who(options, who, STDIN_FILENO, std::cout);
+absl::Status Run(const std::string& command, const CliOptions& options, uint32_t tail_limit,
+                 const std::string& id, const WhoOptions& who) {
+  if (command == "tokens") return ListTokens(options, &std::cout);
+  if (command == "token") return ShowToken(options, id, &std::cout);
+  if (command == "uses") return ListUses(options, &std::cout);
+  if (command == "agents") return ListAgents(options, &std::cout);
+  if (command == "who") return Who(options, who, STDIN_FILENO, &std::cout);
+  CliOptions tail = options;
+  tail.filters.limit = tail_limit;
+  return TailUses(tail, {.notice = Complain}, &std::cout);
 }
 
 }  // namespace
@@ -58,38 +84,54 @@ int main(int argc, char** argv) {
   CliOptions options;
   WhoOptions who;
   std::string id;
+  uint32_t tail_limit = 0;
   Config config({.name = "tokenwatch",
                  .summary = "Asks the collector which API tokens are used, by whom, and for what.",
                  .file = ""});
   Command& root = config.Root();
   root.Add("server", &options.server, "the collector's query address")
       .Placeholder("http://HOST:PORT|unix:PATH");
-  root.Add("output", &options.output, "how to print; json is one object a line")
+  root.Add("output", &options.output.form, "how to print; json is one object a line")
       .OneOf({"table", "json", "csv"});
-  AddFilters(&root.AddCommand("tokens", "the tokens in use"), &options.filters);
+  Filters& filters = options.filters;
+  for (Command* list : {&root.AddCommand("tokens", "the tokens in use, last used first"),
+                        &root.AddCommand("uses", "single uses, newest first")}) {
+    AddTimes(list, &filters);
+    AddUseFilters(list, &filters);
+    AddLimit(list, &filters.limit);
+  }
   root.AddCommand("token", "one token: who uses it, for what")
-      .Positional("ID", &id, "as `tokens` shows it");
-  AddFilters(&root.AddCommand("uses", "single uses, newest first"), &options.filters);
-  AddFilters(&root.AddCommand("tail", "uses as they are collected, until interrupted"),
-             &options.filters);
-  Command& agents = root.AddCommand("agents", "the agents, and what they could not see");
-  agents.Add("limit", &options.filters.limit, "show at most so many; 0: all").FlagOnly();
+      .Positional("ID", &id, "a token id, as 'tokenwatch tokens' shows it");
   Command& who_command =
       root.AddCommand("who", "who uses the secret on standard input; only its id leaves here");
   who_command.Add("agent", &who.agent, "ask the local agent's --fingerprint-listen socket")
       .Placeholder("unix:PATH");
   who_command.Add("key-file", &who.key_file, "compute the id under this fleet key")
       .Placeholder("FILE");
+  Command& tail = root.AddCommand("tail", "uses as they are collected, until interrupted");
+  AddFilter(&tail, &filters, "since", &Filters::since, "24h|TIME",
+            "show first what was used from this time on");
+  AddUseFilters(&tail, &filters);
+  tail.Add("limit", &tail_limit, "leave after so many; 0: never").FlagOnly();
+  Command& agents = root.AddCommand("agents", "the agents, and what they could not see");
+  AddTimes(&agents, &filters);
+  AddHost(&agents, &filters);
+  AddLimit(&agents, &filters.limit);
   config.RequireCommand();
   if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
 
   // `who` holds a secret: no core dump shows it.
   prctl(PR_SET_DUMPABLE, 0);
-  signal(SIGPIPE, SIG_IGN);
+  std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters
+  options.output.width = TerminalWidth();
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  const absl::StatusOr<int> status = Run(config.CommandName(), options, id, who);
+  const absl::Status status = Run(config.CommandName(), options, tail_limit, id, who);
   curl_global_cleanup();
-  if (status.ok()) return *status;
-  std::cerr << "tokenwatch: " << ShownSafely(std::string(status.status().message())) << "\n";
-  return ExitStatus(status.status());
+  if (!std::cout.flush()) {
+    Complain("standard output cannot be written");
+    return kExitNothing;
+  }
+  if (status.ok()) return kExitOk;
+  Complain(std::string(status.message()));
+  return ExitStatus(status);
 }

@@ -1,5 +1,7 @@
 #include "collector/cli/table.h"
 
+#include <wchar.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
@@ -20,20 +22,55 @@ bool IsUnsafe(char32_t code) {
          (code >= 0xfff0 && code <= 0xfffb) || code >= 0xe0000;
 }
 
+constexpr size_t kLeastWidth = 12;
+
+size_t WidthOf(char32_t code) {
+  // Characters that this C library does not know take one cell on most terminals.
+  const int width = wcwidth(static_cast<wchar_t>(code));
+  return width < 0 ? 1 : static_cast<size_t>(width);
+}
+
 size_t Width(const std::string& text) {
-  // ShownSafely has left valid UTF-8 only: count what begins a character.
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
+  size_t width = 0;
+  for (std::string_view rest = text; !rest.empty();) width += WidthOf(TakeCodePoint(&rest));
+  return width;
+}
+
+std::string Cut(const std::string& text, size_t width) {
+  if (Width(text) <= width) return text;
+  std::string cut;
+  size_t used = 1;  // of the ellipsis
+  for (std::string_view rest = text; !rest.empty();) {
+    const char32_t code = TakeCodePoint(&rest);
+    used += WidthOf(code);
+    if (used > width) break;
+    AppendUtf8(code, &cut);
+  }
+  return cut + "\xe2\x80\xa6";
+}
+
+// Takes from the widest column that may shrink until a line fits.
+void Shrink(const std::vector<Column>& columns, size_t width, std::vector<size_t>* widths) {
+  size_t total = 2 * (columns.size() - 1);
+  for (const size_t each : *widths) total += each;
+  for (; total > width; --total) {
+    size_t* widest = nullptr;
+    for (size_t i = 0; i < columns.size(); ++i) {
+      if (!columns[i].may_shrink || (*widths)[i] <= kLeastWidth) continue;
+      if (widest == nullptr || (*widths)[i] > *widest) widest = &(*widths)[i];
+    }
+    if (widest == nullptr) return;
+    --*widest;
+  }
 }
 
 std::string CsvCell(const std::string& text) {
-  std::string cell = text;
+  std::string cell = ShownSafely(text);
   // OWASP, CSV injection: these begin a formula.
-  if (!cell.empty() && std::string("=+-@\t\r").find(cell[0]) != std::string::npos) {
+  if (!text.empty() && std::string("=+-@\t\r").find(text[0]) != std::string::npos) {
     cell.insert(0, 1, '\'');
   }
-  if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
+  if (cell.find_first_of(",\"") == std::string::npos) return cell;
   return absl::StrCat("\"", absl::StrReplaceAll(cell, {{"\"", "\"\""}}), "\"");
 }
 
@@ -52,40 +89,46 @@ std::string ShownSafely(const std::string& text) {
   return shown;
 }
 
-std::string Table::Text() const {
+std::string Table::Text(size_t width, bool heading) const {
+  std::vector<std::vector<std::string>> lines;
+  if (heading) {
+    std::vector<std::string>& titles = lines.emplace_back();
+    for (const Column& column : columns_) titles.push_back(column.title);
+  }
+  for (const std::vector<std::string>& row : rows_) {
+    std::vector<std::string>& cells = lines.emplace_back();
+    for (const std::string& cell : row) cells.push_back(ShownSafely(cell));
+  }
+  // Without a heading, too, cells stand under the titles shown before.
   std::vector<size_t> widths;
   for (const Column& column : columns_) widths.push_back(Width(column.title));
-  std::vector<std::vector<std::string>> shown;
-  for (const std::vector<std::string>& row : rows_) {
-    std::vector<std::string>& cells = shown.emplace_back();
-    for (size_t i = 0; i < columns_.size(); ++i) {
-      cells.push_back(ShownSafely(row[i]));
-      widths[i] = std::max(widths[i], Width(cells.back()));
-    }
+  for (const std::vector<std::string>& cells : lines) {
+    for (size_t i = 0; i < columns_.size(); ++i) widths[i] = std::max(widths[i], Width(cells[i]));
   }
+  if (width != 0) Shrink(columns_, width, &widths);
+
   std::string text;
-  const auto add_line = [&](const std::vector<std::string>& cells) {
+  for (const std::vector<std::string>& cells : lines) {
     std::string line;
     for (size_t i = 0; i < columns_.size(); ++i) {
-      const std::string padding(widths[i] - Width(cells[i]), ' ');
-      absl::StrAppend(&line, i == 0 ? "" : "  ", columns_[i].is_number ? padding : "", cells[i],
-                      columns_[i].is_number ? "" : padding);
+      const std::string cell = Cut(cells[i], widths[i]);
+      const std::string padding(widths[i] - Width(cell), ' ');
+      const bool right = columns_[i].is_number;
+      absl::StrAppend(&line, i == 0 ? "" : "  ", right ? padding : "", cell, right ? "" : padding);
     }
     absl::StrAppend(&text, absl::StripTrailingAsciiWhitespace(line), "\n");
-  };
-  std::vector<std::string> titles;
-  for (const Column& column : columns_) titles.push_back(column.title);
-  add_line(titles);
-  for (const std::vector<std::string>& cells : shown) add_line(cells);
+  }
   return text;
 }
 
-std::string Table::Csv() const {
+std::string Table::Csv(bool heading) const {
   std::string text;
-  for (size_t i = 0; i < columns_.size(); ++i) {
-    absl::StrAppend(&text, i == 0 ? "" : ",", CsvCell(columns_[i].title));
+  if (heading) {
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      absl::StrAppend(&text, i == 0 ? "" : ",", CsvCell(columns_[i].title));
+    }
+    text += "\r\n";
   }
-  text += "\r\n";
   for (const std::vector<std::string>& row : rows_) {
     for (size_t i = 0; i < columns_.size(); ++i) {
       absl::StrAppend(&text, i == 0 ? "" : ",", CsvCell(row[i]));

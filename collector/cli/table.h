@@ -10,7 +10,8 @@ namespace tokenwatch {
 
 struct Column {
   std::string title;
-  bool is_number = false;  // aligned to the right
+  bool is_number = false;   // aligned to the right
+  bool may_shrink = false;  // cells may be cut with '…' to fit a terminal; never those of token ids
 };
 
 class Table {
@@ -19,23 +20,25 @@ class Table {
 
   // One cell a column.
   void Add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-  size_t size() const { return rows_.size(); }
+  size_t Size() const { return rows_.size(); }
 
-  // A heading and a line a row, each column as wide as its widest cell. Control characters (those
-  // of C1, and Unicode's line ends, direction marks and invisible characters, too) and bytes that
-  // are no UTF-8 show as \xNN.
-  std::string Text() const;
+  // A line a row under a heading, each column as wide as its widest cell (in terminal cells, after
+  // LC_CTYPE). Every cell is ShownSafely. Where lines are longer than `width`, columns that may
+  // shrink do, as far as a dozen characters each; 0: nothing is cut.
+  std::string Text(size_t width, bool heading) const;
 
-  // RFC 4180, with a heading. A cell that a spreadsheet would take for a formula gets an apostrophe
-  // in front.
-  std::string Csv() const;
+  // RFC 4180. Every cell is ShownSafely; one that a spreadsheet would take for a formula gets an
+  // apostrophe in front.
+  std::string Csv(bool heading) const;
 
  private:
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };
 
-// As a cell of Table::Text.
+// `text` with \u{HEX} for what a terminal acts on instead of showing it: control characters (C1's
+// too), Unicode's line ends, direction marks and invisible characters. Bytes that are no UTF-8
+// become U+FFFD.
 std::string ShownSafely(const std::string& text);
 
 }  // namespace tokenwatch

@@ -2,16 +2,13 @@
 #include "collector/cli/commands.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
 #include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "agent/common/exit_status.h"
 #include "agent/common/http_server.h"
 
 namespace tokenwatch {
@@ -33,7 +30,7 @@ class CommandsTest : public testing::Test {
       bodies_.emplace_back(request.body);
       HttpResponse response;
       response.status = status_;
-      response.body = answers_.size() > 1 ? answers_[requests_.size() - 1] : answers_[0];
+      response.body = answers_[std::min(requests_.size(), answers_.size()) - 1];
       return response;
     });
     ASSERT_TRUE(server.ok()) << server.status();
@@ -57,88 +54,163 @@ constexpr char kUse[] =
 TEST_F(CommandsTest, FiltersArePassedOnAndPagesFollowed) {
   answers_ = {std::string(R"({"uses":[)") + kUse + R"(],"nextPageToken":"n"})",
               std::string(R"({"uses":[)") + kUse + R"(],"nextPageToken":""})"};
-  options_.output = "json";
+  options_.output.form = "json";
   options_.filters.since = "24h";
   options_.filters.endpoint = "GET api.test/*";
   options_.filters.limit = 5;
-  const absl::StatusOr<int> status = ListUses(options_, out_);
-  ASSERT_TRUE(status.ok()) << status.status();
-  EXPECT_EQ(*status, kExitOk);
-  ASSERT_EQ(requests_.size(), 2u);
+  EXPECT_EQ(ListUses(options_, &out_), absl::OkStatus());
+  ASSERT_EQ(requests_.size(), 2U);
   EXPECT_EQ(requests_[0], "/v1/uses since=24h endpoint=GET api.test/* limit=5");
   EXPECT_EQ(requests_[1], "/v1/uses since=24h endpoint=GET api.test/* limit=4 pageToken=n");
   EXPECT_EQ(out_.str(), std::string(kUse) + "\n" + kUse + "\n");
 }
 
+TEST_F(CommandsTest, TheLimitHoldsWhateverTheServerSends) {
+  answers_ = {std::string(R"({"uses":[)") + kUse + "," + kUse + R"(],"nextPageToken":"n"})"};
+  options_.output.form = "json";
+  options_.filters.limit = 1;
+  EXPECT_EQ(ListUses(options_, &out_), absl::OkStatus());
+  EXPECT_EQ(requests_.size(), 1U);
+  EXPECT_EQ(out_.str(), std::string(kUse) + "\n");
+}
+
+TEST_F(CommandsTest, NoLimitAsksForLargePages) {
+  answers_ = {std::string(R"({"uses":[)") + kUse + R"(],"nextPageToken":"n"})", R"({"uses":[]})"};
+  options_.output.form = "csv";
+  options_.filters.limit = 0;
+  EXPECT_EQ(ListUses(options_, &out_), absl::OkStatus());
+  EXPECT_EQ(requests_,
+            (std::vector<std::string>{"/v1/uses limit=1000", "/v1/uses limit=1000 pageToken=n"}));
+  const std::string text = out_.str();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+}
+
 TEST_F(CommandsTest, UsesAsATable) {
   answers_ = {std::string(R"({"uses":[)") + kUse + R"(],"nextPageToken":""})"};
-  ASSERT_TRUE(ListUses(options_, out_).ok());
+  EXPECT_EQ(ListUses(options_, &out_), absl::OkStatus());
   const std::string text = out_.str();
-  for (const char* part : {"2026-01-02 03:04:05.678", "tok_35602yf42tr1pnyk1wrynxw9gd",
+  for (const char* part : {"2026-01-02 03:04:05.678Z", "tok_35602yf42tr1pnyk1wrynxw9gd",
                            "https://api.test/v1", "[::1]:443?", "/usr/bin/curl"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   }
 }
 
-TEST_F(CommandsTest, NothingFoundIsOne) {
+TEST_F(CommandsTest, NothingFoundIsSaidApartFromTheOutput) {
   answers_ = {R"({"tokens":[],"nextPageToken":""})"};
-  const absl::StatusOr<int> status = ListTokens(options_, out_);
-  ASSERT_TRUE(status.ok());
-  EXPECT_EQ(*status, kExitNothing);
+  const absl::Status status = ListTokens(options_, &out_);
+  EXPECT_EQ(status, absl::NotFoundError("no token was found"));
+  EXPECT_EQ(out_.str(), "");
+  options_.output.form = "csv";
+  EXPECT_TRUE(absl::IsNotFound(ListTokens(options_, &out_)));
+  EXPECT_EQ(out_.str().substr(0, 13), "TOKEN,FORMAT,");
 }
 
 TEST_F(CommandsTest, TheServersWordsReachThePerson) {
   answers_ = {R"({"code":"invalid_argument","message":"since: write 24h"})"};
   status_ = 400;
-  const absl::StatusOr<int> status = ListTokens(options_, out_);
-  EXPECT_TRUE(absl::IsInvalidArgument(status.status()));
-  EXPECT_EQ(status.status().message(), "since: write 24h");
+  EXPECT_EQ(ListTokens(options_, &out_), absl::InvalidArgumentError("since: write 24h"));
+  status_ = 503;
+  EXPECT_EQ(ListTokens(options_, &out_), absl::UnavailableError("since: write 24h"));
 }
 
 TEST_F(CommandsTest, AnythingElseThanOurServerIsUnreachable) {
   answers_ = {"<html>"};
-  EXPECT_TRUE(absl::IsUnavailable(ListTokens(options_, out_).status()));
+  EXPECT_TRUE(absl::IsUnavailable(ListTokens(options_, &out_)));
   server_.reset();
-  EXPECT_TRUE(absl::IsUnavailable(ListTokens(options_, out_).status()));
+  const absl::Status status = ListTokens(options_, &out_);
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_NE(status.message().find(options_.server), std::string::npos) << status;
 }
 
-TEST_F(CommandsTest, TailShowsEachUseOnce) {
-  const std::string other = R"({"tokenId":"t2","sequence":8})";
-  answers_ = {std::string(R"({"uses":[)") + kUse + "]}",
-              std::string(R"({"uses":[)") + other + "," + kUse + "]}"};
-  options_.output = "json";
-  ASSERT_TRUE(TailUses(options_, 2, out_).ok());
-  EXPECT_EQ(out_.str(), std::string(kUse) + "\n" + other + "\n");
+TEST_F(CommandsTest, MembersOfAnotherTypeReadAsEmpty) {
+  for (const char* answer :
+       {R"({"agents":[1,null,[],{"gaps":{"a":1},"host":[1]}]})", R"({"agents":[{"gaps":[1,{}]}]})",
+        R"({"agents":[{"gaps":[{"kind":{"a":1}}],"keyIds":"x"}],"nextPageToken":{}})"}) {
+    requests_.clear();
+    answers_ = {answer};
+    EXPECT_EQ(ListAgents(options_, &out_), absl::OkStatus()) << answer;
+  }
+  for (const char* answer : {"{}", R"({"token":1,"usage":{"a":1}})", R"({"usage":["x"]})"}) {
+    requests_.clear();
+    answers_ = {answer};
+    EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus()) << answer;
+  }
 }
 
-TEST_F(CommandsTest, WhoAsksWithTheIdOnly) {
-  std::string key_path = testing::TempDir() + "cli_key.XXXXXX";
-  const int key_fd = mkstemp(key_path.data());
-  // The design's test vector.
-  for (int i = 0; i < 32; ++i) dprintf(key_fd, "%02x", i);
-  close(key_fd);
-  int pipe_fds[2];
-  ASSERT_EQ(pipe(pipe_fds), 0);
-  ASSERT_GT(write(pipe_fds[1], "Bearer example-secret\n", 22), 0);
-  close(pipe_fds[1]);
-  answers_ = {R"({"code":"not_found","message":"never seen"})"};
-  status_ = 404;
-  WhoOptions who;
-  who.key_file = key_path;
-  const absl::StatusOr<int> status = Who(options_, who, pipe_fds[0], out_);
-  close(pipe_fds[0]);
-  unlink(key_path.c_str());
-  ASSERT_TRUE(status.ok()) << status.status();
-  EXPECT_EQ(*status, kExitNothing);
-  ASSERT_EQ(requests_.size(), 1u);
-  EXPECT_EQ(requests_[0], "/v1/tokens/tok_35602yf42tr1pnyk1wrynxw9gd");
-  EXPECT_EQ(out_.str(), "tok_35602yf42tr1pnyk1wrynxw9gd\nnever seen\n");
+TEST_F(CommandsTest, ProxiesOfTheEnvironmentAreNotUsed) {
+  answers_ = {std::string(R"({"uses":[)") + kUse + "]}"};
+  for (const char* name : {"http_proxy", "all_proxy"}) setenv(name, "http://127.0.0.1:1", 1);
+  EXPECT_EQ(ListUses(options_, &out_), absl::OkStatus());
+  for (const char* name : {"http_proxy", "all_proxy"}) unsetenv(name);
 }
 
-TEST_F(CommandsTest, WhoNeedsAKeyOrAnAgent) {
+class TailTest : public CommandsTest {
+ protected:
+  void SetUp() override {
+    CommandsTest::SetUp();
+    options_.output.form = "json";
+    options_.filters.limit = 0;
+    tail_.pause = absl::ZeroDuration();
+  }
+  TailOptions tail_;
+};
+
+TEST_F(TailTest, GoesOnWhereTheLastAnswerEnded) {
+  answers_ = {R"({"uses":[],"nextPageToken":"5"})",
+              std::string(R"({"uses":[)") + kUse + R"(],"nextPageToken":"6"})",
+              R"({"uses":[{"tokenId":"t2","sequence":8}],"nextPageToken":"7"})"};
+  tail_.looks = 3;
+  EXPECT_EQ(TailUses(options_, tail_, &out_), absl::OkStatus());
+  EXPECT_EQ(requests_, (std::vector<std::string>{"/v1/uses/tail limit=1000",
+                                                 "/v1/uses/tail limit=1000 pageToken=5",
+                                                 "/v1/uses/tail limit=1000 pageToken=6"}));
+  EXPECT_EQ(out_.str(), std::string(kUse) + "\n" + R"({"tokenId":"t2","sequence":8})" + "\n");
+}
+
+TEST_F(TailTest, ThePastComesFirstAndIsNotRepeated) {
+  const std::string early = R"({"agent":"a","sequence":1})";
+  const std::string late = R"({"agent":"a","sequence":2})";  // committed between the two questions
+  const std::string next = R"({"agent":"a","sequence":3})";
+  answers_ = {R"({"uses":[],"nextPageToken":"5"})",
+              R"({"uses":[)" + late + "," + early + R"(],"nextPageToken":""})",
+              R"({"uses":[)" + late + "," + next + R"(],"nextPageToken":"7"})"};
+  options_.filters.since = "1h";
+  tail_.looks = 2;
+  EXPECT_EQ(TailUses(options_, tail_, &out_), absl::OkStatus());
+  EXPECT_EQ(requests_[1], "/v1/uses limit=1000 since=1h");
+  EXPECT_EQ(out_.str(), early + "\n" + late + "\n" + next + "\n");
+}
+
+TEST_F(TailTest, LeavesAfterTheLimit) {
+  answers_ = {R"({"uses":[],"nextPageToken":"5"})",
+              R"({"uses":[{"sequence":1},{"sequence":2},{"sequence":3}],"nextPageToken":"8"})"};
+  options_.filters.limit = 2;
+  EXPECT_EQ(TailUses(options_, tail_, &out_), absl::OkStatus());
+  EXPECT_EQ(out_.str(), "{\"sequence\":1}\n{\"sequence\":2}\n");
+}
+
+TEST_F(TailTest, AServerThatWasNeverReachedIsNotWaitedFor) {
   answers_ = {"{}"};
-  EXPECT_TRUE(absl::IsInvalidArgument(Who(options_, {}, -1, out_).status()));
-  EXPECT_TRUE(requests_.empty());
+  server_.reset();
+  EXPECT_TRUE(absl::IsUnavailable(TailUses(options_, tail_, &out_)));
+}
+
+TEST_F(TailTest, AServerThatGoesAwayIsWaitedForAndNamedOnce) {
+  answers_ = {R"({"uses":[],"nextPageToken":"5"})", "{}", "{}",
+              R"({"uses":[{"sequence":9}],"nextPageToken":"6"})"};
+  std::vector<std::string> notices;
+  tail_.notice = [&notices](const std::string& notice) { notices.push_back(notice); };
+  options_.filters.limit = 1;
+  EXPECT_EQ(TailUses(options_, tail_, &out_), absl::OkStatus());
+  EXPECT_EQ(out_.str(), "{\"sequence\":9}\n");
+  EXPECT_EQ(notices.size(), 1U);
+  EXPECT_EQ(requests_.size(), 4U);
+  // A failed look keeps its place.
+  requests_.clear();
+  out_.str("");
+  answers_ = {R"({"uses":[],"nextPageToken":"5"})", "{}"};
+  tail_.patience = absl::ZeroDuration();
+  EXPECT_TRUE(absl::IsUnavailable(TailUses(options_, tail_, &out_)));
 }
 
 }  // namespace

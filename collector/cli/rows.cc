@@ -1,0 +1,181 @@
+#include "collector/cli/rows.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace tokenwatch {
+namespace {
+
+// 2026-11-22T10:11:12.123456Z to 2026-11-22 10:11:12.123Z, as tables show it.
+std::string TimeCell(const Json& object, const char* name) {
+  std::string time = Cell(object, name);
+  if (time.size() < 23) return time;
+  time[10] = ' ';
+  return time.substr(0, 23) + "Z";
+}
+
+std::string Words(const Json& object, const char* name) {
+  std::vector<std::string> words;
+  const auto at = object.find(name);
+  if (at != object.end() && at->is_array()) {
+    for (const Json& word : *at) {
+      if (word.is_string()) words.push_back(word.get<std::string>());
+    }
+  }
+  return absl::StrJoin(words, " ");
+}
+
+std::string PeerCell(const Json& use) {
+  const std::string address = Cell(use, "peerAddress");
+  if (address.empty()) return "unknown";
+  const bool is_v6 = address.find(':') != std::string::npos;
+  return absl::StrCat(is_v6 ? "[" : "", address, is_v6 ? "]:" : ":", Cell(use, "peerPort"),
+                      Cell(use, "peerCertainty") == "exact" ? "" : "?");
+}
+
+std::vector<std::string> TokenCells(const Json& token) {
+  return {Cell(token, "tokenId"),      Cell(token, "format"),    Cell(token, "uses"),
+          Cell(token, "denied"),       Cell(token, "failed"),    TimeCell(token, "firstUsed"),
+          TimeCell(token, "lastUsed"), Cell(token, "workloads"), Cell(token, "machines"),
+          Cell(token, "resources"),    Words(token, "hosts")};
+}
+
+std::vector<std::string> UseCells(const Json& use) {
+  const auto at = use.find("workload");
+  const Json workload = at != use.end() && at->is_object() ? *at : Json::object();
+  const std::string token = Cell(use, "tokenId");
+  return {TimeCell(use, "time"),
+          token.empty() ? "unresolved" : token,
+          Cell(use, "carrier"),
+          Cell(use, "method"),
+          absl::StrCat(Cell(use, "scheme"), "://", Cell(use, "host"), Cell(use, "path")),
+          Cell(use, "status"),
+          Cell(use, "outcome"),
+          Cell(use, "latencyUs"),
+          PeerCell(use),
+          Cell(workload, "pid"),
+          Cell(workload, "exe"),
+          Cell(workload, "script"),
+          Cell(workload, "user"),
+          Cell(workload, "host")};
+}
+
+std::vector<std::string> UsageCells(const Json& row) {
+  return {Cell(row, "machine"),     Cell(row, "exe"),    Cell(row, "script"),
+          Cell(row, "user"),        Cell(row, "unit"),   Cell(row, "containerId"),
+          Cell(row, "method"),      Cell(row, "host"),   Cell(row, "path"),
+          Cell(row, "uses"),        Cell(row, "denied"), TimeCell(row, "firstUsed"),
+          TimeCell(row, "lastUsed")};
+}
+
+std::vector<std::string> AgentCells(const Json& agent) {
+  const std::vector<Json> gaps = ObjectsOf(agent, "gaps");
+  return {Cell(agent, "agent"),
+          Cell(agent, "host"),
+          Cell(agent, "version"),
+          Cell(agent, "kernel"),
+          Cell(agent, "capture"),
+          Cell(agent, "connected") == "true" ? "yes" : "no",
+          TimeCell(agent, "lastSeen"),
+          Cell(agent, "uses"),
+          gaps.empty() ? "none"
+                       : absl::StrCat(Cell(gaps[0], "kind"), " until ", TimeCell(gaps[0], "until")),
+          gaps.empty() ? "0" : Cell(gaps[0], "count")};
+}
+
+Column Number(const char* title) { return {.title = title, .is_number = true}; }
+Column Shrinking(const char* title) { return {.title = title, .may_shrink = true}; }
+
+}  // namespace
+
+std::string Cell(const Json& object, const char* name) {
+  const auto at = object.find(name);
+  if (at == object.end() || at->is_null() || at->is_structured()) return "";
+  return at->is_string() ? at->get<std::string>() : at->dump();
+}
+
+std::vector<Json> ObjectsOf(const Json& object, const char* name) {
+  std::vector<Json> objects;
+  const auto at = object.find(name);
+  if (at == object.end() || !at->is_array()) return objects;
+  for (const Json& item : *at) {
+    if (item.is_object()) objects.push_back(item);
+  }
+  return objects;
+}
+
+const RowKind& TokenRows() {
+  static const RowKind* const kind = new RowKind{{{"TOKEN"},
+                                                  {"FORMAT"},
+                                                  Number("USES"),
+                                                  Number("DENIED"),
+                                                  Number("FAILED"),
+                                                  {"FIRST USED"},
+                                                  {"LAST USED"},
+                                                  Number("WORKLOADS"),
+                                                  Number("MACHINES"),
+                                                  Number("RESOURCES"),
+                                                  Shrinking("HOSTS")},
+                                                 TokenCells};
+  return *kind;
+}
+
+const RowKind& UseRows() {
+  static const RowKind* const kind = new RowKind{{{"TIME"},
+                                                  {"TOKEN"},
+                                                  Shrinking("CARRIER"),
+                                                  {"METHOD"},
+                                                  Shrinking("URL"),
+                                                  Number("STATUS"),
+                                                  {"OUTCOME"},
+                                                  Number("LATENCY us"),
+                                                  {"PEER"},
+                                                  Number("PID"),
+                                                  Shrinking("EXECUTABLE"),
+                                                  Shrinking("SCRIPT"),
+                                                  Shrinking("USER"),
+                                                  Shrinking("MACHINE")},
+                                                 UseCells};
+  return *kind;
+}
+
+const RowKind& UsageRows() {
+  static const RowKind* const kind = new RowKind{{Shrinking("MACHINE"),
+                                                  Shrinking("EXECUTABLE"),
+                                                  Shrinking("SCRIPT"),
+                                                  Shrinking("USER"),
+                                                  Shrinking("UNIT"),
+                                                  Shrinking("CONTAINER"),
+                                                  {"METHOD"},
+                                                  Shrinking("HOST"),
+                                                  Shrinking("PATH"),
+                                                  Number("USES"),
+                                                  Number("DENIED"),
+                                                  {"FIRST USED"},
+                                                  {"LAST USED"}},
+                                                 UsageCells};
+  return *kind;
+}
+
+const RowKind& AgentRows() {
+  static const RowKind* const kind = new RowKind{{{"AGENT"},
+                                                  Shrinking("HOST"),
+                                                  {"VERSION"},
+                                                  Shrinking("KERNEL"),
+                                                  {"SOCKETS BY"},
+                                                  {"CONNECTED"},
+                                                  {"LAST SEEN"},
+                                                  Number("USES"),
+                                                  Shrinking("NEWEST GAP"),
+                                                  Number("GAP COUNT")},
+                                                 AgentCells};
+  return *kind;
+}
+
+Table TableOf(const RowKind& kind, const std::vector<Json>& objects) {
+  Table table(kind.columns);
+  for (const Json& object : objects) table.Add(kind.cells(object));
+  return table;
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,34 @@
+// The collector's objects as rows of tables.
+#ifndef TOKENWATCH_COLLECTOR_CLI_ROWS_H_
+#define TOKENWATCH_COLLECTOR_CLI_ROWS_H_
+
+#include <string>
+#include <vector>
+
+#include "collector/cli/client.h"
+#include "collector/cli/table.h"
+
+namespace tokenwatch {
+
+// What a server sends may be anything: a member that is absent or of another type reads as empty.
+
+// A member as text.
+std::string Cell(const Json& object, const char* name);
+// The objects of a list.
+std::vector<Json> ObjectsOf(const Json& object, const char* name);
+
+// A table of one kind of object: its columns, and the cells of one object.
+struct RowKind {
+  std::vector<Column> columns;
+  std::vector<std::string> (*cells)(const Json& object);
+};
+const RowKind& TokenRows();
+const RowKind& UseRows();
+const RowKind& UsageRows();  // of a token: a workload and a resource
+const RowKind& AgentRows();
+
+Table TableOf(const RowKind& kind, const std::vector<Json>& objects);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_CLI_ROWS_H_

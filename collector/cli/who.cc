@@ -1,0 +1,130 @@
+#include "collector/cli/who.h"
+
+#include <termios.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "agent/common/secret_buffer.h"
+#include "agent/common/token_id.h"
+#include "agent/token/extract.h"
+#include "agent/token/fingerprint.h"
+#include "agent/token/fleet_key.h"
+#include "collector/cli/rows.h"
+
+namespace tokenwatch {
+namespace {
+
+struct Id {
+  std::string key, token;
+};
+
+// Reads until the end, or on a terminal until the line's end; at most what a secret may be long.
+absl::Status ReadAll(int fd, bool one_line, SecretBuffer* secret) {
+  char part[4096];
+  const absl::Cleanup wipe = [&part] { OPENSSL_cleanse(part, sizeof(part)); };
+  while (true) {
+    const ssize_t got = read(fd, part, sizeof(part));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return absl::InvalidArgumentError("cannot read the secret from standard input");
+    if (got == 0) return absl::OkStatus();
+    // A line end or two may follow the secret itself.
+    if (secret->size() + static_cast<size_t>(got) > kSecretMax + 2) {
+      return absl::InvalidArgumentError("that is too long for a secret");
+    }
+    secret->Append({part, static_cast<size_t>(got)});
+    if (one_line && part[got - 1] == '\n') return absl::OkStatus();
+  }
+}
+
+absl::Status ReadSecret(int fd, SecretBuffer* secret) {
+  termios shown{};
+  if (tcgetattr(fd, &shown) != 0) return ReadAll(fd, false, secret);
+  std::fputs("secret (not shown): ", stderr);
+  termios hidden = shown;
+  hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  tcsetattr(fd, TCSAFLUSH, &hidden);
+  const absl::Status status = ReadAll(fd, true, secret);
+  tcsetattr(fd, TCSAFLUSH, &shown);
+  std::fputs("\n", stderr);
+  return status;
+}
+
+absl::StatusOr<std::vector<Id>> IdsOf(const WhoOptions& who, std::string_view secret) {
+  std::vector<Id> ids;
+  if (!who.agent.empty()) {
+    const absl::StatusOr<Json> answer = Client(who.agent).Post("/v1/fingerprint", secret);
+    if (!answer.ok()) return answer.status();
+    for (const Json& pair : ObjectsOf(*answer, "ids")) {
+      ids.push_back({Cell(pair, "keyId"), Cell(pair, "tokenId")});
+    }
+  } else {
+    const absl::StatusOr<FleetKey> key = FleetKey::Load(who.key_file);
+    if (!key.ok()) return absl::InvalidArgumentError(key.status().message());
+    const absl::StatusOr<std::unique_ptr<Fingerprinter>> fingerprinter =
+        Fingerprinter::Create(absl::MakeConstSpan(&*key, 1));
+    if (!fingerprinter.ok()) return fingerprinter.status();
+    for (const TokenPair& pair : (*fingerprinter)->Token(secret)) {
+      ids.push_back({pair.key_id, TokenIdText(pair.token_id)});
+    }
+  }
+  if (ids.empty()) return absl::InternalError("the secret's id could not be computed");
+  return ids;
+}
+
+void PrintIds(const CliOptions& options, const std::vector<Id>& ids, std::ostream* out) {
+  static const RowKind kind = {{{"TOKEN"}, {"KEY"}}, [](const Json& id) {
+                                 return std::vector<std::string>{Cell(id, "tokenId"),
+                                                                 Cell(id, "keyId")};
+                               }};
+  std::vector<Json> rows;
+  for (const Id& id : ids) {
+    rows.push_back({{"tokenId", id.token}, {"keyId", id.key}, {"uses", 0}});
+  }
+  Printer(options.output, kind, out).Print(rows);
+}
+
+}  // namespace
+
+absl::Status Who(const CliOptions& options, const WhoOptions& who, int in_fd, std::ostream* out) {
+  if (who.agent.empty() == who.key_file.empty()) {
+    return absl::InvalidArgumentError(
+        "who needs either --agent unix:PATH, the local agent's socket, or --key-file FILE");
+  }
+  if (!who.agent.empty() && !who.agent.starts_with("unix:")) {
+    // A secret is never sent to where another machine could read it.
+    return absl::InvalidArgumentError("--agent takes unix:PATH, the local agent's socket");
+  }
+  SecretBuffer pasted;
+  if (absl::Status status = ReadSecret(in_fd, &pasted); !status.ok()) return status;
+  const std::string_view secret = NormalisePasted(pasted.view());
+  if (secret.empty()) {
+    return absl::InvalidArgumentError("standard input is empty: paste the secret there");
+  }
+  const absl::StatusOr<std::vector<Id>> ids = IdsOf(who, secret);
+  if (!ids.ok()) return ids.status();
+  pasted.Clear();
+  // The collector has joined what it saw under several keys: the first that it knows is enough.
+  for (const Id& id : *ids) {
+    const absl::StatusOr<Json> detail =
+        Client(options.server).Get(absl::StrCat("/v1/tokens/", id.token), {});
+    if (detail.ok()) {
+      PrintToken(options, *detail, out);
+      return absl::OkStatus();
+    }
+    if (absl::IsNotFound(detail.status())) continue;
+    PrintIds(options, *ids, out);
+    return detail.status();
+  }
+  PrintIds(options, *ids, out);
+  return absl::NotFoundError("this token was never seen");
+}
+
+}  // namespace tokenwatch
