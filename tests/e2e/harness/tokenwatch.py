@@ -137,7 +137,7 @@ class Agent:
             self.status_port = int(found[2])
             return _answers(self.status_port, "/healthz")
 
-        wait_until(ready, 30, "the agent's /healthz")
+        wait_until(ready, 90, "the agent's /healthz")
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
