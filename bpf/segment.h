@@ -44,6 +44,14 @@ enum tw_data_flag {
 	TW_INBOUND = 1 << 3,	 /* the observed process is the server */
 	TW_LATE = 1 << 4,	 /* the connection is older than its first sighting */
 	TW_CUT = 1 << 5,	 /* bytes are missing at the end of this segment or block */
+	/*
+	 * A piece of one HTTP/2 frame, whole and in order, padding included. Where the flags above
+	 * say block they mean the frame: the first piece begins with its nine-byte header as on the
+	 * wire (RFC 9113, 4.1), `message` is its stream. Only HEADERS, CONTINUATION, SETTINGS,
+	 * PUSH_PROMISE, RST_STREAM and GOAWAY leave the kernel; the preface does not. Behind TW_CUT
+	 * and a jump of the sequence the HPACK state is unknown; with TW_LATE it always was.
+	 */
+	TW_HTTP2 = 1 << 6,
 };
 
 enum tw_certainty {
@@ -88,7 +96,8 @@ struct tw_data {
 	__u8 layer;	/* enum tw_layer */
 	__u8 flags;	/* enum tw_data_flag */
 	__u8 pad;
-	__u32 message; /* ordinal of the request on its connection; a response has its request's */
+	/* Ordinal of the request on its connection, which its response has too; HTTP/2: stream. */
+	__u32 message;
 	__u32 pad2;
 	/* bytes[h.len] */
 };
