@@ -20,7 +20,6 @@
 #define TW_STEPS 512   /* steps a call */
 #define TW_MAX_TRIES 6 /* starts that a connection may fail before it is left alone */
 #define TW_QUEUE 64    /* unanswered requests that a connection may have */
-#define TW_NO_MESSAGE 0xffffffff /* an answer to a request that was not seen */
 
 /* The automaton (framing.h). */
 const volatile __u8 tw_class[256] = {};
@@ -53,6 +52,11 @@ static __always_inline bool tw_is_request(const struct tw_connection *c, u8 dire
 	return (c->role == TW_ROLE_CLIENT) == (direction == TW_SENT);
 }
 
+static __always_inline struct tw_stream *tw_opposite(struct tw_connection *c, u8 direction)
+{
+	return direction == TW_SENT ? &c->streams[TW_RECEIVED] : &c->streams[TW_SENT];
+}
+
 static __always_inline void tw_set_mode(struct tw_connection *c, u8 mode)
 {
 	c->streams[0].mode = mode;
@@ -65,12 +69,32 @@ static __always_inline void tw_give_up(struct tw_connection *c, u8 direction, u8
 	tw_set_mode(c, TW_MODE_OPAQUE);
 }
 
+/*
+ * Requests that await an answer; negative where answers are ahead: one thread may have received an
+ * answer while another is still inside the call that sent its request.
+ */
+static __always_inline s32 tw_awaited(const struct tw_connection *c)
+{
+	return c->requests - c->answered;
+}
+
+/* What is unanswered stays so. */
+static __always_inline void tw_drop_awaited(struct tw_connection *c)
+{
+	if (tw_awaited(c) > 0)
+		c->answered = c->requests;
+	c->late = 1;
+}
+
+/*
+ * Behind a loss the next turn of the direction is a new start, but not where requests were
+ * pipelined: the answer to one of them would pass for that of a later request.
+ */
 static __always_inline void tw_lose(struct tw_connection *c, u8 direction, u8 reason)
 {
 	tw_tell_gap(c->id, c->layer, direction, reason, 0);
-	tw_set_mode(c, TW_MODE_LOST);
-	c->answered = c->requests;
-	c->late = 1;
+	tw_set_mode(c, tw_awaited(c) > 1 ? TW_MODE_OPAQUE : TW_MODE_LOST);
+	tw_drop_awaited(c);
 }
 
 /* The bytes where a message should begin are none. */
@@ -183,11 +207,16 @@ static __always_inline void tw_request_ended(struct tw_connection *c, struct tw_
 					     u8 direction)
 {
 	u64 bit = 1ULL << (c->requests & (TW_QUEUE - 1));
+	struct tw_stream *answer = tw_opposite(c, direction);
 
-	if (c->requests - c->answered >= TW_QUEUE) {
+	if (tw_awaited(c) >= TW_QUEUE) {
 		tw_lose(c, direction, TW_GAP_PIPELINE);
 		return;
 	}
+	/* Its answer came first and was taken for one with a body. */
+	if (s->seen & TW_ACT_HEAD && tw_awaited(c) < 0 && answer->message == c->requests &&
+	    (answer->mode == TW_MODE_BODY || answer->mode == TW_MODE_CHUNK_SIZE))
+		answer->mode = TW_MODE_START;
 	c->head_bits = s->seen & TW_ACT_HEAD ? c->head_bits | bit : c->head_bits & ~bit;
 	c->connect_bits = s->seen & TW_ACT_CONNECT ? c->connect_bits | bit : c->connect_bits & ~bit;
 	c->requests++;
@@ -202,17 +231,15 @@ static __always_inline void tw_response_ended(struct tw_connection *c, struct tw
 {
 	u64 bit = 1ULL << (s->message & (TW_QUEUE - 1));
 	bool head = false, connect = false;
+	bool asked = s->message != TW_NO_MESSAGE;
+	bool known = asked && (s32)(c->requests - s->message) > 0;
 	u16 status = s->status;
 
-	if (s->message == TW_NO_MESSAGE) {
-		/* The request was not seen, so neither is it known whether a body follows. */
-		if (!(s->seen & (TW_ACT_CHUNKED | TW_ACT_LENGTH))) {
-			s->mode = TW_MODE_LOST;
-			return;
-		}
-	} else {
+	if (known) {
 		head = c->head_bits & bit;
 		connect = c->connect_bits & bit;
+	}
+	if (asked) {
 		if (status == 101) {
 			c->answered++;
 			tw_give_up(c, direction, TW_GAP_UPGRADED);
@@ -232,6 +259,11 @@ static __always_inline void tw_response_ended(struct tw_connection *c, struct tw
 			c->spoke = 0;
 			return;
 		}
+	}
+	if (!known && !(s->seen & (TW_ACT_CHUNKED | TW_ACT_LENGTH))) {
+		/* Without its request, whether a body follows is not known either. */
+		s->mode = TW_MODE_LOST;
+		return;
 	}
 	if (head || status == 204 || status == 304) {
 		s->mode = TW_MODE_START;
@@ -259,13 +291,16 @@ static __always_inline bool tw_begin(struct tw_connection *c, struct tw_stream *
 		 * On a connection that was not followed from its start, a second message before any
 		 * answer means that the first was the body of an upload.
 		 */
-		if (c->late && c->requests != c->answered) {
+		if (c->late && tw_awaited(c) > 0) {
 			tw_lose(c, w->direction, TW_GAP_LATE_DISCARD);
 			return false;
 		}
+		/* An answer that was there before this request was sent was nobody's: a 408. */
+		if (tw_awaited(c) < 0 && tw_opposite(c, w->direction)->begun_ns < w->called_ns)
+			c->answered = c->requests;
 		s->message = c->requests;
 	} else {
-		s->message = c->answered != c->requests ? c->answered : TW_NO_MESSAGE;
+		s->message = tw_awaited(c) > 0 || !c->late ? c->answered : TW_NO_MESSAGE;
 	}
 	s->mode = TW_MODE_BLOCK;
 	s->state = tw_is_request(c, w->direction) ? TW_STATE_REQUEST : TW_STATE_RESPONSE;
@@ -522,7 +557,7 @@ __noinline int tw_next(void)
 static __always_inline bool tw_turn(struct tw_connection *c, u8 direction)
 {
 	struct tw_stream *s = direction == TW_SENT ? &c->streams[0] : &c->streams[1];
-	struct tw_stream *other = direction == TW_SENT ? &c->streams[1] : &c->streams[0];
+	struct tw_stream *other = tw_opposite(c, direction);
 	bool turned = c->last_direction != direction;
 
 	c->last_direction = direction;
@@ -534,8 +569,7 @@ static __always_inline bool tw_turn(struct tw_connection *c, u8 direction)
 	if (s->mode == TW_MODE_LOST || (s->mode == TW_MODE_START && other->mode == TW_MODE_LOST)) {
 		s->mode = TW_MODE_START;
 		other->mode = TW_MODE_START;
-		c->answered = c->requests;
-		c->late = 1;
+		tw_drop_awaited(c);
 	}
 	return true;
 }

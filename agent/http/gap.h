@@ -31,7 +31,7 @@ inline constexpr GapReason kGapReasons[] = {
     {"pipeline_unseen", TW_GAP_PIPELINE, GapEffect::kUnanswered},
     {"late_sightings_discarded", TW_GAP_LATE_DISCARD, GapEffect::kDiscardsLate},
     {"past_api_unseen", TW_GAP_PAST_API, GapEffect::kUnanswered},
-    {"unreadable_unseen", TW_GAP_UNREADABLE, GapEffect::kNone},
+    {"unreadable_unseen", TW_GAP_UNREADABLE, GapEffect::kUnanswered},
     {"kernel_buffer_unseen", TW_GAP_KERNEL_BUFFER, GapEffect::kUnanswered},
     {"receive_call_unseen", TW_GAP_UNSEEN_CALL, GapEffect::kUnanswered},
     {"unknown_gap_unseen", 0, GapEffect::kUnanswered},

@@ -147,6 +147,17 @@ TEST_F(CaptureTest, PlainHttp) {
   EXPECT_EQ(seen.closes[0].is_final, 1u);
 }
 
+TEST_F(CaptureTest, AnAnswerReadBeforeItsRequestIsSentIsItsOwn) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("early"));
+  ASSERT_EQ(seen.Paths(), "/early /after");
+  ASSERT_EQ(seen.answers.size(), 2u);
+  EXPECT_EQ(seen.answers[0].message, 0u);
+  EXPECT_EQ(seen.answers[0].text.substr(0, 12), "HTTP/1.1 413");
+  EXPECT_EQ(seen.answers[1].message, 1u);
+  EXPECT_EQ(seen.answers[1].text.substr(0, 12), "HTTP/1.1 200");
+}
+
 TEST_F(CaptureTest, NothingIsReadBehindAnUpgrade) {
   ASSERT_TRUE(Start());
   const Seen seen = Collect(RunWorkload("upgrade"));

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -49,7 +50,7 @@ using Write = std::function<void(const std::string&)>;
 
 void Serve(const Read& read, const Write& write) {
   std::string got;
-  bool upgraded = false;
+  bool upgraded = false, answered_early = false;
   char part[65536];
   for (int count; (count = read(part, sizeof(part))) > 0;) {
     if (upgraded) {
@@ -60,6 +61,13 @@ void Serve(const Read& read, const Write& write) {
     for (size_t end; (end = got.find("\r\n\r\n")) != std::string::npos;) {
       const std::string head = got.substr(0, end + 4);
       if (head.find("/unanswered") != std::string::npos) return;
+      const bool early = head.find("/early") != std::string::npos;
+      if (early && !answered_early) {
+        write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+        answered_early = true;
+        // The client is to read the answer while its send still waits for room.
+        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      }
       size_t total = end + 4;
       if (const size_t length = head.find("Content-Length: "); length != std::string::npos) {
         total += strtoul(head.c_str() + length + 16, nullptr, 10);
@@ -76,7 +84,7 @@ void Serve(const Read& read, const Write& write) {
         upgraded = true;
         break;
       }
-      write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+      if (!early) write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
     }
   }
 }

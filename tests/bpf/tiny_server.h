@@ -10,7 +10,7 @@
 namespace tokenwatch {
 
 // Answers each request with 200 and a short body; one with an Upgrade field with 101, and from then
-// on each read with a 200.
+// on each read with a 200; one for /early with 413 before it reads the request's body.
 class TinyServer {
  public:
   TinyServer();

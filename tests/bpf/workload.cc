@@ -13,6 +13,7 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <thread>
 
 namespace {
 
@@ -209,6 +210,20 @@ const std::map<std::string, Scenario>& Scenarios() {
          Send(fd, Get("/plain1"));
          PlainRead(fd);
          Send(fd, Get("/plain2"));
+         PlainRead(fd);
+         close(fd);
+       }},
+      {"early",
+       [](int, int plain) {
+         const int fd = Dial(plain);
+         const std::string body(16 << 20, 'b');  // more than the socket's buffers take
+         std::thread sender([&] {
+           Send(fd, "POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: " +
+                        std::to_string(body.size()) + "\r\n\r\n" + body);
+         });
+         PlainRead(fd);
+         sender.join();
+         Send(fd, Get("/after"));
          PlainRead(fd);
          close(fd);
        }},
