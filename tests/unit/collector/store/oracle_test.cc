@@ -61,13 +61,13 @@ class Oracle : public ::testing::TestWithParam<int> {
     }
     // Tokens 1 to 12; the ids of 1 and 2 are joined with 101 and 102 when both keys are in force.
     for (uint64_t i = 1; i <= 12; ++i) {
-      std::vector<std::shared_ptr<const UseToken>> forms = {Token(i)};
+      auto& forms = tokens_.emplace_back();
+      forms.push_back(Token(i));
       if (i <= 2) {
         forms.push_back(Token({{"key_00000001", i}, {"key_00000002", 100 + i}}));
         forms.push_back(Token({{"key_00000002", 100 + i}, {"key_00000001", i}}));
         forms.push_back(Token({{"key_00000002", 100 + i}}));
       }
-      tokens_.push_back(forms);
     }
   }
 
