@@ -12,16 +12,10 @@ sys.dont_write_bytecode = True
 from harness.servers import Truth
 from harness.tokenwatch import Agent, Cli, Collector
 from harness.truth import Client, Comparison
-from harness.world import check, main, note
+from harness.world import check, cpu_seconds, main, note
 
 IDLE_SECONDS = 10
 REQUESTS = 20
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def spool_bytes(agent):

@@ -28,7 +28,7 @@ daemon off;
 worker_processes {workers};
 pid {dir}/nginx.pid;
 error_log {dir}/{name}.log notice;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 4096; }}
 http {{
   access_log off;
   client_body_temp_path {dir}/body;

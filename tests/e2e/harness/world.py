@@ -202,6 +202,13 @@ def stop(process, seconds=10):
     return process.wait()
 
 
+def cpu_seconds(pid):
+    """CPU time that a process has used so far, in user space and in the kernel."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def tail(path, lines=30):
     try:
         with open(path, errors="replace") as file:
