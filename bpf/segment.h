@@ -63,7 +63,7 @@ enum tw_certainty {
 /* Why a connection is not, or no longer, read. Names for people are in agent/http/gap.h. */
 enum tw_gap_reason {
 	TW_GAP_LOST_FRAMING = 1,  /* bytes that fit no framing where a message should begin */
-	TW_GAP_HTTP2 = 2,	  /* HTTP/2 preface */
+	TW_GAP_HTTP2 = 2,	  /* not told any more: HTTP/2 is read */
 	TW_GAP_UPGRADED = 3,	  /* 101 Switching Protocols; expected, not a loss */
 	TW_GAP_TUNNEL = 4,	  /* CONNECT accepted; expected, not a loss */
 	TW_GAP_PIPELINE = 5,	  /* more unanswered requests than the method queue holds */

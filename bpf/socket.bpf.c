@@ -223,7 +223,7 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	w->span_len = 0;
 	w->called_ns = direction == TW_SENT ? call->called_ns : bpf_ktime_get_ns();
 	w->direction = direction;
-	tw_walk_call();
+	tw_walk_work(c, w);
 }
 
 static __always_inline void tw_begin_msghdr(struct sock *sk, struct msghdr *msg, u8 direction)

@@ -36,6 +36,8 @@ enum tw_counter {
 	TW_COUNT_SEND_CALLS,	   /* in-scope sends seen by the socket backend */
 	TW_COUNT_RECEIVE_CALLS,	   /* in-scope receives seen by the socket backend */
 	TW_COUNT_TLS_CALLS,	   /* in-scope TLS calls with bytes */
+	TW_COUNT_SIDE_UNKNOWN,	   /* HEADERS frames withheld: not known which side is the client */
+	TW_COUNT_RESUMED,	   /* directions whose HTTP/2 frames were found again */
 	TW_COUNTERS,
 };
 
@@ -50,21 +52,35 @@ enum tw_mode {
 	TW_MODE_UNTIL_CLOSE, /* body without a length */
 	TW_MODE_LOST,	     /* framing unknown: waits for the direction to turn */
 	TW_MODE_OPAQUE,	     /* never looked at again */
+	/* HTTP/2, from here on: */
+	TW_MODE_PREFACE, /* `remaining` bytes of the preface */
+	TW_MODE_FRAME,	 /* inside a frame's header, of which `state` bytes are in `remaining` */
+	TW_MODE_KEEP,	 /* `remaining` payload bytes of a frame that leaves the kernel */
+	TW_MODE_SKIP,	 /* of one that does not */
 };
 
 struct tw_stream {
-	u64 remaining; /* body or chunk bytes left; inside a block, the number being read */
-	u64 begun_ns;  /* call that carried the current block's first byte */
-	u32 block;     /* bytes of the current block */
-	u32 sequence;  /* next data segment's */
-	u32 message;   /* of the current block */
-	u16 status;    /* of the current response */
-	u8 mode;       /* enum tw_mode */
-	u8 state;      /* of the automaton in framing.h */
-	u8 seen;       /* enum tw_action, all of the current block */
-	u8 emitted;    /* a piece of the current block has left */
-	u8 cut;	       /* the current block has outgrown TW_BLOCK_MAX */
-	u8 pad[5];
+	u64 remaining;	/* body or chunk bytes left; inside a block, the number being read */
+	u64 begun_ns;	/* call that carried the current block's, or frame's, first byte */
+	u32 block;	/* bytes of the current block */
+	u32 sequence;	/* next data segment's */
+	u32 message;	/* of the current block; HTTP/2: the current frame's stream */
+	u32 frame;	/* HTTP/2: the current frame's length << 8 | its type */
+	u16 status;	/* of the current response */
+	u8 mode;	/* enum tw_mode */
+	u8 state;	/* of the automaton in framing.h */
+	u8 seen;	/* enum tw_action, all of the current block; HTTP/2: tw_frames_seen */
+	u8 emitted;	/* a piece of the current block, or frame, has left */
+	u8 cut;		/* the current block has outgrown TW_BLOCK_MAX */
+	u8 frame_flags; /* HTTP/2: the current frame's */
+};
+
+/* tw_connection.spoke */
+enum tw_spoke {
+	TW_SPOKE_NOTHING = 0,
+	TW_SPOKE_PERHAPS, /* a late sighting's request, which may have been part of a body */
+	TW_SPOKE_HTTP1,
+	TW_SPOKE_HTTP2,
 };
 
 enum tw_role {
@@ -111,7 +127,7 @@ struct tw_connection {
 	u8 late;  /* older than its first sighting, and no answer has been paired yet */
 	u8 certainty;
 	u8 announced; /* certainty already told + 1 */
-	u8 spoke;     /* an HTTP message was seen */
+	u8 spoke;     /* enum tw_spoke: of which HTTP a message was seen */
 };
 
 /* One stretch of user memory that a call transferred, and how far it has been walked. */

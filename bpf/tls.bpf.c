@@ -144,7 +144,7 @@ static __always_inline int tw_return(struct pt_regs *ctx)
 	w->called_ns = called_ns;
 	w->direction = direction;
 	bpf_map_delete_elem(&tw_calls, &call_key);
-	tw_walk_call();
+	tw_walk_work(c, w);
 	return 0;
 out:
 	bpf_map_delete_elem(&tw_calls, &call_key);
@@ -169,7 +169,8 @@ static __always_inline int tw_renew(u64 pointer)
 
 /*
  * SSL_free drops a reference, and nothing here knows whether it was the last one. A connection that
- * owes no answer is forgotten; one that goes on all the same is met again as a late sighting.
+ * owes no answer is forgotten; one that goes on all the same is met again as a late sighting. What
+ * HTTP/2's streams owe is not counted here.
  */
 static __always_inline int tw_free(u64 pointer)
 {
@@ -180,7 +181,8 @@ static __always_inline int tw_free(u64 pointer)
 	c = bpf_map_lookup_elem(&tw_connections, &key);
 	if (!c)
 		return 0;
-	if (c->requests == c->answered && c->streams[0].mode != TW_MODE_BLOCK) {
+	if (c->spoke != TW_SPOKE_HTTP2 && c->requests == c->answered &&
+	    c->streams[0].mode != TW_MODE_BLOCK) {
 		tw_end_connection(&key);
 		return 0;
 	}

@@ -12,15 +12,23 @@ namespace {
 // In the order of enum tw_counter (bpf/state.h).
 constexpr const char* kNames[] = {
     "ring_full_lost",  // segments
-    "connections_full_unseen", "threads_full_unseen", "calls_full_unseen",
+    "connections_full_unseen",
+    "threads_full_unseen",
+    "calls_full_unseen",
     "processes_full_lost",    // announcements that could not be remembered
     "returns_missed_unseen",  // calls whose return was never seen
     "unreadable_lost",        // header bytes on pages that were not resident
     "steps_exceeded_lost",    // calls with more messages than one run follows
     "not_http_connections",
     "blocks_cut_lost",  // header blocks over 64 KiB
-    "data_segments",           "data_bytes",          "body_bytes_skipped", "send_calls",
-    "receive_calls",           "tls_calls",
+    "data_segments",
+    "data_bytes",
+    "body_bytes_skipped",
+    "send_calls",
+    "receive_calls",
+    "tls_calls",
+    "http2_side_unknown_unseen",  // HEADERS frames withheld: not known which side is the client
+    "http2_framing_resumed",      // directions
 };
 
 }  // namespace

@@ -38,7 +38,8 @@ void ExchangeReader::OnSegment(const Segment& segment) {
 
 void ExchangeReader::OnData(const DataSegment& data) {
   const tw_data& meta = data.meta;
-  if (meta.direction > TW_RECEIVED) {
+  // Frames are not header blocks.
+  if (meta.direction > TW_RECEIVED || (meta.flags & TW_HTTP2) != 0) {
     context_.counters.Add(ReaderCount::kSegmentsInvalid);
     return;
   }

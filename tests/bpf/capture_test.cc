@@ -109,13 +109,6 @@ TEST_F(CaptureTest, AForkedChildIsAnotherConnection) {
   EXPECT_EQ(seen.answers.size(), 1u);
 }
 
-TEST_F(CaptureTest, Http2IsNamed) {
-  ASSERT_TRUE(Start());
-  const Seen seen = Collect(RunWorkload("http2"));
-  EXPECT_EQ(CountGaps(seen, TW_GAP_HTTP2), 1);
-  EXPECT_TRUE(seen.requests.empty());
-}
-
 TEST_F(CaptureTest, FilterBiosAreNamed) {
   ASSERT_TRUE(Start());
   const pid_t pid = RunWorkload("bio");

@@ -1,8 +1,6 @@
 #include "tests/bpf/tiny_server.h"
 
 #include <netinet/in.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +10,8 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
+
+#include "tests/bpf/tls_pair.h"
 
 namespace tokenwatch {
 namespace {
@@ -28,21 +28,6 @@ int Listen(int* port) {
   }
   *port = ntohs(address.sin_port);
   return fd;
-}
-
-// A self-signed certificate, made here.
-void UseFreshCertificate(SSL_CTX* context) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* certificate = X509_new();
-  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
-  X509_set_pubkey(certificate, key);
-  X509_sign(certificate, key, EVP_sha256());
-  SSL_CTX_use_certificate(context, certificate);
-  SSL_CTX_use_PrivateKey(context, key);
-  X509_free(certificate);
-  EVP_PKEY_free(key);
 }
 
 using Read = std::function<int(char*, int)>;

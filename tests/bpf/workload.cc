@@ -15,6 +15,8 @@
 #include <string>
 #include <thread>
 
+#include "tests/bpf/http2_scenarios.h"
+
 namespace {
 
 [[noreturn]] void Die(const char* what) {
@@ -115,135 +117,135 @@ void Send(int fd, const std::string& bytes) {
 using Scenario = std::function<void(int tls, int plain)>;
 
 const std::map<std::string, Scenario>& Scenarios() {
-  static const auto& scenarios = *new std::map<std::string, Scenario>{
-      {"tls",
-       [](int tls, int) {
-         TlsClient client(tls);
-         client.Write(Get("/one"));
-         client.Read();
-         client.Write(Get("/two"));
-         client.Read();
-       }},
-      {"tls_ex",
-       [](int tls, int) {
-         TlsClient client(tls);
-         client.WriteEx(Get("/ex"));
-         client.Read(true);
-       }},
-      {"split",
-       [](int tls, int) {
-         TlsClient client(tls);
-         for (const char c : Get("/split", "X-Long: " + std::string(50, 'v') + "\r\n")) {
-           client.Write(std::string(1, c));
-         }
-         client.Read();
-       }},
-      {"pipeline",
-       [](int tls, int) {
-         TlsClient client(tls);
-         client.Write(Get("/p1") + Get("/p2") + Get("/p3"));
-         for (int i = 0; i < 3; ++i) client.Read();
-       }},
-      {"forge",
-       [](int tls, int) {
-         std::string line = "GET /forged HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n";
-         std::string body;
-         while (body.size() < (8u << 20)) body += line;
-         const std::string head = "POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: " +
-                                  std::to_string(body.size()) + "\r\n\r\n";
-         TlsClient client(tls);
-         client.Write(head);
-         for (size_t at = 0; at < body.size(); at += line.size() * 200) {
-           client.Write(body.substr(at, line.size() * 200));
-         }
-         client.Read();
-         client.Write(Get("/after"));
-         client.Read();
-       }},
-      {"chunked",
-       [](int tls, int) {
-         TlsClient client(tls);
-         client.Write("POST /chunked HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
-         const std::string forged = Get("/forged");
-         char size[16];
-         snprintf(size, sizeof(size), "%zx\r\n", forged.size());
-         client.Write(size + forged + "\r\n");
-         client.Write("0\r\nTrailer: x\r\n\r\n");
-         client.Read();
-         client.Write(Get("/after"));
-         client.Read();
-       }},
-      {"reuse",
-       [](int tls, int) {
-         TlsClient client(tls);
-         client.Write(Get("/first"));
-         client.Read();
-         client.Reuse(tls);
-         client.Write(Get("/second"));
-         client.Read();
-       }},
-      {"fork",
-       [](int tls, int) {
-         TlsClient client(tls);
-         if (fork() == 0) {
-           client.Write(Get("/child"));
+  static const auto& scenarios = *new auto([] {
+    std::map<std::string, Scenario> all = tokenwatch::Http2Scenarios();
+    all.insert({
+        {"tls",
+         [](int tls, int) {
+           TlsClient client(tls);
+           client.Write(Get("/one"));
            client.Read();
-           _exit(0);
-         }
-         int status = 0;
-         wait(&status);
-       }},
-      {"http2",
-       [](int tls, int) {
-         TlsClient client(tls);
-         client.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-       }},
-      {"bio", [](int, int) { BIO_free(BIO_new(BIO_f_ssl())); }},
-      {"unanswered",
-       [](int tls, int) {
-         TlsClient client(tls);
-         client.Write(Get("/unanswered"));
-       }},
-      {"plain",
-       [](int, int plain) {
-         const int fd = Dial(plain);
-         Send(fd, Get("/plain1"));
-         PlainRead(fd);
-         Send(fd, Get("/plain2"));
-         PlainRead(fd);
-         close(fd);
-       }},
-      {"early",
-       [](int, int plain) {
-         const int fd = Dial(plain);
-         const std::string body(16 << 20, 'b');  // more than the socket's buffers take
-         std::thread sender([&] {
-           Send(fd, "POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: " +
-                        std::to_string(body.size()) + "\r\n\r\n" + body);
-         });
-         PlainRead(fd);
-         sender.join();
-         Send(fd, Get("/after"));
-         PlainRead(fd);
-         close(fd);
-       }},
-      {"upgrade",
-       [](int, int plain) {
-         const int fd = Dial(plain);
-         Send(fd, Get("/upgrade", "Upgrade: x\r\nConnection: upgrade\r\n"));
-         PlainRead(fd);
-         Send(fd, Get("/hidden"));
-         PlainRead(fd);
-         close(fd);
-       }},
-      {"not_http",
-       [](int, int plain) {
-         const int fd = Dial(plain);
-         Send(fd, "EHLO there\r\n\r\n");
-         Send(fd, Get("/hidden"));
-         close(fd);
-       }},
-  };
+           client.Write(Get("/two"));
+           client.Read();
+         }},
+        {"tls_ex",
+         [](int tls, int) {
+           TlsClient client(tls);
+           client.WriteEx(Get("/ex"));
+           client.Read(true);
+         }},
+        {"split",
+         [](int tls, int) {
+           TlsClient client(tls);
+           for (const char c : Get("/split", "X-Long: " + std::string(50, 'v') + "\r\n")) {
+             client.Write(std::string(1, c));
+           }
+           client.Read();
+         }},
+        {"pipeline",
+         [](int tls, int) {
+           TlsClient client(tls);
+           client.Write(Get("/p1") + Get("/p2") + Get("/p3"));
+           for (int i = 0; i < 3; ++i) client.Read();
+         }},
+        {"forge",
+         [](int tls, int) {
+           std::string line = "GET /forged HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n";
+           std::string body;
+           while (body.size() < (8u << 20)) body += line;
+           const std::string head = "POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: " +
+                                    std::to_string(body.size()) + "\r\n\r\n";
+           TlsClient client(tls);
+           client.Write(head);
+           for (size_t at = 0; at < body.size(); at += line.size() * 200) {
+             client.Write(body.substr(at, line.size() * 200));
+           }
+           client.Read();
+           client.Write(Get("/after"));
+           client.Read();
+         }},
+        {"chunked",
+         [](int tls, int) {
+           TlsClient client(tls);
+           client.Write(
+               "POST /chunked HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+           const std::string forged = Get("/forged");
+           char size[16];
+           snprintf(size, sizeof(size), "%zx\r\n", forged.size());
+           client.Write(size + forged + "\r\n");
+           client.Write("0\r\nTrailer: x\r\n\r\n");
+           client.Read();
+           client.Write(Get("/after"));
+           client.Read();
+         }},
+        {"reuse",
+         [](int tls, int) {
+           TlsClient client(tls);
+           client.Write(Get("/first"));
+           client.Read();
+           client.Reuse(tls);
+           client.Write(Get("/second"));
+           client.Read();
+         }},
+        {"fork",
+         [](int tls, int) {
+           TlsClient client(tls);
+           if (fork() == 0) {
+             client.Write(Get("/child"));
+             client.Read();
+             _exit(0);
+           }
+           int status = 0;
+           wait(&status);
+         }},
+        {"bio", [](int, int) { BIO_free(BIO_new(BIO_f_ssl())); }},
+        {"unanswered",
+         [](int tls, int) {
+           TlsClient client(tls);
+           client.Write(Get("/unanswered"));
+         }},
+        {"plain",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           Send(fd, Get("/plain1"));
+           PlainRead(fd);
+           Send(fd, Get("/plain2"));
+           PlainRead(fd);
+           close(fd);
+         }},
+        {"early",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           const std::string body(16 << 20, 'b');  // more than the socket's buffers take
+           std::thread sender([&] {
+             Send(fd, "POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: " +
+                          std::to_string(body.size()) + "\r\n\r\n" + body);
+           });
+           PlainRead(fd);
+           sender.join();
+           Send(fd, Get("/after"));
+           PlainRead(fd);
+           close(fd);
+         }},
+        {"upgrade",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           Send(fd, Get("/upgrade", "Upgrade: x\r\nConnection: upgrade\r\n"));
+           PlainRead(fd);
+           Send(fd, Get("/hidden"));
+           PlainRead(fd);
+           close(fd);
+         }},
+        {"not_http",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           Send(fd, "EHLO there\r\n\r\n");
+           Send(fd, Get("/hidden"));
+           close(fd);
+         }},
+    });
+    return all;
+  }());
   return scenarios;
 }
 

@@ -8,7 +8,7 @@
 namespace tokenwatch {
 namespace {
 
-// What the kernel program computes from the table (bpf/http.h, tw_scan), in C++.
+// What the kernel program computes from the table (bpf/http1.h, tw_scan), in C++.
 struct Scan {
   int state = 0;
   uint64_t number = 0, status = 0;
