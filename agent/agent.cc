@@ -238,6 +238,7 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
     if (!polled.ok()) return polled.status();
     const uint64_t now_ns = parts.clock.MonotonicNs();
     parts.capture->Maintain(now_ns, on_segment);
+    if (*polled == 0) parts.exchanges->Seal();
     if (now_ns < next_sweep_ns) continue;
     next_sweep_ns = now_ns + kSecondNs;
     parts.exchanges->Sweep(now_ns);

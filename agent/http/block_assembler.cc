@@ -5,7 +5,6 @@
 
 #include "absl/types/span.h"
 #include "agent/http/connection.h"
-#include "agent/http/head_parser.h"
 #include "agent/http/message.h"
 
 namespace tokenwatch {
@@ -26,7 +25,7 @@ void AddHole(UnfinishedBlock& block) {
 
 bool Continues(const UnfinishedBlock& block, const tw_data& meta) {
   return !Starts(meta) && block.first.message == meta.message &&
-         IsResponse(block.first) == IsResponse(meta);
+         IsResponse(block.first) == IsResponse(meta) && IsHttp2(block.first) == IsHttp2(meta);
 }
 
 }  // namespace
@@ -37,9 +36,13 @@ void BlockAssembler::Add(Connection& connection, const DataSegment& data) {
   const Order order = TakeSequence(meta, stream);
   if (order == Order::kRepeated) return;
 
+  if (order == Order::kAfterHole && IsHttp2(meta)) {
+    if (stream.block != nullptr) GiveUp(*stream.block);
+    http2_->OnMissing(connection, meta.direction);
+  }
   // An answer to a later request proves that this one was sent to its end.
   const BlockStream& opposite = connection.streams[meta.direction ^ 1U];
-  if (Starts(meta) && IsResponse(meta) && opposite.block != nullptr &&
+  if (!IsHttp2(meta) && Starts(meta) && IsResponse(meta) && opposite.block != nullptr &&
       !IsResponse(opposite.block->first) && IsBefore(opposite.block->first.message, meta.message)) {
     GiveUp(*opposite.block);
   }
@@ -47,7 +50,7 @@ void BlockAssembler::Add(Connection& connection, const DataSegment& data) {
   if (Starts(meta)) {
     Begin(connection, data);
   } else {
-    Continue(stream, data, order == Order::kAfterHole);
+    Continue(connection, data, order == Order::kAfterHole);
   }
 }
 
@@ -68,12 +71,12 @@ BlockAssembler::Order BlockAssembler::TakeSequence(const tw_data& meta, BlockStr
 }
 
 void BlockAssembler::Begin(Connection& connection, const DataSegment& data) {
-  pairer_->OnBlockStart(connection, data.meta);
+  SinkOf(data.meta).OnBlockStart(connection, data.meta);
   const size_t size = data.bytes.size();
   if (Ends(data.meta) && size <= context_->limits.block_bytes) {
-    pairer_->OnBlock(connection, data.meta,
-                     {data.bytes, IsCut(data.meta) ? absl::MakeConstSpan(&size, 1)
-                                                   : absl::Span<const size_t>()});
+    SinkOf(data.meta).OnBlock(connection, data.meta,
+                              {data.bytes, IsCut(data.meta) ? absl::MakeConstSpan(&size, 1)
+                                                            : absl::Span<const size_t>()});
     return;
   }
   MakeRoom(size);
@@ -86,15 +89,19 @@ void BlockAssembler::Begin(Connection& connection, const DataSegment& data) {
   Append(block, data);
 }
 
-void BlockAssembler::Continue(BlockStream& stream, const DataSegment& data, bool after_hole) {
+void BlockAssembler::Continue(Connection& connection, const DataSegment& data, bool after_hole) {
   MakeRoom(data.bytes.size());
+  const BlockStream& stream = connection.streams[data.meta.direction];
   if (stream.block == nullptr) {
     context_->counters.Add(ReaderCount::kPiecesOrphaned);
+    if (IsHttp2(data.meta)) http2_->OnMissing(connection, data.meta.direction);
     return;
   }
   if (after_hole) AddHole(*stream.block);
   Append(*stream.block, data);
 }
+
+BlockSink& BlockAssembler::SinkOf(const tw_data& meta) { return IsHttp2(meta) ? *http2_ : *http1_; }
 
 void BlockAssembler::Append(UnfinishedBlock& block, const DataSegment& data) {
   if (block.holes.size() < kMaxHoles) {
@@ -129,7 +136,7 @@ std::list<UnfinishedBlock> BlockAssembler::Take(UnfinishedBlock& block) {
 
 void BlockAssembler::Deliver(UnfinishedBlock& block) {
   const std::list<UnfinishedBlock> taken = Take(block);
-  pairer_->OnBlock(*block.connection, block.first, {block.bytes.view(), block.holes});
+  SinkOf(block.first).OnBlock(*block.connection, block.first, {block.bytes.view(), block.holes});
 }
 
 void BlockAssembler::GiveUp(UnfinishedBlock& block) {
@@ -148,6 +155,11 @@ void BlockAssembler::GiveUpAll(Connection& connection) {
   for (const BlockStream& stream : connection.streams) {
     if (stream.block != nullptr) GiveUp(*stream.block);
   }
+}
+
+void BlockAssembler::GiveUp(Connection& connection, uint8_t direction) {
+  const BlockStream& stream = connection.streams[direction];
+  if (stream.block != nullptr) GiveUp(*stream.block);
 }
 
 void BlockAssembler::DiscardLate(Connection& connection) {

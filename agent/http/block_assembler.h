@@ -1,8 +1,8 @@
-// Puts header blocks together from their pieces and hands them to the pairing.
+// Puts blocks, which are HTTP/1 header blocks or HTTP/2 frames, together from their pieces.
 //
 // A block whose one piece has all of it is handed on where it lies. Other pieces are copied into a
 // buffer that is wiped when the block ends. Missing pieces show as jumps of the sequence and become
-// holes of the block that was in the making.
+// holes of the block that was in the making; one of HTTP/2 ends there.
 #ifndef TOKENWATCH_AGENT_HTTP_BLOCK_ASSEMBLER_H_
 #define TOKENWATCH_AGENT_HTTP_BLOCK_ASSEMBLER_H_
 
@@ -14,7 +14,7 @@
 #include "absl/container/inlined_vector.h"
 #include "agent/capture/segment.h"
 #include "agent/common/secret_buffer.h"
-#include "agent/http/exchange_pairer.h"
+#include "agent/http/block_sink.h"
 #include "agent/http/reader_context.h"
 
 namespace tokenwatch {
@@ -42,9 +42,9 @@ struct BlockStream {
 // Not thread safe.
 class BlockAssembler {
  public:
-  // Both must outlive the assembler.
-  BlockAssembler(ExchangePairer* pairer, ReaderContext* context)
-      : pairer_(pairer), context_(context) {}
+  // All must outlive the assembler.
+  BlockAssembler(BlockSink* http1, BlockSink* http2, ReaderContext* context)
+      : http1_(http1), http2_(http2), context_(context) {}
   BlockAssembler(const BlockAssembler&) = delete;
   BlockAssembler& operator=(const BlockAssembler&) = delete;
 
@@ -55,6 +55,8 @@ class BlockAssembler {
   // finds its request.
   void GiveUpRequests(Connection& connection);
   void GiveUpAll(Connection& connection);
+  // Likewise, of one direction.
+  void GiveUp(Connection& connection, uint8_t direction);
   // Drops an unfinished request that a late sighting began.
   void DiscardLate(Connection& connection);
   // Gives up what is older than ReaderLimits::block_age_ns.
@@ -66,7 +68,7 @@ class BlockAssembler {
   Order TakeSequence(const tw_data& meta, BlockStream& stream);
 
   void Begin(Connection& connection, const DataSegment& data);
-  void Continue(BlockStream& stream, const DataSegment& data, bool after_hole);
+  void Continue(Connection& connection, const DataSegment& data, bool after_hole);
   void Append(UnfinishedBlock& block, const DataSegment& data);
   // Gives up the oldest blocks until `bytes` more are within the limit.
   void MakeRoom(size_t bytes);
@@ -76,7 +78,10 @@ class BlockAssembler {
   // Delivers with a hole at the end.
   void GiveUp(UnfinishedBlock& block);
 
-  ExchangePairer* const pairer_;
+  BlockSink& SinkOf(const tw_data& meta);
+
+  BlockSink* const http1_;
+  BlockSink* const http2_;
   ReaderContext* const context_;
   std::list<UnfinishedBlock> blocks_;  // oldest first
   size_t bytes_ = 0;                   // in blocks_

@@ -4,9 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "agent/http/block_assembler.h"
 #include "agent/http/exchange_pairer.h"
+#include "agent/http/http2_connection.h"
+#include "agent/http/open_exchanges.h"
 
 namespace tokenwatch {
 
@@ -17,7 +20,9 @@ struct Connection {
   uint64_t last = 0;                   // ReaderContext::clock at its last segment
   bool closing = false;                // a reference was dropped, and no request began since
   std::array<BlockStream, 2> streams;  // by enum tw_direction
-  PairingState pairing;
+  ExchangeState exchanges;
+  PairingState pairing;                    // of HTTP/1
+  std::unique_ptr<Http2Connection> http2;  // once it speaks HTTP/2
 };
 
 }  // namespace tokenwatch

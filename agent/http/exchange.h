@@ -6,6 +6,7 @@
 #define TOKENWATCH_AGENT_HTTP_EXCHANGE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,9 +32,17 @@ struct RequestHead {
   // them, its name empty where that was cut too. Without fields, the target is what was cut. Every
   // other field is whole, wherever in the block it was.
   bool cut = false;
-  int version_minor = 1;  // of HTTP/1
-  std::string_view method;
-  std::string_view target;  // as sent: origin, absolute, authority or asterisk form
+  int version_major = 1;
+  int version_minor = 1;
+  // HTTP/2: fields whose name an older entry of the compression table holds that was not seen. Each
+  // has an empty name in `fields`, and an empty value where that was not seen either.
+  uint32_t unknown_fields = 0;
+  std::string_view method;  // empty where it is unknown
+  // As sent: origin, absolute, authority or asterisk form. HTTP/2: ":path", of CONNECT without one
+  // ":authority"; empty where it is unknown.
+  std::string_view target;
+  std::string_view scheme;  // HTTP/2: ":scheme"; else empty
+  // HTTP/2: the regular fields, behind ":authority" named "host".
   absl::Span<const HeaderField> fields;
 };
 
@@ -53,14 +62,22 @@ enum class AnswerKind {
   kDiscarded,   // the request proved not to be one (late sighting inside a body)
 };
 
+// UNKNOWN, which a client reports of a call that ends without a status.
+inline constexpr int kGrpcUnknown = 2;
+
 // How an exchange ended. Exactly one follows each RequestHead.
 struct Answer {
   uint64_t exchange = 0;
   AnswerKind kind = AnswerKind::kUnanswered;
-  int status = 0;                        // final status; 0 where unanswered
-  uint64_t latency_ns = 0;               // from RequestHead::mono_ns to the answer's first byte
-  const Peer* peer = nullptr;            // never null; valid during the call
-  absl::Span<const HeaderField> fields;  // of the answer; valid during the call
+  int status = 0;  // final status; 0 where unanswered
+  // Of a gRPC call: 0 to 16; kGrpcUnknown where the call broke without one. Nothing where the
+  // answer is no gRPC, or its end was not seen.
+  std::optional<int> grpc_status;
+  uint64_t latency_ns = 0;     // from RequestHead::mono_ns to the answer's first byte
+  const Peer* peer = nullptr;  // never null; valid during the call
+  // Valid during the call. Of a gRPC call those of its end; empty where an HTTP/2 answer came
+  // before its request.
+  absl::Span<const HeaderField> fields;
 };
 
 // Receives exchanges. Called on the thread that drains the segments.

@@ -1,6 +1,5 @@
 #include "agent/http/exchange_pairer.h"
 
-#include <algorithm>
 #include <iterator>
 #include <optional>
 
@@ -11,10 +10,11 @@ namespace tokenwatch {
 
 void ExchangePairer::OnBlockStart(Connection& connection, const tw_data& first) {
   PairingState& state = connection.pairing;
+  const auto& pending = connection.exchanges.pending;
   if (IsResponse(first)) {
-    while (!state.pending.empty() && IsBefore(state.pending.front()->message, first.message)) {
+    while (!pending.empty() && IsBefore(pending.front()->message, first.message)) {
       context_->counters.Add(ReaderCount::kAnswersLost);
-      End(state.pending.front(), AnswerKind::kUnanswered);
+      exchanges_->GiveUp(*pending.front());
     }
     return;
   }
@@ -22,8 +22,8 @@ void ExchangePairer::OnBlockStart(Connection& connection, const tw_data& first) 
   // it will not know.
   if (state.has_request && !IsBefore(state.newest_request, first.message)) {
     context_->counters.Add(ReaderCount::kOrdinalsReused);
-    while (!state.pending.empty() && !IsBefore(state.pending.back()->message, first.message)) {
-      End(state.pending.back(), AnswerKind::kUnanswered);
+    while (!pending.empty() && !IsBefore(pending.back()->message, first.message)) {
+      exchanges_->GiveUp(*pending.back());
     }
     DropHeld(connection);
   }
@@ -57,21 +57,12 @@ void ExchangePairer::OnRequest(Connection& connection, const tw_data& first,
     return;
   }
   RequestHead head;
-  head.exchange = next_exchange_++;
-  head.connection = connection.id;
-  head.process = first.process;
-  head.pid = first.pid;
-  head.mono_ns = first.h.mono_ns;
-  head.tls = first.layer == TW_LAYER_TLS;
-  head.inbound = (first.flags & TW_INBOUND) != 0;
   head.cut = !block.holes.empty();
   head.version_minor = line->version_minor;
   head.method = line->method;
   head.target = line->target;
   head.fields = parser_.Fields();
-  context_->counters.Add(ReaderCount::kExchanges);
-  sink_->OnRequest(head);
-  AddPending(connection, first, head.exchange);
+  exchanges_->Begin(connection, first, context_->limits.pending_per_connection, &head);
 }
 
 void ExchangePairer::OnAnswer(Connection& connection, const tw_data& first,
@@ -87,18 +78,18 @@ void ExchangePairer::OnAnswer(Connection& connection, const tw_data& first,
     context_->counters.Add(ReaderCount::kInterimAnswers);
     return;
   }
-  PairingState& state = connection.pairing;
+  const PairingState& state = connection.pairing;
   if (first.message == TW_NO_MESSAGE) {
     context_->counters.Add(ReaderCount::kAnswersWithoutRequest);
     return;
   }
-  const auto match =
-      std::find_if(state.pending.begin(), state.pending.end(),
-                   [&](PendingExchanges::iterator at) { return at->message == first.message; });
-  if (match != state.pending.end()) {
-    const uint64_t sent = (*match)->mono_ns;
-    const uint64_t received = first.h.mono_ns;
-    End(*match, AnswerKind::kAnswered, *status, received > sent ? received - sent : 0);
+  if (PendingExchange* const pending = exchanges_->Find(connection, first.message)) {
+    Answer answer;
+    answer.kind = AnswerKind::kAnswered;
+    answer.status = *status;
+    answer.latency_ns = LatencyNs(*pending, first.h.mono_ns);
+    answer.fields = parser_.Fields();
+    exchanges_->End(*pending, answer);
     return;
   }
   const bool early = !state.has_request || IsBefore(state.newest_request, first.message);
@@ -107,25 +98,6 @@ void ExchangePairer::OnAnswer(Connection& connection, const tw_data& first,
   } else {
     context_->counters.Add(ReaderCount::kAnswersWithoutRequest);
   }
-}
-
-void ExchangePairer::AddPending(Connection& connection, const tw_data& first, uint64_t exchange) {
-  PairingState& state = connection.pairing;
-  if (!state.pending.empty() && state.pending.size() >= context_->limits.pending_per_connection) {
-    context_->counters.Add(ReaderCount::kExchangesOverLimit);
-    End(state.pending.front(), AnswerKind::kUnanswered);
-  } else if (!pending_.empty() && pending_.size() >= context_->limits.pending) {
-    context_->counters.Add(ReaderCount::kExchangesOverLimit);
-    End(pending_.begin(), AnswerKind::kUnanswered);
-  }
-  PendingExchange& pending = pending_.emplace_back();
-  pending.connection = &connection;
-  pending.exchange = exchange;
-  pending.mono_ns = first.h.mono_ns;
-  pending.since = context_->clock;
-  pending.message = first.message;
-  pending.late = (first.flags & TW_LATE) != 0;
-  state.pending.push_back(std::prev(pending_.end()));
 }
 
 void ExchangePairer::Hold(Connection& connection, const tw_data& first, const HeaderBlock& block,
@@ -174,28 +146,6 @@ void ExchangePairer::DropHeld(Connection& connection) {
   TakeHeld(connection);
 }
 
-void ExchangePairer::EndAll(Connection& connection) {
-  DropHeld(connection);
-  while (!connection.pairing.pending.empty()) {
-    End(connection.pairing.pending.front(), AnswerKind::kUnanswered);
-  }
-}
-
-void ExchangePairer::DiscardLate(Connection& connection) {
-  const auto pending = connection.pairing.pending;
-  for (const PendingExchanges::iterator& exchange : pending) {
-    if (exchange->late) End(exchange, AnswerKind::kDiscarded);
-  }
-}
-
-void ExchangePairer::Sweep() {
-  while (!pending_.empty() &&
-         context_->IsDue(pending_.front().since, context_->limits.answer_age_ns)) {
-    context_->counters.Add(ReaderCount::kExchangesExpired);
-    End(pending_.begin(), AnswerKind::kUnanswered);
-  }
-}
-
 std::vector<Connection*> ExchangePairer::OverdueHeld() const {
   std::vector<Connection*> connections;
   for (const HeldAnswer& held : held_) {
@@ -203,24 +153,6 @@ std::vector<Connection*> ExchangePairer::OverdueHeld() const {
     connections.push_back(held.connection);
   }
   return connections;
-}
-
-void ExchangePairer::End(PendingExchanges::iterator pending, AnswerKind kind, int status,
-                         uint64_t latency_ns) {
-  PairingState& state = pending->connection->pairing;
-  Answer answer;
-  answer.exchange = pending->exchange;
-  answer.kind = kind;
-  answer.status = status;
-  answer.latency_ns = latency_ns;
-  answer.peer = &state.peer;
-  if (kind == AnswerKind::kAnswered) answer.fields = parser_.Fields();
-  context_->counters.Add(kind == AnswerKind::kAnswered    ? ReaderCount::kAnswered
-                         : kind == AnswerKind::kDiscarded ? ReaderCount::kDiscarded
-                                                          : ReaderCount::kUnanswered);
-  state.pending.erase(std::find(state.pending.begin(), state.pending.end(), pending));
-  pending_.erase(pending);
-  sink_->OnAnswer(answer);
 }
 
 }  // namespace tokenwatch

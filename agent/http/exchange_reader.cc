@@ -11,7 +11,12 @@
 namespace tokenwatch {
 
 ExchangeReader::ExchangeReader(ExchangeSink* sink, const ReaderLimits& limits)
-    : context_{limits}, pairer_(sink, &context_), assembler_(&pairer_, &context_) {}
+    : context_{limits},
+      exchanges_(sink, &context_),
+      pairer_(&exchanges_, &context_),
+      streams_(&exchanges_, &context_),
+      http2_(&streams_, &context_),
+      assembler_(&pairer_, &http2_, &context_) {}
 
 void ExchangeReader::OnSegment(const Segment& segment) {
   context_.counters.Add(ReaderCount::kSegments);
@@ -38,8 +43,7 @@ void ExchangeReader::OnSegment(const Segment& segment) {
 
 void ExchangeReader::OnData(const DataSegment& data) {
   const tw_data& meta = data.meta;
-  // Frames are not header blocks.
-  if (meta.direction > TW_RECEIVED || (meta.flags & TW_HTTP2) != 0) {
+  if (meta.direction > TW_RECEIVED) {
     context_.counters.Add(ReaderCount::kSegmentsInvalid);
     return;
   }
@@ -50,14 +54,14 @@ void ExchangeReader::OnData(const DataSegment& data) {
 }
 
 void ExchangeReader::OnPeer(const tw_peer& peer) {
-  UpdatePeer(peer, &Use(peer.connection).pairing.peer);
+  UpdatePeer(peer, &Use(peer.connection).exchanges.peer);
 }
 
 void ExchangeReader::OnClose(const tw_close& close) {
   Connection* connection = Find(close.connection);
   if (connection == nullptr) return;
   if (close.is_final != 0) {
-    Forget(by_id_.find(close.connection)->second);
+    Forget(by_id_.find(close.connection)->second, kGrpcUnknown);
     return;
   }
   connection->last = context_.clock;
@@ -68,6 +72,10 @@ void ExchangeReader::OnGap(const tw_gap& gap) {
   context_.counters.AddGap(gap.reason);
   Connection* connection = Find(gap.connection);
   if (connection == nullptr) return;
+  if (connection->http2 != nullptr) {
+    OnHttp2Gap(*connection, gap);
+    return;
+  }
   switch (GapReasonOf(gap.reason).effect) {
     case GapEffect::kNone:
       break;
@@ -76,8 +84,17 @@ void ExchangeReader::OnGap(const tw_gap& gap) {
       break;
     case GapEffect::kDiscardsLate:
       assembler_.DiscardLate(*connection);
-      pairer_.DiscardLate(*connection);
+      exchanges_.DiscardLate(*connection);
       break;
+  }
+}
+
+void ExchangeReader::OnHttp2Gap(Connection& connection, const tw_gap& gap) {
+  // Framing may be found again, and streams tell late answers apart: nothing ends here.
+  for (const uint8_t direction : {TW_SENT, TW_RECEIVED}) {
+    if (gap.reason == TW_GAP_LOST_FRAMING && gap.direction != direction) continue;
+    assembler_.GiveUp(connection, direction);
+    http2_.OnMissing(connection, direction);
   }
 }
 
@@ -111,13 +128,16 @@ Connection& ExchangeReader::Use(uint64_t id) {
   return connections_.back();
 }
 
-void ExchangeReader::EndAll(Connection& connection) {
+void ExchangeReader::EndAll(Connection& connection, std::optional<int> grpc_status) {
   assembler_.GiveUpAll(connection);
-  pairer_.EndAll(connection);
+  http2_.GiveUpAll(connection);
+  pairer_.DropHeld(connection);
+  exchanges_.GiveUpAll(connection, grpc_status);
 }
 
-ExchangeReader::Connections::iterator ExchangeReader::Forget(Connections::iterator connection) {
-  EndAll(*connection);
+ExchangeReader::Connections::iterator ExchangeReader::Forget(Connections::iterator connection,
+                                                             std::optional<int> grpc_status) {
+  EndAll(*connection, grpc_status);
   SetClosing(*connection, false);
   by_id_.erase(connection->id);
   return connections_.erase(connection);
@@ -131,8 +151,10 @@ void ExchangeReader::SetClosing(Connection& connection, bool closing) {
 
 void ExchangeReader::Sweep(uint64_t now_mono_ns) {
   context_.clock = std::max(context_.clock, now_mono_ns);
-  pairer_.Sweep();
+  exchanges_.Sweep();
   assembler_.Sweep();
+  http2_.Sweep();
+  http2_.Seal();
   for (Connection* connection : pairer_.OverdueHeld()) {
     assembler_.GiveUpRequests(*connection);
     pairer_.DropHeld(*connection);
@@ -150,7 +172,7 @@ void ExchangeReader::SweepConnections() {
     const auto exit = exits_.find(connection->process);
     const bool exited = exit != exits_.end() && context_.IsDue(exit->second, grace);
     const bool closed = connection->closing && context_.IsDue(connection->last, grace);
-    connection = exited || closed ? Forget(connection) : std::next(connection);
+    connection = exited || closed ? Forget(connection, kGrpcUnknown) : std::next(connection);
   }
   absl::erase_if(exits_, [&](const auto& exit) { return context_.IsDue(exit.second, grace); });
 }

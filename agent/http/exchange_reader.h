@@ -2,15 +2,16 @@
 //
 // The kernel side frames and numbers messages; here blocks are put together from their pieces
 // (BlockAssembler), parsed, and answers joined to requests by connection and ordinal
-// (ExchangePairer), never by guessing. So a lost piece can cost an exchange or some of its fields,
-// but cannot give one request another's answer. Everything that grows has a limit, and every limit
-// a counter.
+// (ExchangePairer) or stream (Http2Headers, Http2Streams), never by guessing. So a lost piece can
+// cost an exchange or some of its fields, but cannot give one request another's answer. Everything
+// that grows has a limit, and every limit a counter.
 #ifndef TOKENWATCH_AGENT_HTTP_EXCHANGE_READER_H_
 #define TOKENWATCH_AGENT_HTTP_EXCHANGE_READER_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <optional>
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/capture/segment.h"
@@ -19,6 +20,9 @@
 #include "agent/http/connection.h"
 #include "agent/http/exchange.h"
 #include "agent/http/exchange_pairer.h"
+#include "agent/http/http2_headers.h"
+#include "agent/http/http2_streams.h"
+#include "agent/http/open_exchanges.h"
 #include "agent/http/reader_context.h"
 
 namespace tokenwatch {
@@ -39,6 +43,10 @@ class ExchangeReader {
   // Ends what has waited too long. To be called about once a second with CLOCK_MONOTONIC, ns.
   void Sweep(uint64_t now_mono_ns);
 
+  // Encrypts what is kept of HTTP/2 header fields until they are needed again. To be called when
+  // nothing came for a moment; Sweep does so too.
+  void Seal() { http2_.Seal(); }
+
   // Ends everything and forgets all connections, as at the agent's stop.
   void Finish();
 
@@ -58,15 +66,21 @@ class ExchangeReader {
   Connection& Use(uint64_t id);
   Connection* Find(uint64_t id);
   // Hands on what is known of the connection's unfinished blocks, then ends its exchanges.
-  void EndAll(Connection& connection);
+  // `grpc_status`: of gRPC calls that have no result yet.
+  void EndAll(Connection& connection, std::optional<int> grpc_status = std::nullopt);
   // As EndAll; its state is gone then. Returns the next one.
-  Connections::iterator Forget(Connections::iterator connection);
+  Connections::iterator Forget(Connections::iterator connection,
+                               std::optional<int> grpc_status = std::nullopt);
+  void OnHttp2Gap(Connection& connection, const tw_gap& gap);
   void SetClosing(Connection& connection, bool closing);
   // Forgets connections whose reference was dropped, or whose process exited, a grace ago.
   void SweepConnections();
 
   ReaderContext context_;
+  OpenExchanges exchanges_;
   ExchangePairer pairer_;
+  Http2Streams streams_;
+  Http2Headers http2_;
   BlockAssembler assembler_;
   Connections connections_;  // longest silent first
   absl::flat_hash_map<uint64_t, Connections::iterator> by_id_;

@@ -21,16 +21,10 @@
 
 #include "absl/types/span.h"
 #include "agent/common/secret_buffer.h"
+#include "agent/http/block_sink.h"
 #include "agent/http/exchange.h"
 
 namespace tokenwatch {
-
-// A header block as far as it is known. Between bytes[h - 1] and bytes[h], for each h in `holes`
-// (ascending, at most bytes.size()), an unknown number of bytes is missing.
-struct HeaderBlock {
-  std::string_view bytes;
-  absl::Span<const size_t> holes;
-};
 
 struct RequestLine {
   std::string_view method;  // a token (RFC 9110, 5.6.2) of at most 64 bytes

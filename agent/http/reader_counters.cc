@@ -38,6 +38,17 @@ constexpr Row kRows[] = {
     {ReaderCount::kAssemblyOverLimit, "assembly_over_limit_dropped"},
     {ReaderCount::kHeldOverLimit, "held_answers_over_limit_dropped"},
     {ReaderCount::kExitsOverLimit, "exits_over_limit_dropped"},
+    {ReaderCount::kHttp2Frames, "http2_frames"},
+    {ReaderCount::kHttp2FramesInvalid, "http2_frames_invalid_lost"},
+    {ReaderCount::kHttp2Resets, "http2_streams_reset"},
+    {ReaderCount::kHpackTablesLost, "hpack_tables_lost"},
+    {ReaderCount::kHpackErrors, "hpack_blocks_lost"},
+    {ReaderCount::kHpackTablesTooLarge, "hpack_table_sizes_over_limit_lost"},
+    {ReaderCount::kHpackOverLimit, "hpack_tables_over_limit_dropped"},
+    {ReaderCount::kFieldsUnresolved, "header_fields_unresolved"},
+    {ReaderCount::kFieldsOverLimit, "header_fields_over_limit_lost"},
+    {ReaderCount::kStatusesUnresolved, "answers_status_unresolved_lost"},
+    {ReaderCount::kGrpcStatusesUnresolved, "grpc_status_unresolved_lost"},
 };
 
 constexpr bool IsInOrder() {

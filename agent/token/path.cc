@@ -272,8 +272,10 @@ std::string QueryNames(std::string_view query, const SecretFinder& secrets) {
 Resource DescribeResource(const RequestHead& request, const SecretFinder& secrets) {
   Resource resource;
   resource.scheme = request.tls ? "https" : "http";
+  if (request.scheme == "https" || request.scheme == "http") resource.scheme = request.scheme;
   std::string_view target = request.target.substr(0, request.target.find('#'));
-  if (request.method == "CONNECT") {
+  // RFC 8441: an extended CONNECT of HTTP/2 opens a WebSocket on a path.
+  if (request.method == "CONNECT" && !target.starts_with('/')) {
     resource.host = HostName(target, "", secrets);
     return resource;
   }

@@ -31,8 +31,8 @@ struct Resource {
 };
 
 // The target of any form (RFC 9112 section 3.2) and, where it names no host, the first Host field.
-// An absolute form says the scheme, else the layer does. `secrets` are the request's own; where one
-// occurs in what is kept, kSecretMark stands.
+// An absolute form says the scheme, else ":scheme" does, else the layer. `secrets` are the
+// request's own; where one occurs in what is kept, kSecretMark stands.
 Resource DescribeResource(const RequestHead& request, const SecretFinder& secrets);
 
 // A path, without query, segment by segment: only digits become {id} (also in 7.json, 7:cancel,

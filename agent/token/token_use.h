@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,9 @@ struct TokenPair {
 // still hostile wherever they are shown.
 struct TokenUse {
   absl::Time time;  // when the call that sent the first request byte was entered
-  // There was a credential but not all of its bytes: `tokens` and `user_ids` are empty and
-  // `token_length` is 0.
+  // There was a credential but not all of its bytes, or there may have been one in HTTP/2 fields
+  // that are unknown; then `carrier` is empty. `tokens` and `user_ids` are empty and `token_length`
+  // is 0.
   bool unresolved = false;
   std::vector<TokenPair> tokens;  // one a fleet key in force; the first is the primary key's
   std::string format;             // "opaque" until formats are known
@@ -40,10 +42,11 @@ struct TokenUse {
   std::string host;          // that the request names, lower case, default port removed
   std::string path;          // template; no query
   std::string query;         // parameter names joined by '&'
-  std::string http_version;  // "1.0", "1.1"
+  std::string http_version;  // "1.0", "1.1", "2"
   std::string user_agent;
   std::string request_id;
-  int status = 0;  // 0: unanswered
+  int status = 0;                  // 0: unanswered
+  std::optional<int> grpc_status;  // of a gRPC call's answer, 0 to 16
   uint64_t latency_us = 0;
   Peer peer;
   uint64_t process = 0;  // of the segments; names the workload

@@ -32,7 +32,7 @@ UseBuilder::UseBuilder(Fingerprinter* fingerprinter, const Clock* clock, UseSink
 void UseBuilder::OnRequest(const RequestHead& request) {
   const Extraction found = FindCredentials(request);
   Count(request, found);
-  if (found.credentials.empty()) return;
+  if (found.credentials.empty() && request.unknown_fields == 0) return;
   if (drafts_.size() >= limits_.exchanges) {
     ++counts_.answers_unseen;
     Draft oldest = std::move(drafts_.front());
@@ -66,6 +66,7 @@ void UseBuilder::Deliver(Draft draft, const Answer& answer) {
   for (TokenUse& use : draft.uses) {
     if (answer.kind == AnswerKind::kAnswered) {
       use.status = answer.status;
+      use.grpc_status = answer.grpc_status;
       use.latency_us = answer.latency_ns / 1000;
     }
     use.peer = *answer.peer;
@@ -90,7 +91,8 @@ std::vector<TokenUse> UseBuilder::Build(const RequestHead& request, const Extrac
   common.host = std::move(resource.host);
   common.path = std::move(resource.path);
   common.query = std::move(resource.query);
-  common.http_version = absl::StrCat("1.", request.version_minor);
+  common.http_version = request.version_major == 1 ? absl::StrCat("1.", request.version_minor)
+                                                   : absl::StrCat(request.version_major);
   common.user_agent = SafeText(FirstField(request, "user-agent"), kUserAgentMax, secrets);
   common.request_id = SafeText(FirstField(request, "x-request-id"), kRequestIdMax, secrets);
   common.process = request.process;
@@ -111,6 +113,11 @@ std::vector<TokenUse> UseBuilder::Build(const RequestHead& request, const Extrac
     }
     uses.push_back(std::move(use));
   }
+  // One of the fields that are unknown may hold a credential: counted, never guessed.
+  if (uses.empty()) {
+    common.unresolved = true;
+    uses.push_back(std::move(common));
+  }
   return uses;
 }
 
@@ -120,6 +127,10 @@ void UseBuilder::Count(const RequestHead& request, const Extraction& found) {
   counts_.empty += found.empty;
   counts_.dropped += found.dropped;
   if (!found.credentials.empty()) return;
+  if (request.unknown_fields != 0) {
+    ++counts_.fields_unknown;
+    return;
+  }
   ++counts_.requests_without_token;
   // A credential may have stood where bytes are missing.
   if (request.cut) ++counts_.cut_without_token;
@@ -128,6 +139,7 @@ void UseBuilder::Count(const RequestHead& request, const Extraction& found) {
 void UseBuilder::AddCounters(Counters* counters) const {
   (*counters)["requests"] += counts_.requests;
   (*counters)["requests_without_token"] += counts_.requests_without_token;
+  (*counters)["requests_with_unknown_fields"] += counts_.fields_unknown;
   (*counters)["requests_cut_token_unseen"] += counts_.cut_without_token;
   (*counters)["uses"] += counts_.uses;
   (*counters)["uses_unresolved"] += counts_.unresolved;

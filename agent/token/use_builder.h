@@ -20,7 +20,8 @@ namespace tokenwatch {
 
 // Makes one use for each distinct token of a request. Tokens are reduced to fingerprints in
 // OnRequest, which leaves nothing secret behind; the answer completes the uses. A request without a
-// credential makes no use and is counted.
+// credential makes no use and is counted; where HTTP/2 fields of it are unknown, one may be in
+// them, so it makes one that is unresolved.
 //
 // On the draining thread, AddCounters on any.
 class UseBuilder : public ExchangeSink {
@@ -64,6 +65,7 @@ class UseBuilder : public ExchangeSink {
     std::atomic<uint64_t> requests{0};
     std::atomic<uint64_t> requests_without_token{0};
     std::atomic<uint64_t> cut_without_token{0};
+    std::atomic<uint64_t> fields_unknown{0};
     std::atomic<uint64_t> uses{0};
     std::atomic<uint64_t> unresolved{0};
     std::atomic<uint64_t> discarded{0};

@@ -34,6 +34,7 @@ void CollectingSink::OnAnswer(const Answer& answer) {
   CollectedExchange& exchange = exchanges_[found->second];
   exchange.kind = answer.kind;
   exchange.status = answer.status;
+  exchange.grpc_status = answer.grpc_status;
   exchange.latency_ns = answer.latency_ns;
   exchange.peer = *answer.peer;
   exchange.answer_fields = Copy(answer.fields);
@@ -51,7 +52,9 @@ std::string Describe(const CollectedExchange& exchange) {
   if (!exchange.kind.has_value()) return request + "open";
   switch (*exchange.kind) {
     case AnswerKind::kAnswered:
-      return absl::StrCat(request, exchange.status);
+      return exchange.grpc_status.has_value()
+                 ? absl::StrCat(request, exchange.status, " grpc ", *exchange.grpc_status)
+                 : absl::StrCat(request, exchange.status);
     case AnswerKind::kUnanswered:
       return request + "unanswered";
     case AnswerKind::kDiscarded:

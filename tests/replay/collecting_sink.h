@@ -24,6 +24,7 @@ struct CollectedExchange {
 
   std::optional<AnswerKind> kind;  // nothing while no answer came
   int status = 0;
+  std::optional<int> grpc_status;
   uint64_t latency_ns = 0;
   Peer peer;
   Fields answer_fields;
@@ -48,7 +49,7 @@ class CollectingSink : public ExchangeSink {
 // The value of the first field of that name, compared as it is.
 std::optional<std::string> FieldOf(const Fields& fields, std::string_view name);
 
-// "METHOD target -> 200", "... -> unanswered", "... -> discarded", "... -> open".
+// "METHOD target -> 200", "... -> 200 grpc 0", "... -> unanswered", "... -> discarded", "... -> open".
 std::string Describe(const CollectedExchange& exchange);
 
 }  // namespace tokenwatch

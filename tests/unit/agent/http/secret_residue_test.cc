@@ -86,10 +86,14 @@ bool IsInMemory(const MaskedSecret& secret) {
 
 class IgnoringSink : public ExchangeSink {
  public:
-  void OnRequest(const RequestHead& /*request*/) override { ++requests; }
+  void OnRequest(const RequestHead& request) override {
+    ++requests;
+    last_value = request.fields.empty() ? 0 : request.fields.back().value.size();
+  }
   void OnAnswer(const Answer& /*answer*/) override { ++answers; }
   int requests = 0;
   int answers = 0;
+  size_t last_value = 0;  // bytes of the last field's value
 };
 
 // How a block with the secret in the middle of its last field reaches the reader.
@@ -171,6 +175,49 @@ std::vector<ResidueCase> Cases() {
 }
 INSTANTIATE_TEST_SUITE_P(Table, ResidueTest, testing::ValuesIn(Cases()),
                          [](const auto& info) { return std::string(info.param.name); });
+
+// HPACK keeps a field for later blocks to refer to: sealed, it is there and is not found.
+TEST(Http2ResidueTest, IsNoneWhileTheTableIsSealed) {
+  const MaskedSecret secret;
+  IgnoringSink sink;
+  ExchangeReader reader(&sink);
+  DataSegment piece{};
+  piece.meta.connection = 1;
+  piece.meta.flags = TW_HTTP2 | TW_BLOCK_START | TW_BLOCK_END;
+  const auto play = [&](uint32_t stream, const SecretBuffer& block) {
+    SecretBuffer frame;
+    const auto size = static_cast<char>(block.size());
+    for (const char c : {'\0', '\0', size, '\1', '\5', '\0', '\0', '\0'}) frame.Append(c);
+    frame.Append(static_cast<char>(stream));
+    frame.Append(block.view());
+    piece.bytes = frame.view();
+    piece.meta.message = stream;
+    reader.OnSegment(piece);
+    ++piece.meta.sequence;
+  };
+  {
+    SecretBuffer block("\x82\x87\x84\x40\x01");  // GET, https, /, a literal to keep
+    block.Append('x');
+    block.Append(static_cast<char>(kSecretBytes));
+    secret.AppendTo(&block);
+    play(1, block);
+  }
+  EXPECT_TRUE(IsInMemory(secret)) << "nothing was kept that could be sealed";
+  reader.Seal();
+  EXPECT_FALSE(IsInMemory(secret));
+  play(3, SecretBuffer("\x82\x87\x84\xbe"));
+  EXPECT_EQ(sink.last_value, kSecretBytes) << "what was sealed can be referred to";
+  EXPECT_TRUE(IsInMemory(secret));
+  reader.Sweep(0);
+  EXPECT_FALSE(IsInMemory(secret));
+  play(5, SecretBuffer("\x82\x87\x84"));
+  EXPECT_TRUE(IsInMemory(secret)) << "in use";
+  tw_close close{};
+  close.connection = 1;
+  close.is_final = 1;
+  reader.OnSegment(close);
+  EXPECT_FALSE(IsInMemory(secret));
+}
 
 }  // namespace
 }  // namespace tokenwatch

@@ -196,6 +196,21 @@ TEST(DescribeResource, ReadsEveryFormOfTarget) {
   }
 }
 
+TEST(DescribeResource, Http2NamesSchemeAndWebSocketPath) {
+  Request request;
+  request.method = "CONNECT";
+  request.target = "/chat/7?room=1";
+  request.fields = {{"host", "W.example:443"}};
+  request.head.scheme = "https";
+  Resource resource = DescribeResource(request.Head(), NoSecrets());
+  EXPECT_EQ(resource.scheme, "https");
+  EXPECT_EQ(resource.host, "w.example");
+  EXPECT_EQ(resource.path, "/chat/{id}");
+  EXPECT_EQ(resource.query, "room");
+  request.head.scheme = "javascript";
+  EXPECT_EQ(DescribeResource(request.Head(), NoSecrets()).scheme, "http");
+}
+
 TEST(DescribeResource, DropsTheSegmentInWhichACutTargetEnds) {
   Request request;
   request.target = "/hooks/" + MadeUp(18);  // too short to look like a secret

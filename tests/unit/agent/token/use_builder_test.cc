@@ -162,6 +162,37 @@ TEST_F(UseBuilderTest, KeepsTheCountOfWhatWasCut) {
   EXPECT_EQ(Counter("uses_unresolved"), 1u);
 }
 
+// HTTP/2 on a connection older than the agent.
+TEST_F(UseBuilderTest, CountsARequestWhoseFieldsAreUnknown) {
+  Request request;
+  request.target = "";
+  request.method = "";
+  request.fields = {{"host", "h"}, {"", ""}, {"", secret_}};
+  request.head.version_major = 2;
+  request.head.version_minor = 0;
+  request.head.unknown_fields = 2;
+  Ask(request, 1);
+  Tell(1, AnswerKind::kAnswered, 200, 1);
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_TRUE(uses_.all[0].unresolved);
+  EXPECT_TRUE(uses_.all[0].tokens.empty());
+  EXPECT_EQ(uses_.all[0].carrier, "");
+  EXPECT_EQ(uses_.all[0].http_version, "2");
+  EXPECT_EQ(uses_.all[0].status, 200);
+  EXPECT_EQ(Counter("uses_unresolved"), 1u);
+  EXPECT_EQ(Counter("requests_with_unknown_fields"), 1u);
+  EXPECT_EQ(Counter("requests_without_token"), 0u);
+  EXPECT_FALSE(uses_.all[0].grpc_status.has_value());
+
+  // A credential that is known is the use, whatever else the request held.
+  request.fields.emplace_back("authorization", "Bearer " + secret_);
+  Ask(request, 2);
+  Tell(2, AnswerKind::kAnswered, 200, 1);
+  ASSERT_EQ(uses_.all.size(), 2u);
+  EXPECT_FALSE(uses_.all[1].unresolved);
+  EXPECT_EQ(uses_.all[1].carrier, "authorization/bearer");
+}
+
 TEST_F(UseBuilderTest, DropsWhatProvedToBeABody) {
   Request request;
   request.fields = {{"Authorization", "Bearer " + secret_}};
