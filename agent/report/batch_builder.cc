@@ -175,6 +175,7 @@ void BatchBuilder::AddUse(const TokenUse& use, const std::shared_ptr<const Workl
   columns->add_token(TokenIndex(use));
   columns->add_time_delta_us(time_us - batch_.base_time_us());
   columns->add_status(static_cast<uint32_t>(std::max(use.status, 0)));
+  columns->add_grpc_status(static_cast<uint32_t>(use.grpc_status.value_or(-1) + 1));
   columns->add_latency_us(use.latency_us);
   columns->add_local_port(use.peer.local_port);
   columns->add_count(count);
@@ -212,6 +213,7 @@ SpoolRecord BatchBuilder::Finish(uint64_t first_sequence, absl::Time spooled) {
     v1::UseColumns* columns = batch_.mutable_uses();
     if (!counts_differ_) columns->clear_count();
     OmitDefaults(columns->mutable_status());
+    OmitDefaults(columns->mutable_grpc_status());
     OmitDefaults(columns->mutable_local_port());
     OmitDefaults(columns->mutable_request_id());
     OmitDefaults(columns->mutable_token());

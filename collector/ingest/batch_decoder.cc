@@ -12,6 +12,7 @@ namespace {
 constexpr size_t kIdSize = 16;  // of tokens, users and streams
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 constexpr int64_t kMaxMicros = int64_t{253402300799} * kMicrosPerSecond;  // end of the year 9999
+constexpr uint32_t kMaxGrpcStatus = 17;  // UNAUTHENTICATED, plus one
 constexpr uint64_t kMaxSequence = std::numeric_limits<int64_t>::max();
 
 bool IsTime(int64_t micros) { return micros >= 0 && micros <= kMaxMicros; }
@@ -229,7 +230,7 @@ absl::Status BatchDecoder::DecodeUses(const v1::Batch& batch, std::vector<UseRow
   if (!FitsUses(columns.time_delta_us(), uses) || !FitsUses(columns.status(), uses) ||
       !FitsUses(columns.latency_us(), uses) || !FitsUses(columns.local_port(), uses) ||
       !FitsUses(columns.count(), uses) || !FitsUses(columns.request_id(), uses) ||
-      !FitsUses(columns.token(), uses)) {
+      !FitsUses(columns.token(), uses) || !FitsUses(columns.grpc_status(), uses)) {
     return Malformed("its columns differ in length");
   }
   if (!IsTime(batch.base_time_us())) return Malformed("base_time_us is out of range");
@@ -251,14 +252,16 @@ absl::Status BatchDecoder::DecodeUses(const v1::Batch& batch, std::vector<UseRow
     }
     const uint32_t status = At(columns.status(), i);
     const uint32_t local_port = At(columns.local_port(), i);
-    if (status > 999 || local_port > 65535) {
-      return Malformed("a use's status or local_port is out of range");
+    const uint32_t grpc_status = At(columns.grpc_status(), i);
+    if (status > 999 || grpc_status > kMaxGrpcStatus || local_port > 65535) {
+      return Malformed("a use's status, grpc_status or local_port is out of range");
     }
     const uint32_t count = At(columns.count(), i);
     UseRow row{.context = contexts_[context],
                .token = tokens_[token],
                .time_us = batch.base_time_us() + delta,
                .status = status,
+               .grpc_status = grpc_status,
                .latency_us = latency,
                .local_port = local_port,
                .count = count == 0 ? 1 : count};

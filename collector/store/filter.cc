@@ -216,9 +216,10 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   return filter;
 }
 
-bool MatchesStatus(const Filter& filter, uint32_t status) {
+bool MatchesStatus(const Filter& filter, uint32_t code) {
+  const uint32_t status = HttpStatusOf(code);
   if (status < filter.status_low || status > filter.status_high) return false;
-  return !filter.outcome.has_value() || Classify(status) == *filter.outcome;
+  return !filter.outcome.has_value() || Classify(code) == *filter.outcome;
 }
 
 bool MatchesHost(const Filter& filter, absl::string_view requested, absl::string_view machine) {

@@ -53,7 +53,8 @@ struct Filter {
 // cannot be read and gives an example.
 absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time now);
 
-bool MatchesStatus(const Filter& filter, uint32_t status);
+// `code` is an AnswerCode (outcome.h).
+bool MatchesStatus(const Filter& filter, uint32_t code);
 
 // `requested` is the host that a request names, with its port where that is not the default one; a
 // filter without a port matches any. Names compare without regard to case.

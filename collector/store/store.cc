@@ -4,7 +4,32 @@
 
 namespace tokenwatch {
 
-Outcome Classify(uint32_t status) {
+namespace {
+
+// gRPC's own statuses; every other one but 0 is a failure.
+constexpr struct {
+  uint32_t status;
+  Outcome outcome;
+} kGrpcOutcomes[] = {
+    {0, Outcome::kOk},
+    {7, Outcome::kDenied},     // PERMISSION_DENIED
+    {8, Outcome::kThrottled},  // RESOURCE_EXHAUSTED
+    {16, Outcome::kDenied},    // UNAUTHENTICATED
+};
+
+Outcome ClassifyGrpc(uint32_t status) {
+  for (const auto& row : kGrpcOutcomes) {
+    if (row.status == status) return row.outcome;
+  }
+  return Outcome::kFailed;
+}
+
+}  // namespace
+
+Outcome Classify(uint32_t code) {
+  const uint32_t status = HttpStatusOf(code);
+  // A gRPC call answers 200; with another status something before its server did.
+  if (code >= 1000 && status < 300) return ClassifyGrpc(code / 1000 - 1);
   switch (status) {
     case 0:
       return Outcome::kUnanswered;
@@ -35,6 +60,6 @@ const char* OutcomeName(Outcome outcome) {
   return "ok";
 }
 
-const char* OutcomeOf(uint32_t status) { return OutcomeName(Classify(status)); }
+const char* OutcomeOf(uint32_t code) { return OutcomeName(Classify(code)); }
 
 }  // namespace tokenwatch

@@ -41,7 +41,8 @@ struct UseRow {
   std::shared_ptr<const UseContext> context;
   std::shared_ptr<const UseToken> token;  // null: could not be resolved
   int64_t time_us = 0;                    // since the epoch
-  uint32_t status = 0;
+  uint32_t status = 0;                    // HTTP's; 0: no answer
+  uint32_t grpc_status = 0;               // of a gRPC call's answer, plus one; 0: none
   uint64_t latency_us = 0;
   uint32_t local_port = 0;
   uint32_t count = 1;
@@ -73,8 +74,9 @@ struct AgentInfo {
   std::map<std::string, uint64_t> counters;
 };
 
-// "ok", "denied", "throttled", "failed" or "unanswered" (design: Use and volume).
-const char* OutcomeOf(uint32_t status);
+// "ok", "denied", "throttled", "failed" or "unanswered" (design: Use and volume). `code` is an
+// AnswerCode (outcome.h).
+const char* OutcomeOf(uint32_t code);
 
 // Thread safe. Every query sees whole commits only.
 class Store {

@@ -64,7 +64,7 @@ CREATE TABLE usage(
   first INTEGER NOT NULL, span INTEGER NOT NULL,
   PRIMARY KEY(token, program, resource)) STRICT, WITHOUT ROWID;
 
--- hour: since the epoch; first: microseconds into the hour.
+-- hour: since the epoch; first: microseconds into the hour; status: an AnswerCode (outcome.h).
 CREATE TABLE hourly(
   hour INTEGER NOT NULL, token INTEGER NOT NULL, program INTEGER NOT NULL,
   resource INTEGER NOT NULL, status INTEGER NOT NULL, uses INTEGER NOT NULL,
@@ -146,7 +146,8 @@ std::string PartitionName(int64_t day) {
 }
 
 void CreatePartition(Database* database, int64_t day) {
-  // time: microseconds into the day; request: a BLOB where packed (text.h).
+  // time: microseconds into the day; status: an AnswerCode (outcome.h); request: a BLOB where
+  // packed (text.h).
   database->Execute(absl::StrCat("CREATE TABLE ", PartitionName(day), R"sql((
     use INTEGER PRIMARY KEY, time INTEGER NOT NULL, token INTEGER NOT NULL,
     workload INTEGER NOT NULL, shape INTEGER NOT NULL, status INTEGER NOT NULL,

@@ -25,8 +25,9 @@ class UseBuilder {
     use.set_key_id(token.key);
     use.set_unresolved(token.id.empty());
     use.set_request_id(UnpackRequestId(stored.request_id, stored.request_packed));
-    use.set_status(static_cast<uint32_t>(stored.status));
-    use.set_outcome(OutcomeName(Classify(use.status())));
+    const auto code = static_cast<uint32_t>(stored.status);
+    use.set_status(HttpStatusOf(code));
+    use.set_outcome(OutcomeName(Classify(code)));
     use.set_latency_us(static_cast<uint64_t>(stored.latency_us));
     use.set_local_port(static_cast<uint32_t>(stored.local_port));
     use.set_count(static_cast<uint64_t>(stored.count));

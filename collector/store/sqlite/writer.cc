@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "collector/store/outcome.h"
 #include "collector/store/sqlite/schema.h"
 #include "collector/store/sqlite/text.h"
 
@@ -199,16 +200,15 @@ void Writer::WriteUses(std::vector<Use>* uses) {
       const Use& use = (*uses)[i];
       const UseRow& row = *use.row;
       const uint32_t count = std::max<uint32_t>(row.count, 1);
-      rollups_.Add(use.context, use.token, row.status, day * kMicrosPerDay + use.time, count,
-                   next_use_);
+      const uint32_t code = AnswerCode(row.status, row.grpc_status);
+      rollups_.Add(use.context, use.token, code, day * kMicrosPerDay + use.time, count, next_use_);
       if (!kept) continue;
       const StoredRequestId request = PackRequestId(row.request_id);
       const auto latency = static_cast<int64_t>(std::min<uint64_t>(
           row.latency_us, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
       const auto run = [&](const auto& request_id) {
-        insert->Run(next_use_, use.time, use.token, use.context.workload, use.context.shape,
-                    row.status, latency, row.local_port, use.source, use.sequence, count,
-                    request_id);
+        insert->Run(next_use_, use.time, use.token, use.context.workload, use.context.shape, code,
+                    latency, row.local_port, use.source, use.sequence, count, request_id);
       };
       if (request.bytes.empty()) {
         run(Null{});

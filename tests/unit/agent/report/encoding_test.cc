@@ -63,13 +63,17 @@ TEST_F(EncodingTest, KeepsWhatTellsUsesApart) {
   folded.count = 12;
   folded.request_id.clear();
   folded.peer = {};
-  for (const TokenUse& use : {rotating, unresolved, basic, inbound, folded}) {
+  TokenUse grpc = SampleUse(6);
+  grpc.grpc_status = 16;
+  for (const TokenUse& use : {rotating, unresolved, basic, inbound, folded, grpc}) {
     builder_.AddUse(use, use.inbound ? nullptr : SampleWorkload());
   }
   const IngestBatch rows = Send();
   EXPECT_EQ(rows.agent, "agt_x");
   EXPECT_EQ(rows.stream, kStream);
-  ASSERT_EQ(rows.uses.size(), 5u);
+  ASSERT_EQ(rows.uses.size(), 6u);
+  EXPECT_EQ(rows.uses[4].grpc_status, 0u);
+  EXPECT_EQ(rows.uses[5].grpc_status, 17u);
   ASSERT_EQ(rows.uses[0].token->ids.size(), 2u);
   EXPECT_EQ(rows.uses[0].token->ids[1].first, "key_00000000");
   const TokenIdBytes second = SampleTokenId(99);

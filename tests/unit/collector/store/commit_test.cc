@@ -194,10 +194,9 @@ TEST(Commit, ReadsACountOfZeroAsOne) {
 
 TEST(Commit, NamesTheOutcome) {
   const std::pair<uint32_t, const char*> cases[] = {
-      {0, "unanswered"}, {101, "ok"},           {200, "ok"},     {304, "ok"},
-      {400, "failed"},   {401, "denied"},       {403, "denied"}, {404, "failed"},
-      {407, "denied"},   {429, "throttled"},    {500, "failed"}, {503, "failed"},
-      {599, "failed"},   {4294967295, "failed"}};
+      {0, "unanswered"}, {101, "ok"},     {200, "ok"},     {304, "ok"},     {400, "failed"},
+      {401, "denied"},   {403, "denied"}, {404, "failed"}, {407, "denied"}, {429, "throttled"},
+      {500, "failed"},   {503, "failed"}, {599, "failed"}, {999, "failed"}};
   StoreFixture fixture;
   int64_t time = kNow;
   for (const auto& [status, outcome] : cases) {
@@ -207,6 +206,34 @@ TEST(Commit, NamesTheOutcome) {
     EXPECT_EQ(newest.status(), status);
     EXPECT_EQ(newest.outcome(), outcome);
   }
+}
+
+TEST(Commit, NamesTheOutcomeOfAGrpcCall) {
+  StoreFixture fixture;
+  int64_t time = kNow;
+  for (uint32_t grpc = 0; grpc <= 16; ++grpc) {
+    const char* const outcome = grpc == 0                 ? "ok"
+                                : grpc == 7 || grpc == 16 ? "denied"
+                                : grpc == 8               ? "throttled"
+                                                          : "failed";
+    UseRow row = Use(PlainContext(), Token(1), ++time, 200);
+    row.grpc_status = grpc + 1;
+    fixture.Add({row});
+    const v1::Use newest = fixture.Uses()[0];
+    EXPECT_EQ(newest.status(), 200);
+    EXPECT_EQ(newest.outcome(), outcome) << grpc;
+  }
+  // Rollups and filters tell the same.
+  EXPECT_EQ(fixture.Uses(Filtered("status", "200")).size(), 17);
+  EXPECT_EQ(fixture.Uses(Filtered("status", "denied")).size(), 2);
+  EXPECT_EQ(fixture.Uses(Filtered("status", "ok")).size(), 1);
+  EXPECT_EQ(fixture.Tokens()[0].denied(), 2);
+  EXPECT_EQ(fixture.Tokens()[0].failed(), 14);
+  // An HTTP status that is no success says what stopped the call.
+  UseRow row = Use(PlainContext(), Token(1), ++time, 401);
+  row.grpc_status = 1;
+  fixture.Add({row});
+  EXPECT_EQ(fixture.Uses()[0].outcome(), "denied");
 }
 
 TEST(Commit, KeepsInboundUsesApart) {
