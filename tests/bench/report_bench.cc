@@ -45,7 +45,7 @@ double CpuSeconds() {
 struct Mix {
   const char* name;
   bool own_tokens;
-  bool request_ids;
+  bool request_ids;  // UUIDs
 };
 
 // Uses as one host sees them: services that call a few resources each, latencies of some
@@ -83,7 +83,9 @@ class Host {
     use.peer.local_port = static_cast<uint16_t>(32768 + random_() % 28000);
     if (mix_.own_tokens) use.tokens[0].token_id = RandomId();
     if (mix_.request_ids) {
-      use.request_id = absl::StrFormat("%016x-%016x", random_(), random_());
+      use.request_id =
+          absl::StrFormat("%08x-%04x-4%03x-%04x-%012x", random_() & 0xffffffff, random_() & 0xffff,
+                          random_() & 0xfff, 0x8000 | (random_() & 0x3fff), random_() >> 16);
     }
     return use;
   }
@@ -147,7 +149,7 @@ void MeasureBytes(const Mix& mix, int uses_per_record, int uses) {
   }
   const double n = static_cast<double>(sequence - 1);
   const double seconds = CpuSeconds() - cpu - generating;
-  const bool loaded = uses_per_record >= 1000 && !mix.request_ids;
+  const bool loaded = uses_per_record >= 1000;
   absl::PrintF("%-44s %5d a record: %6.1f B on the wire%s, %6.1f B in the spool, %4.1f us CPU\n",
                mix.name, uses_per_record, static_cast<double>(wire) / n,
                loaded ? absl::StrFormat(" (aim %.0f: %s)", kAimWireBytes,
@@ -215,8 +217,9 @@ int Main(int argc, char** argv) {
   app.add_option("--uses", uses, "uses to send for each figure");
   CLI11_PARSE(app, argc, argv);
   const Mix mixes[] = {{"200 contexts, 200 tokens", false, false},
+                       {"200 contexts, 200 tokens, a UUID a use", false, true},
                        {"200 contexts, a token a use", true, false},
-                       {"200 contexts, a token and request id a use", true, true}};
+                       {"200 contexts, a token and a UUID a use", true, true}};
   for (const Mix& mix : mixes) {
     for (const int uses_per_record : {1, 10, 100, 1000, 4000}) {
       MeasureBytes(mix, uses_per_record, uses);

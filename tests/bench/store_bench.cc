@@ -58,7 +58,8 @@ std::string RandomUuid(std::mt19937_64* random) {
 // Uses as a fleet's agents send them, spread evenly over a day that ends now.
 class Fleet {
  public:
-  Fleet(bool own_tokens, int64_t uses) : own_tokens_(own_tokens) {
+  Fleet(bool own_tokens, bool request_ids, int64_t uses)
+      : own_tokens_(own_tokens), request_ids_(request_ids) {
     const absl::Time now = absl::Now();
     time_us_ = absl::ToUnixMicros(now - absl::Hours(24));
     step_us_ = std::max<int64_t>(int64_t{24} * 3600 * 1000000 / uses, 1);
@@ -144,7 +145,7 @@ class Fleet {
     use.context = contexts_[context];
     use.token = own_tokens_ ? MakeToken() : tokens_[context];
     last_used_ = use.token;
-    if (own_tokens_) use.request_id = RandomUuid(&random_);
+    if (request_ids_) use.request_id = RandomUuid(&random_);
     time_us_ += step_us_;
     use.time_us = time_us_ - static_cast<int64_t>(random_() % 2000);
     const uint64_t dice = random_() % 100;
@@ -155,6 +156,7 @@ class Fleet {
   }
 
   const bool own_tokens_;
+  const bool request_ids_;
   std::mt19937_64 random_{42};
   int64_t time_us_ = 0;
   int64_t step_us_ = 0;
@@ -224,7 +226,7 @@ struct Settings {
   std::string dir;
 };
 
-void Run(const char* name, bool own_tokens, const Settings& settings) {
+void Run(const char* name, bool own_tokens, bool request_ids, const Settings& settings) {
   std::string dir =
       settings.dir.empty() ? std::filesystem::temp_directory_path().string() : settings.dir;
   dir += "/store-bench-XXXXXX";
@@ -239,7 +241,7 @@ void Run(const char* name, bool own_tokens, const Settings& settings) {
     absl::FPrintF(stderr, "store_bench: %s\n", std::string(store.status().message()));
     exit(1);
   }
-  Fleet fleet(own_tokens, settings.uses);
+  Fleet fleet(own_tokens, request_ids, settings.uses);
   int64_t committed = 0;
   absl::Duration wall;
   double cpu = 0;
@@ -283,7 +285,9 @@ int main(int argc, char** argv) {
   app.add_option("--dir", settings.dir, "Keep the databases in new directories below this one");
   CLI11_PARSE(app, argc, argv);
   if (settings.all) settings.uses = std::max<int64_t>(settings.uses, 1000000);
-  tokenwatch::Run("200 contexts", false, settings);
-  tokenwatch::Run("every use its own token and request id", true, settings);
+  tokenwatch::Run("200 contexts and tokens", false, false, settings);
+  tokenwatch::Run("200 contexts and tokens, every use its own UUID", false, true, settings);
+  tokenwatch::Run("every use its own token", true, false, settings);
+  tokenwatch::Run("every use its own token and UUID", true, true, settings);
   return 0;
 }
