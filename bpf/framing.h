@@ -22,6 +22,9 @@ enum tw_state {
 	TW_STATE_END,	      /* behind the empty line, or behind a chunk's size line */
 	TW_STATE_BAD,	      /* not HTTP/1 */
 	TW_STATE_HTTP2,	      /* HTTP/2's preface */
+	TW_STATE_P,	      /* behind a request's first bytes, which may be the preface's */
+	TW_STATE_PR,
+	TW_STATE_PRI,
 	TW_STATES_KNOWN,
 };
 

@@ -8,7 +8,6 @@
 #ifndef TOKENWATCH_BPF_HTTP1_H_
 #define TOKENWATCH_BPF_HTTP1_H_
 
-#include "framing.h"
 #include "http2.h"
 
 #define TW_WINDOW 256  /* bytes scanned a step; on the stack, of which 512 B serve all frames */
@@ -150,6 +149,7 @@ static __always_inline bool tw_begin(struct tw_connection *c, struct tw_stream *
 	s->status = 0;
 	s->seen = 0;
 	s->emitted = 0;
+	s->frame_flags = 0;
 	s->cut = 0;
 	return true;
 }

@@ -72,7 +72,7 @@ struct tw_stream {
 	u8 seen;	/* enum tw_action, all of the current block; HTTP/2: tw_frames_seen */
 	u8 emitted;	/* a piece of the current block, or frame, has left */
 	u8 cut;		/* the current block has outgrown TW_BLOCK_MAX */
-	u8 frame_flags; /* HTTP/2: the current frame's */
+	u8 frame_flags; /* HTTP/2: the current frame's; HTTP/1: first bytes, of "PRI", held back */
 };
 
 /* tw_connection.spoke */

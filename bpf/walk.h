@@ -8,6 +8,7 @@
 
 #include "connection.h"
 #include "frame.h"
+#include "framing.h"
 
 enum tw_step {
 	TW_STEP_ON = 0, /* go on */
@@ -121,6 +122,29 @@ static __always_inline void tw_put_frame_header(u8 *to, const struct tw_stream *
 	to[8] = s->message;
 }
 
+static __always_inline void tw_put_held(u8 *to, u64 n)
+{
+	to[0] = 'P';
+	if (n > 1)
+		to[1] = 'R';
+	if (n > 2)
+		to[2] = 'I';
+}
+
+/*
+ * Whether the first bytes of a request have to wait, for they may be those of HTTP/2's preface.
+ * They need not be kept: the state tells them.
+ */
+static __always_inline bool tw_hold_back(struct tw_stream *s, u32 flags)
+{
+	if (flags & TW_HTTP2 || s->emitted || s->block > 3)
+		return false;
+	if (s->state < TW_STATE_P || s->state > TW_STATE_PRI)
+		return false;
+	s->frame_flags = s->block;
+	return true;
+}
+
 /* Emits the span found so far as one data segment with the given flags. */
 __noinline int tw_emit(u32 flags)
 {
@@ -147,10 +171,11 @@ __noinline int tw_emit(u32 flags)
 		flags |= TW_CUT;
 		n = 0;
 	}
+	if (tw_hold_back(s, flags))
+		return 0;
 	if (!s->emitted) {
 		flags |= TW_BLOCK_START;
-		if (flags & TW_HTTP2)
-			prefix = TW_FRAME_HEADER;
+		prefix = flags & TW_HTTP2 ? TW_FRAME_HEADER : s->frame_flags & 3;
 	}
 	s->emitted = 1;
 	if (!tw_is_request(c, w->direction))
@@ -176,8 +201,10 @@ __noinline int tw_emit(u32 flags)
 		n = 0;
 		flags |= TW_CUT;
 	}
-	if (prefix)
+	if (prefix == TW_FRAME_HEADER)
 		tw_put_frame_header((u8 *)(d + 1), s);
+	else if (prefix)
+		tw_put_held((u8 *)(d + 1), prefix);
 	n += prefix;
 	tw_fill_header(&d->h, TW_DATA, sizeof(*d), n, s->begun_ns);
 	d->connection = c->id;

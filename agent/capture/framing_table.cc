@@ -144,10 +144,10 @@ class Builder {
     };
     init(TW_STATE_REQUEST);
     init(method);
-    const auto spell = [&](std::string_view text, uint16_t then) {
+    const auto spell = [&](std::string_view text, uint16_t then, int known = 0) {
       int state = TW_STATE_REQUEST;
       for (const char c : text) {
-        const int next = AddState(0);
+        const int next = known != 0 ? known++ : AddState(0);
         init(next);
         At(state)[static_cast<uint8_t>(c)] = To(next);
         state = next;
@@ -156,7 +156,7 @@ class Builder {
     };
     spell("HEAD", To(matched[0], TW_ACT_HEAD));
     spell("CONNECT", To(matched[0], TW_ACT_CONNECT));
-    spell("PRI", To(TW_STATE_HTTP2, TW_ACT_STOP));  // RFC 9113, 3.4
+    spell("PRI", To(TW_STATE_HTTP2, TW_ACT_STOP), TW_STATE_P);  // RFC 9113, 3.4
   }
 
   void BuildResponse() {

@@ -92,7 +92,10 @@ Seen CaptureTest::Collect(pid_t pid) {
   const auto on_segment = [&](const Segment& segment) {
     if (const auto* data = std::get_if<DataSegment>(&segment)) {
       const auto key = std::make_pair(data->meta.connection, data->meta.direction);
-      if ((data->meta.flags & TW_BLOCK_START) != 0) open[key] = {};
+      if ((data->meta.flags & TW_BLOCK_START) != 0 && open.contains(key)) {
+        seen.unfinished.push_back(open[key]);
+        open.erase(key);
+      }
       Block& block = open[key];
       block.connection = data->meta.connection;
       block.pid = data->meta.pid;
@@ -102,6 +105,7 @@ Seen CaptureTest::Collect(pid_t pid) {
       block.text.append(data->bytes);
       if ((data->meta.flags & TW_BLOCK_END) != 0) {
         ((block.flags & TW_RESPONSE) != 0 ? seen.answers : seen.requests).push_back(block);
+        open.erase(key);
       }
     } else if (const auto* peer = std::get_if<tw_peer>(&segment)) {
       seen.peers.push_back(*peer);
@@ -120,6 +124,7 @@ Seen CaptureTest::Collect(pid_t pid) {
   while (!exited && std::chrono::steady_clock::now() < end) {
     EXPECT_TRUE(capture_->Poll(100, on_segment).ok());
   }
+  for (const auto& [key, block] : open) seen.unfinished.push_back(block);
   return seen;
 }
 

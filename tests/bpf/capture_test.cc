@@ -68,6 +68,15 @@ TEST_F(CaptureTest, ABlockSplitAtEveryByte) {
             "GET /split HTTP/1.1\r\nHost: test\r\nX-Long: " + std::string(50, 'v') + "\r\n\r\n");
 }
 
+TEST_F(CaptureTest, AMethodThatBeginsAsThePrefaceDoes) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("split_post"));
+  ASSERT_EQ(seen.requests.size(), 2u);
+  EXPECT_EQ(seen.requests[0].text, "POST /p HTTP/1.1\r\nHost: test\r\n\r\n");
+  EXPECT_EQ(seen.requests[1].text, "PRINT /p HTTP/1.1\r\nHost: test\r\n\r\n");
+  EXPECT_TRUE(seen.unfinished.empty());
+}
+
 TEST_F(CaptureTest, SeveralRequestsInOneWrite) {
   ASSERT_TRUE(Start());
   const Seen seen = Collect(RunWorkload("pipeline"));

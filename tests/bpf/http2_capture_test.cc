@@ -98,6 +98,7 @@ TEST_F(CaptureTest, FramesInCallsOfOneByte) {
   ASSERT_TRUE(Start());
   const Seen seen = Collect(RunWorkload("http2_bytes"));
   ExpectEveryFrame(seen.requests, seen.answers);
+  EXPECT_TRUE(seen.unfinished.empty());
 }
 
 class CutFrames : public CaptureTest, public testing::WithParamInterface<const char*> {};
@@ -109,6 +110,7 @@ TEST_P(CutFrames, AreWholeWhereverTheyAreCut) {
   for (const Block& frame : seen.answers) answers[frame.connection].push_back(frame);
   EXPECT_EQ(requests.size(), std::max(EveryFrame().client.size(), EveryFrame().server.size()));
   for (const auto& [connection, frames] : requests) ExpectEveryFrame(frames, answers[connection]);
+  EXPECT_TRUE(seen.unfinished.empty());
   EXPECT_TRUE(seen.gaps.empty());
 }
 INSTANTIATE_TEST_SUITE_P(, CutFrames, testing::Values("http2_two_calls", "http2_two_pieces"),

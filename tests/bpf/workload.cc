@@ -142,6 +142,15 @@ const std::map<std::string, Scenario>& Scenarios() {
            }
            client.Read();
          }},
+        {"split_post",
+         [](int tls, int) {
+           TlsClient client(tls);
+           for (const char c : "POST" + Get("/p").substr(3)) client.Write(std::string(1, c));
+           client.Read();
+           client.Write("P");
+           client.Write("RINT" + Get("/p").substr(3));
+           client.Read();
+         }},
         {"pipeline",
          [](int tls, int) {
            TlsClient client(tls);
