@@ -4,11 +4,13 @@
 #include <array>
 #include <utility>
 
+#include "agent/common/request_id.h"
+
 namespace tokenwatch {
 namespace {
 
 constexpr int64_t kMaxMicros = int64_t{253402300799} * 1'000'000;  // the end of the year 9999
-constexpr size_t kColumnBytes = 20;                                // of one use, about
+constexpr size_t kColumnBytes = 22;                                // of one use, about
 // Bytes of fixed fields and framing, about.
 constexpr size_t kWorkloadBytes = 48;
 constexpr size_t kContextBytes = 64;
@@ -179,7 +181,11 @@ void BatchBuilder::AddUse(const TokenUse& use, const std::shared_ptr<const Workl
   columns->add_latency_us(use.latency_us);
   columns->add_local_port(use.peer.local_port);
   columns->add_count(count);
-  columns->add_request_id(String(use.request_id));
+  std::string request_id = PackRequestId(use.request_id);
+  columns->add_request_id(request_id.empty() ? String(use.request_id) : 0);
+  bytes_ += request_id.size();
+  request_ids_packed_ = request_ids_packed_ || !request_id.empty();
+  columns->add_packed_request_id(std::move(request_id));
   counts_differ_ = counts_differ_ || count != 1;
   bytes_ += kColumnBytes;
   ++info_.uses;
@@ -216,6 +222,7 @@ SpoolRecord BatchBuilder::Finish(uint64_t first_sequence, absl::Time spooled) {
     OmitDefaults(columns->mutable_grpc_status());
     OmitDefaults(columns->mutable_local_port());
     OmitDefaults(columns->mutable_request_id());
+    if (!request_ids_packed_) columns->clear_packed_request_id();
     OmitDefaults(columns->mutable_token());
   }
   SpoolRecord record{info_, ""};

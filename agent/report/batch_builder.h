@@ -54,6 +54,7 @@ class BatchBuilder {
   RecordInfo info_;
   size_t bytes_ = 0;  // about, of definitions and gaps
   bool counts_differ_ = false;
+  bool request_ids_packed_ = false;
   uint64_t strings_cut_ = 0;
   absl::flat_hash_map<std::string, uint32_t> strings_;
   absl::flat_hash_map<std::shared_ptr<const Workload>, uint32_t> workloads_;

@@ -1,9 +1,11 @@
 #include "collector/ingest/batch_decoder.h"
 
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/common/request_id.h"
 #include "collector/ingest/valid_utf8.h"
 
 namespace tokenwatch {
@@ -230,7 +232,8 @@ absl::Status BatchDecoder::DecodeUses(const v1::Batch& batch, std::vector<UseRow
   if (!FitsUses(columns.time_delta_us(), uses) || !FitsUses(columns.status(), uses) ||
       !FitsUses(columns.latency_us(), uses) || !FitsUses(columns.local_port(), uses) ||
       !FitsUses(columns.count(), uses) || !FitsUses(columns.request_id(), uses) ||
-      !FitsUses(columns.token(), uses) || !FitsUses(columns.grpc_status(), uses)) {
+      !FitsUses(columns.packed_request_id(), uses) || !FitsUses(columns.token(), uses) ||
+      !FitsUses(columns.grpc_status(), uses)) {
     return Malformed("its columns differ in length");
   }
   if (!IsTime(batch.base_time_us())) return Malformed("base_time_us is out of range");
@@ -266,6 +269,12 @@ absl::Status BatchDecoder::DecodeUses(const v1::Batch& batch, std::vector<UseRow
                .local_port = local_port,
                .count = count == 0 ? 1 : count};
     if (!Lookup(At(columns.request_id(), i), &row.request_id)) return NoSuchString("a use");
+    if (!columns.packed_request_id().empty() && !columns.packed_request_id(i).empty()) {
+      std::optional<std::string> text = UnpackRequestId(columns.packed_request_id(i));
+      if (!text || !row.request_id.empty())
+        return Malformed("a use's packed request id is malformed");
+      row.request_id = *std::move(text);
+    }
     rows->push_back(std::move(row));
   }
   return absl::OkStatus();

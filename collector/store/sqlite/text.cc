@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "agent/common/request_id.h"
 #include "agent/common/utf8.h"
 
 namespace tokenwatch::sqlite {
@@ -13,10 +13,6 @@ namespace {
 
 constexpr absl::string_view kCut = "...";
 constexpr size_t kMaxRequestIdBytes = 256;
-// First byte of a packed request id.
-constexpr char kUuid = 'u';
-constexpr char kHex = 'h';
-constexpr size_t kUuidLength = 36;
 
 // Length of the character at the start of `text`, or 0 where it is no UTF-8 or NUL.
 size_t CharacterLength(absl::string_view text) {
@@ -27,34 +23,6 @@ size_t CharacterLength(absl::string_view text) {
   // U+FFFD itself may be in the text, in its three bytes.
   if (code_point == kReplacementCharacter && !before.starts_with("\xef\xbf\xbd")) return 0;
   return before.size() - after.size();
-}
-
-bool IsLowerHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
-
-bool IsLowerHexText(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(), IsLowerHex);
-}
-
-// The bytes of an even number of hexadecimal digits. absl::HexStringToBytes returns them in Debian
-// 12's version and takes an out-parameter from 20240116 on.
-std::string HexToBytes(absl::string_view digits) {
-  std::string bytes;
-  for (size_t i = 0; i < digits.size(); i += 2) {
-    uint32_t byte = 0;
-    if (absl::SimpleHexAtoi(digits.substr(i, 2), &byte)) bytes += static_cast<char>(byte);
-  }
-  return bytes;
-}
-
-// Where a UUID's text has its dashes.
-bool IsDash(size_t i) { return i == 8 || i == 13 || i == 18 || i == 23; }
-
-bool IsUuid(absl::string_view text) {
-  if (text.size() != kUuidLength) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (IsDash(i) ? text[i] != '-' : !IsLowerHex(text[i])) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -98,32 +66,15 @@ std::string CleanText(absl::string_view text, size_t max_bytes) {
   return clean;
 }
 
-StoredRequestId PackRequestId(absl::string_view text) {
-  if (IsUuid(text)) {
-    std::string digits;
-    for (size_t i = 0; i < text.size(); ++i) {
-      if (!IsDash(i)) digits += text[i];
-    }
-    return {absl::StrCat(absl::string_view(&kUuid, 1), HexToBytes(digits)), true};
-  }
-  if (!text.empty() && text.size() % 2 == 0 && text.size() <= kMaxRequestIdBytes &&
-      IsLowerHexText(text)) {
-    return {absl::StrCat(absl::string_view(&kHex, 1), HexToBytes(text)), true};
-  }
+StoredRequestId StoreRequestId(absl::string_view text) {
+  std::string packed = PackRequestId(std::string_view(text.data(), text.size()));
+  if (!packed.empty()) return {std::move(packed), true};
   return {CleanText(text, kMaxRequestIdBytes), false};
 }
 
-std::string UnpackRequestId(absl::string_view bytes, bool packed) {
+std::string RequestIdText(absl::string_view bytes, bool packed) {
   if (!packed) return std::string(bytes);
-  if (bytes.empty()) return {};
-  const char form = bytes.front();
-  bytes.remove_prefix(1);
-  std::string digits = absl::BytesToHexString(bytes);
-  if (form != kUuid) return digits;
-  for (const size_t dash : {8, 13, 18, 23}) {
-    if (dash < digits.size()) digits.insert(dash, 1, '-');
-  }
-  return digits;
+  return UnpackRequestId(std::string_view(bytes.data(), bytes.size())).value_or("");
 }
 
 }  // namespace tokenwatch::sqlite

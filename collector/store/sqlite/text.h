@@ -21,14 +21,14 @@ std::string CleanText(absl::string_view text, size_t max_bytes = kMaxTextBytes);
 // Whether CleanText would return `text` as it is.
 bool IsCleanText(absl::string_view text, size_t max_bytes = kMaxTextBytes);
 
-// A request id as bytes to keep: a lower-case UUID or hexadecimal number as its value (half the
-// size), anything else as clean text. `packed` says which.
+// A request id as bytes to keep: packed (agent/common/request_id.h), or else as clean text.
+// `packed` says which.
 struct StoredRequestId {
   std::string bytes;
   bool packed = false;
 };
-StoredRequestId PackRequestId(absl::string_view text);
-std::string UnpackRequestId(absl::string_view bytes, bool packed);
+StoredRequestId StoreRequestId(absl::string_view text);
+std::string RequestIdText(absl::string_view bytes, bool packed);
 
 }  // namespace tokenwatch::sqlite
 

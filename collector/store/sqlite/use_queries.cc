@@ -24,7 +24,7 @@ class UseBuilder {
     use.set_token_id(token.id);
     use.set_key_id(token.key);
     use.set_unresolved(token.id.empty());
-    use.set_request_id(UnpackRequestId(stored.request_id, stored.request_packed));
+    use.set_request_id(RequestIdText(stored.request_id, stored.request_packed));
     const auto code = static_cast<uint32_t>(stored.status);
     use.set_status(HttpStatusOf(code));
     use.set_outcome(OutcomeName(Classify(code)));

@@ -203,7 +203,7 @@ void Writer::WriteUses(std::vector<Use>* uses) {
       const uint32_t code = AnswerCode(row.status, row.grpc_status);
       rollups_.Add(use.context, use.token, code, day * kMicrosPerDay + use.time, count, next_use_);
       if (!kept) continue;
-      const StoredRequestId request = PackRequestId(row.request_id);
+      const StoredRequestId request = StoreRequestId(row.request_id);
       const auto latency = static_cast<int64_t>(std::min<uint64_t>(
           row.latency_us, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
       const auto run = [&](const auto& request_id) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "agent/report/batch_builder.h"
 #include "agent/report/stream_encoder.h"
 #include "collector/ingest/batch_decoder.h"
@@ -134,6 +135,33 @@ TEST_F(EncodingTest, ARepeatedContextCostsItsColumnsOnly) {
   const IngestBatch rows = Send(1001);
   EXPECT_EQ(rows.uses.size(), 1000u);
   EXPECT_LT(sent_bytes_, 1000 * 20u);
+}
+
+TEST_F(EncodingTest, ARequestIdThatIsAUuidCostsItsValue) {
+  const std::string ids[] = {"0f8fad5b-d9cb-469f-a165-70867728950e",
+                             "0F8FAD5B-D9CB-469F-A165-70867728950E",
+                             "",
+                             "request-1",
+                             "4bf92f3577b34da6a3ce929d0e0e4736",
+                             "0f8fad5b-d9cb-469f-a165-70867728950E"};
+  const auto send = [&](absl::Span<const std::string> request_ids) {
+    for (const std::string& id : request_ids) {
+      TokenUse use = SampleUse(1);
+      use.request_id = id;
+      builder_.AddUse(use, nullptr);
+    }
+    const IngestBatch rows = Send();
+    EXPECT_EQ(rows.uses.size(), request_ids.size());
+    for (size_t i = 0; i < rows.uses.size(); ++i) {
+      EXPECT_EQ(rows.uses[i].request_id, request_ids[i]);
+    }
+  };
+  send(ids);
+  send({"request-1", "request-1", ""});
+  const size_t without = sent_bytes_;
+  send({ids[0], ids[1], ""});
+  // A byte of shape and two of protobuf's framing with each value.
+  EXPECT_LE(sent_bytes_, without + 2 * 19 + 3);
 }
 
 TEST_F(EncodingTest, SharesContextsWithinAStream) {

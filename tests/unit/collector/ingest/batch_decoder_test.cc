@@ -100,6 +100,18 @@ TEST_F(BatchDecoderTest, RefusesWhatBreaksTheRules) {
       {"undefined context", [](auto* b) { b->mutable_uses()->set_context(0, 2); }},
       {"undefined token", [](auto* b) { b->mutable_uses()->set_token(0, 2); }},
       {"a use names an undefined string", [](auto* b) { b->mutable_uses()->add_request_id(4); }},
+      {"packed request id",
+       [](auto* b) { b->mutable_uses()->add_packed_request_id("u too short"); }},
+      {"packed request id",
+       [](auto* b) {
+         b->mutable_uses()->add_request_id(1);
+         b->mutable_uses()->add_packed_request_id("h\x12");
+       }},
+      {"differ in length",
+       [](auto* b) {
+         b->mutable_uses()->add_packed_request_id("h\x12");
+         b->mutable_uses()->add_packed_request_id("h\x12");
+       }},
       {"differ in length", [](auto* b) { b->mutable_uses()->add_token(1); }},
       {"differ in length",
        [](auto* b) { b->mutable_uses()->add_status(1), b->mutable_uses()->add_status(2); }},

@@ -10,8 +10,8 @@ namespace {
 
 using sqlite::CleanText;
 using sqlite::IsCleanText;
-using sqlite::PackRequestId;
-using sqlite::UnpackRequestId;
+using sqlite::RequestIdText;
+using sqlite::StoreRequestId;
 
 TEST(CleanText, EscapesWhatIsNoText) {
   const std::pair<std::string, std::string> cases[] = {
@@ -62,7 +62,8 @@ TEST(RequestId, ComesBackAsItWas) {
   const Case cases[] = {
       {"", 0},
       {"0f8fad5b-d9cb-469f-a165-70867728950e", 17},
-      {"0F8FAD5B-D9CB-469F-A165-70867728950E", 36},  // upper case would be lost
+      {"0F8FAD5B-D9CB-469F-A165-70867728950E", 17},
+      {"0f8fad5b-d9cb-469f-a165-70867728950E", 36},  // the digits' cases would be lost
       {"0f8fad5b-d9cb-469f-a165-70867728950", 35},
       {"0f8fad5bd-9cb-469f-a165-70867728950e", 36},
       {"4bf92f3577b34da6a3ce929d0e0e4736", 17},
@@ -72,13 +73,13 @@ TEST(RequestId, ComesBackAsItWas) {
       {"C\xc3\xa9", 3},
   };
   for (const Case& test : cases) {
-    const sqlite::StoredRequestId stored = PackRequestId(test.text);
+    const sqlite::StoredRequestId stored = StoreRequestId(test.text);
     EXPECT_EQ(stored.bytes.size(), test.stored) << test.text;
-    EXPECT_EQ(UnpackRequestId(stored.bytes, stored.packed), test.text);
+    EXPECT_EQ(RequestIdText(stored.bytes, stored.packed), test.text);
   }
   const std::string long_id(10000, 'f');
-  const sqlite::StoredRequestId bounded = PackRequestId(long_id);
-  EXPECT_LE(UnpackRequestId(bounded.bytes, bounded.packed).size(), 256);
+  const sqlite::StoredRequestId bounded = StoreRequestId(long_id);
+  EXPECT_LE(RequestIdText(bounded.bytes, bounded.packed).size(), 256);
 }
 
 TEST(HostileText, IsKeptAndFoundAsText) {
