@@ -271,14 +271,18 @@ __noinline int tw_chain_link(u64 at)
 static __always_inline bool tw_is_chain(const struct tw_work *w, bool fresh)
 {
 	u64 at = w->at, here = tw_here(w), total = w->total;
+	bool ends = false;
 
 	for (u32 i = 0; i < TW_CHAIN; i++) {
 		u64 size;
 		int link;
 
-		/* What is in another piece of memory, or cut, is not looked for. */
+		/*
+		 * What is in another piece of memory, or cut, is not looked for. A piece that ends
+		 * where a frame does is as good as a call: node writes each frame from its own.
+		 */
 		if (here < TW_FRAME_HEADER)
-			return i > 1;
+			return i > 1 || ends;
 		link = tw_chain_link(at);
 		if (link < 0)
 			return false;
@@ -293,6 +297,7 @@ static __always_inline bool tw_is_chain(const struct tw_work *w, bool fresh)
 			return i > 0;
 		at += size;
 		total -= size;
+		ends = here == size;
 		here = here > size ? here - size : 0;
 	}
 	return true;
