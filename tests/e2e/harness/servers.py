@@ -49,8 +49,8 @@ http {{
 # an upload. 403 and 429 are there for the outcomes.
 _TRUTH = """
   server {{
-    listen 127.0.0.1:{plain} backlog=1024;
-    listen 127.0.0.1:{tls} ssl backlog=1024;
+    listen 127.0.0.1:{plain} backlog=1024{http2};
+    listen 127.0.0.1:{tls} ssl backlog=1024{http2};
     server_name {host};
     ssl_certificate {dir}/server.pem;
     ssl_certificate_key {dir}/server.key;
@@ -128,10 +128,11 @@ def start_nginx(world, name, http, workers=1, ports=(), **spawn_options):
 class Truth:
     """nginx outside of the scope, what it saw, and what it serves.
 
-    `bodies` maps names to sizes: files under /bodies/, full of what looks like requests.
+    `bodies` maps names to sizes: files under /bodies/, full of what looks like requests. With
+    `http2` both ports speak it, the plain one nothing else.
     """
 
-    def __init__(self, world, bodies=None, workers=1):
+    def __init__(self, world, bodies=None, workers=1, http2=False):
         self.world = world
         make_certificates(world)
         self.plain, self.tls = free_ports(2)
@@ -142,7 +143,8 @@ class Truth:
         self.log = world.path("truth.json")
         self.process = start_nginx(
             world, "truth", _LOG_FORMAT + _TRUTH.format(
-                plain=self.plain, tls=self.tls, host=HOST, dir=world.dir),
+                plain=self.plain, tls=self.tls, host=HOST, dir=world.dir,
+                http2=" http2" if http2 else ""),
             workers, ports=(self.plain, self.tls))
         self.ca = world.path("ca.pem")
 

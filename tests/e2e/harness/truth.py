@@ -142,7 +142,7 @@ class Comparison:
             "host": re.sub(r":80$" if request["scheme"] == "http" else r":443$", "",
                            request["host"].lower()),
             "path": "" if request["method"] == "CONNECT" else path_template(request["uri"]),
-            "httpVersion": request["http"].split("/")[1],
+            "httpVersion": request["http"].split("/")[1].replace("2.0", "2"),
             "requestId": request["id"], "userAgent": request["agent"],
             "status": request["status"], "outcome": outcome(request["status"]),
             "direction": "outbound", "count": 1,
