@@ -12,7 +12,8 @@ import subprocess
 GUEST = pathlib.Path(__file__).parent / "guest"
 BACKENDS = ("fentry", "kprobe", "tracepoint")
 HOST = "server.test"
-PORTS = {"https": 8443, "http": 8080}
+PORTS = {("https", 1): 8443, ("http", 1): 8080, ("https", 2): 8444, ("http", 2): 8081}
+SCHEMES = ("https", "http")
 # (method, path, the status that nginx.conf gives it, whether a body goes along)
 RESOURCES = [("GET", "/v1/models", 200, False), ("GET", "/v1/denied", 401, False),
              ("POST", "/v1/upload", 200, True), ("DELETE", "/v1/missing", 404, False),
@@ -37,6 +38,7 @@ class Request:
     carrier: str
     program: str  # the end of the client's executable path
     script: str
+    version: int  # of HTTP
     secret: str = dataclasses.field(default_factory=lambda: "made-up-" + secrets.token_hex(20))
 
     def target(self):
@@ -85,14 +87,15 @@ class Plan:
 
     def _requests(self, backend):
         requests = []
-        for program, script, count in (("curl", "", CURL_ALONE), ("curl", "", KEPT),
-                                       ("python3", "/plan/client.py", KEPT)):
-            for scheme in PORTS:
+        for program, script, version, count in (("curl", "", 1, CURL_ALONE), ("curl", "", 1, KEPT),
+                                                ("python3", "/plan/client.py", 1, KEPT),
+                                                ("curl", "", 2, KEPT)):
+            for scheme in SCHEMES:
                 for number in range(count):
                     method, path, status, body = RESOURCES[number % len(RESOURCES)]
                     carrier = CARRIERS[len(requests) % len(CARRIERS)]
                     requests.append(Request(f"{backend}-{len(requests):02}", scheme, method, path,
-                                            status, body, carrier, program, script))
+                                            status, body, carrier, program, script, version))
         return requests
 
     def _write_clients(self, image, directory, requests):
@@ -100,11 +103,12 @@ class Plan:
         alone, kept = curl[:2 * CURL_ALONE], curl[2 * CURL_ALONE:]
         for number, request in enumerate(alone):
             image.add_text(_curl_config([request]), f"{directory}/{number:02}.curl")
-        for scheme in PORTS:
-            image.add_text(_curl_config([r for r in kept if r.scheme == scheme]),
-                           f"{directory}/kept-{scheme}.curl")
+        for scheme, version in PORTS:
+            image.add_text(
+                _curl_config([r for r in kept if (r.scheme, r.version) == (scheme, version)]),
+                f"{directory}/kept-{scheme}-{version}.curl")
         image.add_text(json.dumps([
-            {"scheme": r.scheme, "host": HOST, "port": PORTS[r.scheme], "method": r.method,
+            {"scheme": r.scheme, "host": HOST, "port": PORTS[r.scheme, r.version], "method": r.method,
              "target": r.target(), "headers": r.headers(), "body": "/plan/body" if r.body else ""}
             for r in requests if r.program == "python3"]), f"{directory}/python.json")
 
@@ -178,6 +182,7 @@ def _field_differences(key, request, line, use):
         "tokenId": token_id(key, request.secret), "method": line["method"],
         "scheme": line["scheme"], "host": line["host"], "path": line["path"],
         "status": line["status"], "direction": "outbound",
+        "httpVersion": line["version"].removeprefix("HTTP/").removesuffix(".0"),
         "probe": "openssl" if request.scheme == "https" else "socket",
     }
     if request.status != line["status"]:
@@ -201,9 +206,12 @@ def _field_differences(key, request, line, use):
 def _curl_config(requests):
     blocks = []
     for request in requests:
-        lines = [f'url = "{request.scheme}://{HOST}:{PORTS[request.scheme]}{request.target()}"',
+        lines = [f'url = "{request.scheme}://{HOST}:{PORTS[request.scheme, request.version]}'
+                 f'{request.target()}"',
                  'cacert = "/plan/ca"']
         lines += [f'header = "{name}: {value}"' for name, value in request.headers().items()]
+        if request.version == 2:
+            lines.append("http2" if request.scheme == "https" else "http2-prior-knowledge")
         if request.method == "HEAD":
             lines.append("head")
         elif request.body:
