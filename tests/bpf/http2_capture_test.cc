@@ -241,6 +241,16 @@ TEST_F(CaptureTest, FramesFromKernelPagesAreAHole) {
   EXPECT_FALSE(Holds(seen.requests, "/hidden"));
 }
 
+TEST_F(CaptureTest, UnreadableMemoryCutsAPayloadAndLosesAHeader) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("http2_unreadable"));
+  ASSERT_EQ(Names(seen.requests), "4/0 1/1 1/3 1/7");
+  EXPECT_EQ(seen.requests[2].text, Request(3, "/payload").substr(0, TW_FRAME_HEADER));
+  EXPECT_NE(seen.requests[2].flags & TW_CUT, 0);
+  EXPECT_EQ(Lost(seen, TW_SENT), 1);
+  EXPECT_EQ(CounterValue("unreadable_lost"), 2u);
+}
+
 TEST_F(CaptureTest, APrefaceWithoutSettingsIsNotHttp) {
   ASSERT_TRUE(Start());
   const Seen seen = Collect(RunWorkload("http2_no_settings"));

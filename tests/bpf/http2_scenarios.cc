@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -95,6 +96,52 @@ std::string Requests(uint32_t first, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) bytes += Request(first + 2 * i);
   return bytes;
 }
+
+// Memory that becomes unreadable while the library sends it: once it has been encrypted nobody but
+// the programs looks at it again.
+class Vanishing {
+ public:
+  static constexpr size_t kPage = 4096;
+
+  explicit Vanishing(TlsPair* pair) : pair_(pair) {
+    void* pages =
+        mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    Check(pages != MAP_FAILED);
+    pages_ = static_cast<char*>(pages);
+    BIO* bio = SSL_get_wbio(pair->client());
+    BIO_set_callback_ex(bio, OnBio);
+    BIO_set_callback_arg(bio, reinterpret_cast<char*>(this));
+  }
+  ~Vanishing() {
+    BIO_set_callback_ex(SSL_get_wbio(pair_->client()), nullptr);
+    munmap(pages_, 2 * kPage);
+  }
+  Vanishing(const Vanishing&) = delete;
+  Vanishing& operator=(const Vanishing&) = delete;
+
+  // Sends bytes of which `kept` stay readable.
+  void Send(const std::string& bytes, size_t kept) {
+    char* begin = pages_ + kPage - kept;
+    std::copy(bytes.begin(), bytes.end(), begin);
+    Check(SSL_write(pair_->client(), begin, static_cast<int>(bytes.size())) ==
+          static_cast<int>(bytes.size()));
+    Check(mprotect(pages_ + kPage, kPage, PROT_READ | PROT_WRITE) == 0);
+    char buffer[kPage];
+    Check(SSL_read(pair_->server(), buffer, sizeof(buffer)) == static_cast<int>(bytes.size()));
+  }
+
+ private:
+  static long OnBio(BIO* bio, int operation, const char*, size_t, int, long, int result, size_t*) {
+    auto* self = reinterpret_cast<Vanishing*>(BIO_get_callback_arg(bio));
+    if (operation == BIO_CB_WRITE) {
+      Check(mprotect(self->pages_ + kPage, kPage, PROT_NONE) == 0);
+    }
+    return result;
+  }
+
+  TlsPair* pair_;
+  char* pages_;
+};
 
 // A connection that has been used, continued by a child: the child's is another, met late.
 template <typename Continue>
@@ -270,6 +317,17 @@ std::map<std::string, std::function<void(int, int)>> Http2Scenarios() {
          pair.FromClient({body.substr(0, TW_FRAME_HEADER)});
          pair.SendFileFromClient(body.substr(TW_FRAME_HEADER));
          pair.FromClient({Request(7, "/last")});
+       }},
+      {"http2_unreadable",
+       [](int, int) {
+         TlsPair pair;
+         pair.FromClient(kPreface + Settings() + Request(1));
+         {
+           Vanishing memory(&pair);
+           memory.Send(Request(3, "/payload"), TW_FRAME_HEADER);
+           memory.Send(Request(5, "/header"), TW_FRAME_HEADER - 1);
+         }
+         pair.FromClient(Request(7, "/after"));
        }},
       {"http2_no_settings",
        [](int, int) {

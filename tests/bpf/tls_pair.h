@@ -74,6 +74,8 @@ class TlsPair {
     }
   }
   void FromClient(const std::string& bytes) { Pass(client_, bytes); }
+  SSL* client() { return client_; }
+  SSL* server() { return server_; }
   void FromServer(const std::string& bytes, size_t part = 1 << 20) { Pass(server_, bytes, part); }
 
  private:
