@@ -49,7 +49,8 @@ class CollectingSink : public ExchangeSink {
 // The value of the first field of that name, compared as it is.
 std::optional<std::string> FieldOf(const Fields& fields, std::string_view name);
 
-// "METHOD target -> 200", "... -> 200 grpc 0", "... -> unanswered", "... -> discarded", "... -> open".
+// "METHOD target -> 200", "... -> 200 grpc 0", "... -> unanswered", "... -> discarded" or
+// "... -> open".
 std::string Describe(const CollectedExchange& exchange);
 
 }  // namespace tokenwatch
