@@ -101,9 +101,12 @@ class Plan:
     def _write_clients(self, image, directory, requests):
         curl = [r for r in requests if r.program == "curl"]
         alone, kept = curl[:2 * CURL_ALONE], curl[2 * CURL_ALONE:]
+        # curl 7.88 fails where it uses a connection again that began with prior knowledge.
+        alone += [r for r in kept if (r.scheme, r.version) == ("http", 2)]
+        kept = [r for r in kept if r not in alone]
         for number, request in enumerate(alone):
             image.add_text(_curl_config([request]), f"{directory}/{number:02}.curl")
-        for scheme, version in PORTS:
+        for scheme, version in {(r.scheme, r.version): None for r in kept}:
             image.add_text(
                 _curl_config([r for r in kept if (r.scheme, r.version) == (scheme, version)]),
                 f"{directory}/kept-{scheme}-{version}.curl")
