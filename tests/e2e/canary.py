@@ -20,7 +20,8 @@ from harness.servers import Truth
 from harness.tokenwatch import Agent, Cli, Collector
 from harness.world import check, main, note
 
-SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs", "canary_client.py")
+PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
+SCRIPT = os.path.join(PROGRAMS, "canary_client.py")
 
 
 def made_up_secrets():
@@ -70,6 +71,25 @@ def run_clients(world, truth, tokens):
                        "-H", f"Authorization: Bearer {token}", "-u", f"service:{token}",
                        f"{truth.url(scheme)}/v1/items/12?token={token}"], inside=True,
                       env=world.private_openssl())
+
+
+def open_http2(world, truth, tokens):
+    """Starts a client whose connection, and with it the tokens in its HPACK tables, stays."""
+    port = servers.free_ports(1)[0]
+    servers.start_nginx(world, "http2", f"""
+  server {{
+    listen 127.0.0.1:{port} ssl http2;
+    ssl_certificate {world.dir}/server.pem;
+    ssl_certificate_key {world.dir}/server.key;
+    location / {{ return 204; }}
+  }}""", ports=(port,))
+    process = world.spawn(["/usr/bin/python3", f"{PROGRAMS}/canary_http2.py", "canary-http2",
+                           "127.0.0.1", port, truth.ca], inside=True, env=world.private_openssl(),
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.write(" ".join(tokens).encode() + b"\n")
+    process.stdin.flush()
+    check(process.stdout.readline() == b"open\n", "the HTTP/2 client failed")
+    return process
 
 
 def answers(agent, collector, cli):
@@ -126,12 +146,16 @@ def scenario(world):
     check(scanner.find(file_chunks(truth.log)), "the server's log shows no token")
     expected = len({use["id"] for use in truth.requests()})
     collector.wait_for_uses(expected // 2, 30)
+    client = open_http2(world, truth, tokens)
     seen = 0
     while seen != (seen := collector.use_count()):
         time.sleep(2)
     tokens_seen = collector.get("/v1/tokens?limit=10000")["tokens"]
     check(len(tokens_seen) >= len(tokens), f"only {len(tokens_seen)} tokens seen")
     note(f"{seen} uses of {len(tokens_seen)} tokens; looking for parts of {len(tokens)} secrets")
+    frames = agent.counters()["http2_frames"]
+    check(frames > 2 * len(tokens), f"only {frames} HTTP/2 frames were read")
+    check(client.poll() is None, "the HTTP/2 connection is not open any more")
     # Idle: the agent has overwritten what its buffers held.
     time.sleep(3)
     scan(scanner, agent, collector, cli, relay)
