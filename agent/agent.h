@@ -23,6 +23,7 @@ struct AgentOptions {
   std::string status_listen;       // HOST:PORT; empty: none
   std::string fingerprint_listen;  // path of a Unix socket; empty: none
   std::string socket_backend = "auto";
+  std::string probe_sites = "auto";  // or "public": no sites by disassembly
 };
 
 class Agent {

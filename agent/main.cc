@@ -72,6 +72,9 @@ int main(int argc, char** argv) {
   root.Add("fingerprint-listen", &fingerprint_listen,
            "Unix socket, for root only, that `tokenwatch who --agent` asks")
       .Placeholder("unix:PATH");
+  root.Add("probe-sites", &options.probe_sites,
+           "where TLS functions are probed: auto, or public for their entries only")
+      .OneOf({"auto", "public"});
   root.Add("socket-backend", &options.socket_backend, "how TCP sockets are watched")
       .OneOf(Capture::SocketBackends());
   root.Add("debug", &debug, "log more");

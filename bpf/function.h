@@ -8,6 +8,7 @@
 enum tw_function {
 	TW_FUNCTION_WRITE = 1, /* int f(connection, buffer, int length): the accepted length */
 	TW_FUNCTION_WRITE_EX,  /* int f(connection, buffer, size_t length, size_t *accepted): 1 */
+	TW_FUNCTION_WRITE_EX2, /* int f(connection, buffer, size_t length, u64, size_t *accepted) */
 	TW_FUNCTION_READ,
 	TW_FUNCTION_READ_EX,
 	TW_FUNCTION_NEW,      /* connection *f(...) */
@@ -21,5 +22,12 @@ enum tw_function {
 #define TW_COOKIE(function, probe) ((__u64)(function) << 32 | (__u32)(probe))
 #define TW_COOKIE_FUNCTION(cookie) ((__u32)((cookie) >> 32))
 #define TW_COOKIE_PROBE(cookie) ((__u32)(cookie))
+
+/* By a probe's number. */
+struct tw_probe_count {
+	__u64 hits;
+	__u64 misfits; /* byte counts that cannot be: the probed function is not what it was taken
+			  for */
+};
 
 #endif /* TOKENWATCH_BPF_FUNCTION_H_ */

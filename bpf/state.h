@@ -216,12 +216,12 @@ struct tw_control {
 	u32 pad;
 };
 
-/* Hits by the probe's number in its cookie (function.h). */
+/* By the probe's number in its cookie (function.h). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 4096);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct tw_probe_count);
 } tw_hits SEC(".maps");
 
 struct {

@@ -12,13 +12,29 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Hits are counted per attached probe where the kernel tells which one fired. */
 static __always_inline void tw_hit(u32 probe)
 {
-	u64 *hits = bpf_map_lookup_elem(&tw_hits, &probe);
+	struct tw_probe_count *count = bpf_map_lookup_elem(&tw_hits, &probe);
 
-	if (hits)
-		__sync_fetch_and_add(hits, 1);
+	if (count)
+		__sync_fetch_and_add(&count->hits, 1);
 }
 
-static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, bool counts_in_memory)
+/* What was found at a probe is not what its function leaves there. */
+static __always_inline void tw_misfit(u32 probe)
+{
+	struct tw_probe_count *count = bpf_map_lookup_elem(&tw_hits, &probe);
+
+	if (count)
+		__sync_fetch_and_add(&count->misfits, 1);
+}
+
+/* Where a function leaves the byte count. */
+enum tw_counted {
+	TW_COUNTED_RESULT, /* it returns it */
+	TW_COUNTED_FOURTH, /* behind its fourth argument */
+	TW_COUNTED_FIFTH,
+};
+
+static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, enum tw_counted counted)
 {
 	struct tw_call_key key = {};
 	struct tw_call call = {};
@@ -32,15 +48,28 @@ static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, bool coun
 	call.connection = PT_REGS_PARM1(ctx);
 	call.buffer = PT_REGS_PARM2(ctx);
 	call.length = PT_REGS_PARM3(ctx);
-	if (counts_in_memory)
+	if (counted == TW_COUNTED_FOURTH)
 		call.done = PT_REGS_PARM4(ctx);
+	else if (counted == TW_COUNTED_FIFTH)
+		call.done = PT_REGS_PARM5(ctx);
 	else
 		call.length = (u32)call.length;
 	call.called_ns = bpf_ktime_get_ns();
-	/* The stack grows down: a call above the recorded one means that that one is gone. */
+	/*
+	 * The stack grows down: a call above the recorded one means that that one is gone. One at
+	 * the same place is a tail call of it, or comes after it.
+	 */
 	if (thread->inside && key.stack >= thread->inside_stack) {
-		tw_count(TW_COUNT_RETURN_MISSED);
+		struct tw_call *before = bpf_map_lookup_elem(&tw_calls, &key);
+
 		thread->inside = 0;
+		if (before && before->connection == call.connection) {
+			thread->inside = before->outer;
+			thread->inside_stack = before->outer_stack;
+			thread->inside_direction = before->outer_direction;
+		} else {
+			tw_count(TW_COUNT_RETURN_MISSED);
+		}
 	}
 	call.outer = thread->inside;
 	call.outer_stack = thread->inside_stack;
@@ -59,14 +88,18 @@ static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, bool coun
 }
 
 /* How many bytes the library took or gave; 0 where it failed or wants a retry. */
-static __always_inline u64 tw_accepted(struct tw_call *call, long result)
+static __always_inline u64 tw_accepted(struct tw_call *call, long result, u32 probe)
 {
 	u64 count = 0;
 
 	if (call->done) {
-		if ((int)result != 1 ||
-		    bpf_probe_read_user(&count, sizeof(count), (void *)call->done))
+		if ((int)result <= 0)
 			return 0;
+		if (bpf_probe_read_user(&count, sizeof(count), (void *)call->done) ||
+		    count > call->length) {
+			tw_misfit(probe);
+			return 0;
+		}
 	} else {
 		if ((int)result <= 0)
 			return 0;
@@ -97,7 +130,7 @@ static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_t
 	}
 }
 
-static __always_inline int tw_return(struct pt_regs *ctx)
+static __always_inline int tw_return(struct pt_regs *ctx, u32 probe)
 {
 	struct tw_connection_key key;
 	struct tw_call_key call_key = {};
@@ -120,7 +153,7 @@ static __always_inline int tw_return(struct pt_regs *ctx)
 	thread->inside = call->outer;
 	thread->inside_stack = call->outer_stack;
 	thread->inside_direction = call->outer_direction;
-	count = tw_accepted(call, PT_REGS_RC(ctx));
+	count = tw_accepted(call, PT_REGS_RC(ctx), probe);
 	if (!count)
 		goto out;
 	tw_count(TW_COUNT_TLS_CALLS);
@@ -213,13 +246,15 @@ int tw_tls_entry(struct pt_regs *ctx)
 	tw_hit(TW_COOKIE_PROBE(cookie));
 	switch (TW_COOKIE_FUNCTION(cookie)) {
 	case TW_FUNCTION_WRITE:
-		return tw_enter(ctx, TW_SENT, false);
+		return tw_enter(ctx, TW_SENT, TW_COUNTED_RESULT);
 	case TW_FUNCTION_WRITE_EX:
-		return tw_enter(ctx, TW_SENT, true);
+		return tw_enter(ctx, TW_SENT, TW_COUNTED_FOURTH);
+	case TW_FUNCTION_WRITE_EX2:
+		return tw_enter(ctx, TW_SENT, TW_COUNTED_FIFTH);
 	case TW_FUNCTION_READ:
-		return tw_enter(ctx, TW_RECEIVED, false);
+		return tw_enter(ctx, TW_RECEIVED, TW_COUNTED_RESULT);
 	case TW_FUNCTION_READ_EX:
-		return tw_enter(ctx, TW_RECEIVED, true);
+		return tw_enter(ctx, TW_RECEIVED, TW_COUNTED_FOURTH);
 	case TW_FUNCTION_CLEAR:
 		return tw_renew(PT_REGS_PARM1(ctx));
 	case TW_FUNCTION_FREE:
@@ -238,7 +273,7 @@ int tw_tls_exit(struct pt_regs *ctx)
 	if (!tw_in_scope())
 		return 0;
 	if (TW_COOKIE_FUNCTION(cookie) != TW_FUNCTION_NEW)
-		return tw_return(ctx);
+		return tw_return(ctx, TW_COOKIE_PROBE(cookie));
 	tw_hit(TW_COOKIE_PROBE(cookie));
 	return tw_renew(PT_REGS_RC(ctx));
 }
@@ -255,12 +290,13 @@ int tw_tls_exit(struct pt_regs *ctx)
 		return body;                                                                       \
 	}
 
-TW_PLAIN("uprobe", tw_tls_write, tw_enter(ctx, TW_SENT, false))
-TW_PLAIN("uprobe", tw_tls_write_ex, tw_enter(ctx, TW_SENT, true))
-TW_PLAIN("uprobe", tw_tls_read, tw_enter(ctx, TW_RECEIVED, false))
-TW_PLAIN("uprobe", tw_tls_read_ex, tw_enter(ctx, TW_RECEIVED, true))
+TW_PLAIN("uprobe", tw_tls_write, tw_enter(ctx, TW_SENT, TW_COUNTED_RESULT))
+TW_PLAIN("uprobe", tw_tls_write_ex, tw_enter(ctx, TW_SENT, TW_COUNTED_FOURTH))
+TW_PLAIN("uprobe", tw_tls_write_ex2, tw_enter(ctx, TW_SENT, TW_COUNTED_FIFTH))
+TW_PLAIN("uprobe", tw_tls_read, tw_enter(ctx, TW_RECEIVED, TW_COUNTED_RESULT))
+TW_PLAIN("uprobe", tw_tls_read_ex, tw_enter(ctx, TW_RECEIVED, TW_COUNTED_FOURTH))
 TW_PLAIN("uprobe", tw_tls_clear, tw_renew(PT_REGS_PARM1(ctx)))
 TW_PLAIN("uprobe", tw_tls_free, tw_free(PT_REGS_PARM1(ctx)))
 TW_PLAIN("uprobe", tw_tls_past_api, tw_past_api())
 TW_PLAIN("uretprobe", tw_tls_new, tw_renew(PT_REGS_RC(ctx)))
-TW_PLAIN("uretprobe", tw_tls_return, tw_return(ctx))
+TW_PLAIN("uretprobe", tw_tls_return, tw_return(ctx, 0))

@@ -106,7 +106,7 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
   if (!sockets.ok()) return sockets.status();
   parts->sockets = *std::move(sockets);
 
-  parts->tls = std::make_unique<TlsProbes>(parts->programs.get());
+  parts->tls = std::make_unique<TlsProbes>(parts->programs.get(), options.public_sites);
   absl::StatusOr<std::unique_ptr<Discovery>> discovery = Discovery::Start(parts->tls.get());
   if (!discovery.ok()) return discovery.status();
   parts->discovery = *std::move(discovery);
@@ -121,6 +121,7 @@ void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
   parts_->ring->WipeIfIdle(handler);
   if (now_mono_ns < parts_->swept_ns + kSweepNs) return;
   parts_->swept_ns = now_mono_ns;
+  parts_->tls->CheckSites();
   const SweepResult swept = SweepKernelState(*parts_->programs, now_mono_ns);
   parts_->swept_connections += swept.connections;
   parts_->swept_calls += swept.calls;
@@ -131,7 +132,9 @@ CaptureStatus Capture::Status() const {
   CaptureStatus status;
   for (ProbeStatus& probe : parts_->tls->Status()) {
     status.probes.push_back({std::move(probe.library), std::move(probe.file),
-                             std::move(probe.symbol), probe.offset, probe.hits, probe.hits_known});
+                             std::move(probe.symbol), std::move(probe.site),
+                             std::move(probe.reason), probe.emulated, probe.offset, probe.hits,
+                             probe.hits_known});
   }
   status.socket_backend = parts_->sockets->name();
   status.socket_sites = parts_->sockets->sites();

@@ -24,12 +24,15 @@ struct CaptureOptions {
   bool inbound = false;
   std::string socket_backend = "auto";
   std::vector<ExcludedAddress> excluded;
+  bool public_sites = false;  // probe the public entries of libraries only, whatever they cost
 };
 
 // What the status page shows of the kernel side.
 struct CaptureStatus {
   struct Probe {
     std::string library, file, symbol;
+    std::string site, reason;  // where it sits, and why there
+    bool emulated = false;     // by the kernel; else it single-steps the probed instruction
     uint64_t offset = 0;
     uint64_t hits = 0;
     bool hits_known = true;

@@ -7,15 +7,33 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 
 namespace tokenwatch {
 
-// File offsets of the functions in `names` that `fd` (any ELF file, hostile or not) defines in its
-// dynamic or its full symbol table. Names that it does not define are absent. InvalidArgument where
-// the file is no ELF file for this processor. `fd` stays the caller's.
-absl::StatusOr<std::map<std::string, uint64_t>> FindFunctions(
-    int fd, const std::vector<std::string>& names);
+// A loadable segment with code. Places in code are file offsets everywhere, as probes want them.
+struct CodeRange {
+  uint64_t begin = 0, end = 0;  // offsets in the file
+  uint64_t bias = 0;            // virtual address - offset, modulo 2^64
+};
+
+struct ElfFunction {
+  uint64_t offset = 0;
+  uint64_t size = 0;  // as the symbol says; 0: not known
+};
+
+// What an ELF file defines of the functions that were asked for. All of it is the file's claim.
+struct ElfSymbols {
+  std::map<std::string, ElfFunction> functions;      // names that it does not define are absent
+  std::vector<CodeRange> code;                       // at most 64
+  absl::flat_hash_map<uint64_t, std::string> slots;  // virtual address of a GOT slot ▶ function
+};
+
+// Looks for the functions in `names` in the dynamic and the full symbol table of `fd` (any ELF
+// file, hostile or not). InvalidArgument where the file is no ELF file for this processor. `fd`
+// stays the caller's.
+absl::StatusOr<ElfSymbols> FindFunctions(int fd, const std::vector<std::string>& names);
 
 }  // namespace tokenwatch
 

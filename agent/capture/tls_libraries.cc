@@ -5,15 +5,20 @@
 namespace tokenwatch {
 namespace {
 
-// OpenSSL 1.1 and 3, and what keeps its interface. In both, SSL_write and SSL_write_ex are twins
-// over one internal function and never call each other, so that no byte is seen twice. BIO_f_ssl's
-// methods call that internal function directly: its users are counted as unseen. Probes are
-// attached in this order, reads first: a request that is seen has to be followed by its answer.
+// OpenSSL 1.1 and 3, and what keeps its interface. Twins run over one internal function, which
+// BIO_f_ssl's methods call directly: where that function is not probed, its users are counted as
+// unseen. In 3.3 and later SSL_write_ex is a tail call of SSL_write_ex2. Probes are attached in
+// this order, reads first: a request that is seen has to be followed by its answer.
 constexpr TlsSymbol kOpenSslSymbols[] = {
-    {"SSL_read", TW_FUNCTION_READ},   {"SSL_read_ex", TW_FUNCTION_READ_EX},
-    {"SSL_write", TW_FUNCTION_WRITE}, {"SSL_write_ex", TW_FUNCTION_WRITE_EX},
-    {"SSL_new", TW_FUNCTION_NEW},     {"SSL_clear", TW_FUNCTION_CLEAR},
-    {"SSL_free", TW_FUNCTION_FREE},   {"BIO_f_ssl", TW_FUNCTION_PAST_API},
+    {"SSL_read", TW_FUNCTION_READ, 1},
+    {"SSL_read_ex", TW_FUNCTION_READ_EX, 1},
+    {"SSL_write", TW_FUNCTION_WRITE, 2},
+    {"SSL_write_ex", TW_FUNCTION_WRITE_EX, 2},
+    {"SSL_write_ex2", TW_FUNCTION_WRITE_EX2, 2},
+    {"SSL_new", TW_FUNCTION_NEW},
+    {"SSL_clear", TW_FUNCTION_CLEAR},
+    {"SSL_free", TW_FUNCTION_FREE},
+    {"BIO_f_ssl", TW_FUNCTION_PAST_API},
 };
 constexpr const char* kOpenSslMarkers[] = {"SSL_write", "SSL_read"};
 constexpr const char* kOpenSslNames[] = {"libssl.so.3", "libssl.so.1.1", "node", "nodejs"};

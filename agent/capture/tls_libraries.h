@@ -15,6 +15,9 @@ namespace tokenwatch {
 struct TlsSymbol {
   const char* name;
   tw_function function;
+  // Twins, functions of a row with the same number that is not 0, do one thing through different
+  // arguments and may share a site. The first of them returns the byte count.
+  int twins = 0;
 };
 
 struct TlsLibrary {

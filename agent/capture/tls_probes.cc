@@ -1,17 +1,17 @@
 #include "agent/capture/tls_probes.h"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "agent/capture/capabilities.h"
-#include "agent/capture/elf_symbols.h"
 #include "agent/capture/uprobe_multi.h"
 #include "agent/common/log.h"
 
@@ -35,6 +35,8 @@ bpf_program* EntryProgram(const tw_tls_skel& tls, tw_function function) {
       return tls.progs.tw_tls_write;
     case TW_FUNCTION_WRITE_EX:
       return tls.progs.tw_tls_write_ex;
+    case TW_FUNCTION_WRITE_EX2:
+      return tls.progs.tw_tls_write_ex2;
     case TW_FUNCTION_READ:
       return tls.progs.tw_tls_read;
     case TW_FUNCTION_READ_EX:
@@ -67,7 +69,8 @@ absl::StatusOr<FileId> IdentifyFile(int fd) {
   return id;
 }
 
-TlsProbes::TlsProbes(KernelPrograms* programs) : programs_(programs) {}
+TlsProbes::TlsProbes(KernelPrograms* programs, bool public_only)
+    : programs_(programs), public_only_(public_only) {}
 
 TlsProbes::~TlsProbes() = default;
 
@@ -76,14 +79,14 @@ absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const
   const tw_tls_skel& tls = programs_->tls();
   std::vector<uint64_t> entries, entry_cookies, exits, exit_cookies;
   for (const Probe& probe : probes) {
-    const tw_function function = probe.symbol->function;
+    const tw_function function = probe.site.function;
     const uint64_t cookie = TW_COOKIE(function, probe.slot);
     if (HasEntry(function)) {
-      entries.push_back(probe.offset);
+      entries.push_back(probe.site.offset);
       entry_cookies.push_back(cookie);
     }
     if (HasExit(function)) {
-      exits.push_back(probe.offset);
+      exits.push_back(probe.site.offset);
       exit_cookies.push_back(cookie);
     }
   }
@@ -102,7 +105,7 @@ absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const
 
 absl::Status TlsProbes::AttachAlone(const std::string& file, Probe* probe) const {
   const tw_tls_skel& tls = programs_->tls();
-  const tw_function function = probe->symbol->function;
+  const tw_function function = probe->site.function;
   LIBBPF_OPTS(bpf_uprobe_opts, options);
   if (programs_->has_cookie()) options.bpf_cookie = TW_COOKIE(function, probe->slot);
   if (HasExit(function)) {
@@ -111,9 +114,9 @@ absl::Status TlsProbes::AttachAlone(const std::string& file, Probe* probe) const
                                  : function == TW_FUNCTION_NEW ? tls.progs.tw_tls_new
                                                                : tls.progs.tw_tls_return;
     probe->exit.reset(
-        bpf_program__attach_uprobe_opts(program, -1, file.c_str(), probe->offset, &options));
+        bpf_program__attach_uprobe_opts(program, -1, file.c_str(), probe->site.offset, &options));
     if (probe->exit == nullptr) {
-      return KernelError(-errno, absl::StrCat("attaching to the return of ", probe->symbol->name));
+      return KernelError(-errno, absl::StrCat("attaching to the return of ", probe->site.place));
     }
   }
   if (HasEntry(function)) {
@@ -121,16 +124,24 @@ absl::Status TlsProbes::AttachAlone(const std::string& file, Probe* probe) const
     const bpf_program* program =
         programs_->has_cookie() ? tls.progs.tw_tls_entry : EntryProgram(tls, function);
     probe->entry.reset(
-        bpf_program__attach_uprobe_opts(program, -1, file.c_str(), probe->offset, &options));
+        bpf_program__attach_uprobe_opts(program, -1, file.c_str(), probe->site.offset, &options));
     if (probe->entry == nullptr) {
-      return KernelError(-errno, absl::StrCat("attaching to ", probe->symbol->name));
+      return KernelError(-errno, absl::StrCat("attaching to ", probe->site.place));
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status TlsProbes::AttachAll(const std::string& file, std::vector<Probe> probes,
-                                  Library* library) {
+absl::Status TlsProbes::AttachAll(bool public_only, Library* library) {
+  std::vector<Probe> probes;
+  for (ProbeSite& site :
+       ChooseSites(library->file.get(), library->symbols, *library->row, public_only)) {
+    Probe& probe = probes.emplace_back();
+    probe.site = std::move(site);
+    if (programs_->has_cookie() && next_slot_ < kSlots) probe.slot = next_slot_++;
+  }
+  // The link of the open file reaches it wherever it is, and when it has no name any more.
+  const std::string file = absl::StrCat("/proc/self/fd/", library->file.get());
   if (programs_->has_uprobe_multi() && AttachTogether(file, probes, library).ok()) {
     library->probes = std::move(probes);
     return absl::OkStatus();
@@ -167,43 +178,68 @@ absl::StatusOr<bool> TlsProbes::Consider(int fd, const std::string& path) {
   Library& library = files_[*id];
   library.path = path;
   static const auto& names = *new std::vector<std::string>(TlsSymbolNames());
-  const absl::StatusOr<std::map<std::string, uint64_t>> found = FindFunctions(fd, names);
+  absl::StatusOr<ElfSymbols> found = FindFunctions(fd, names);
   if (!found.ok()) return false;
   for (const TlsLibrary& row : TlsLibraries()) {
     if (!std::all_of(row.markers.begin(), row.markers.end(),
-                     [&](const char* marker) { return found->contains(marker); })) {
+                     [&](const char* marker) { return found->functions.contains(marker); })) {
       continue;
     }
-    library.name = row.name;
-    std::vector<Probe> probes;
-    for (const TlsSymbol& symbol : row.symbols) {
-      const auto at = found->find(symbol.name);
-      if (at == found->end()) continue;
-      Probe& probe = probes.emplace_back();
-      probe.symbol = &symbol;
-      probe.offset = at->second;
-      if (programs_->has_cookie() && next_slot_ < kSlots) probe.slot = next_slot_++;
-    }
-    // The link of the open file reaches it wherever it is, and when it has no name any more.
-    const absl::Status status =
-        AttachAll(absl::StrCat("/proc/self/fd/", fd), std::move(probes), &library);
+    library.row = &row;
+    library.symbols = *std::move(found);
+    library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!library.file.valid()) return KernelError(-errno, "keeping a library's file");
+    const absl::Status status = AttachAll(public_only_, &library);
     if (!status.ok()) return status;
-    Log(LogLevel::kDebug, "probing ", library.name, " in ", path);
+    Log(LogLevel::kDebug, "probing ", row.name, " in ", path);
     return true;
   }
   return false;
 }
 
+tw_probe_count TlsProbes::Count(uint32_t slot) const {
+  tw_probe_count count = {};
+  bpf_map_lookup_elem(bpf_map__fd(programs_->process().maps.tw_hits), &slot, &count);
+  return count;
+}
+
+void TlsProbes::CheckSites() {
+  absl::MutexLock lock(&mutex_);
+  for (auto& [id, library] : files_) {
+    // Without cookies all probes share a slot, and whichever misfits, all of them are doubted.
+    if (std::none_of(library.probes.begin(), library.probes.end(), [&](const Probe& probe) {
+          return probe.site.internal && Count(probe.slot).misfits != 0;
+        })) {
+      continue;
+    }
+    ++disproved_;
+    Log(LogLevel::kWarning, library.path,
+        ": the function behind the public ones is not what it was taken for; probing these");
+    library.links.clear();
+    library.probes.clear();
+    const absl::Status status = AttachAll(/*public_only=*/true, &library);
+    if (!status.ok()) Log(LogLevel::kWarning, library.path, ": ", status.message());
+  }
+}
+
 std::vector<ProbeStatus> TlsProbes::Status() const {
   absl::MutexLock lock(&mutex_);
-  const int hits = bpf_map__fd(programs_->process().maps.tw_hits);
   std::vector<ProbeStatus> status;
   for (const auto& [id, library] : files_) {
     for (const Probe& probe : library.probes) {
-      ProbeStatus row{library.name,   library.path, probe.symbol->name, probe.offset, 0,
-                      probe.slot != 0};
-      if (probe.slot != 0) bpf_map_lookup_elem(hits, &probe.slot, &row.hits);
-      status.push_back(std::move(row));
+      const ProbeSite& site = probe.site;
+      ProbeStatus& row = status.emplace_back();
+      row.library = library.row->name;
+      row.file = library.path;
+      row.symbol = absl::StrJoin(site.symbols, ",", [](std::string* out, const TlsSymbol* symbol) {
+        out->append(symbol->name);
+      });
+      row.site = site.place;
+      row.reason = site.reason;
+      row.emulated = site.emulated;
+      row.offset = site.offset;
+      row.hits_known = probe.slot != 0;
+      if (row.hits_known) row.hits = Count(probe.slot).hits;
     }
   }
   std::sort(status.begin(), status.end(), [](const ProbeStatus& a, const ProbeStatus& b) {
@@ -216,6 +252,7 @@ void TlsProbes::AddCounters(Counters* counters) const {
   absl::MutexLock lock(&mutex_);
   (*counters)["files_examined"] = examined_;
   (*counters)["probes_failed_unseen"] = failed_;
+  (*counters)["sites_disproved"] = disproved_;
   uint64_t libraries = 0, probes = 0;
   for (const auto& [id, library] : files_) {
     libraries += library.probes.empty() ? 0 : 1;

@@ -11,7 +11,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "agent/capture/elf_symbols.h"
 #include "agent/capture/kernel_programs.h"
+#include "agent/capture/probe_sites.h"
 #include "agent/capture/tls_libraries.h"
 #include "agent/capture/unique_fd.h"
 #include "agent/common/counters.h"
@@ -39,7 +41,10 @@ absl::StatusOr<FileId> IdentifyFile(int fd);
 struct ProbeStatus {
   std::string library;  // row of the table
   std::string file;     // path under which it was found first
-  std::string symbol;
+  std::string symbol;   // that it serves; several are joined by commas
+  std::string site;     // "SSL_free+9", "behind SSL_write"
+  std::string reason;   // why there
+  bool emulated = false;
   uint64_t offset = 0;  // in the file
   uint64_t hits = 0;    // entries in scope; 0 with hits_known false
   bool hits_known = true;
@@ -49,7 +54,8 @@ struct ProbeStatus {
 class TlsProbes {
  public:
   // `programs` must outlive this.
-  explicit TlsProbes(KernelPrograms* programs);
+  // With `public_only` every probe sits on a public entry.
+  TlsProbes(KernelPrograms* programs, bool public_only);
   ~TlsProbes();
 
   // Looks at an open regular file and attaches to it where it is a TLS library. True where it is
@@ -57,34 +63,42 @@ class TlsProbes {
   // Errors: none of the symbols could be attached. `fd` stays the caller's.
   absl::StatusOr<bool> Consider(int fd, const std::string& path);
 
+  // Puts the probes of a library back to the public entries where an internal site proved to be
+  // something else. To be called every some seconds.
+  void CheckSites();
+
   std::vector<ProbeStatus> Status() const;
   void AddCounters(Counters* counters) const;
 
  private:
   struct Probe {
-    const TlsSymbol* symbol = nullptr;
-    uint64_t offset = 0;
+    ProbeSite site;
     uint32_t slot = 0;  // in the map of hits; 0: not counted apart
     Link entry, exit;   // empty where a link of many serves it
   };
   struct Library {
-    std::string name, path;
+    const TlsLibrary* row = nullptr;
+    std::string path;
+    UniqueFd file;  // of a probed library, to attach once more
+    ElfSymbols symbols;
     std::vector<Probe> probes;
     std::vector<UniqueFd> links;  // of many probes
   };
-  // Attaches all of `probes`, or those that can be, to the file.
-  absl::Status AttachAll(const std::string& file, std::vector<Probe> probes, Library* library)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Chooses sites and attaches to all of them, or to those that can be.
+  absl::Status AttachAll(bool public_only, Library* library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AttachTogether(const std::string& file, absl::Span<const Probe> probes,
                               Library* library) const;
   absl::Status AttachAlone(const std::string& file, Probe* probe) const;
+  tw_probe_count Count(uint32_t slot) const;
 
   KernelPrograms* programs_;
+  const bool public_only_;
   mutable absl::Mutex mutex_;
   // A file that was looked at; without probes where it is no TLS library.
   absl::flat_hash_map<FileId, Library> files_ ABSL_GUARDED_BY(mutex_);
   uint32_t next_slot_ ABSL_GUARDED_BY(mutex_) = 1;  // 0: not known which
   uint64_t failed_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t disproved_ ABSL_GUARDED_BY(mutex_) = 0;  // libraries put back to their public entries
   uint64_t examined_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

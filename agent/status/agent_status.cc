@@ -21,7 +21,9 @@ ordered_json ProbesJson(const CaptureStatus& capture) {
     ordered_json row = {{"library", probe.library},
                         {"file", probe.file},
                         {"symbol", probe.symbol},
-                        {"site", absl::StrCat(probe.symbol, "+0")},
+                        {"site", probe.site},
+                        {"reason", probe.reason},
+                        {"cost", probe.emulated ? "emulated" : "single-step"},
                         {"offset", probe.offset}};
     // Null where the kernel cannot tell which probe fired (before 5.15).
     row["hits"] = probe.hits_known ? ordered_json(probe.hits) : ordered_json();

@@ -207,7 +207,21 @@ const std::map<std::string, Scenario>& Scenarios() {
            int status = 0;
            wait(&status);
          }},
-        {"bio", [](int, int) { BIO_free(BIO_new(BIO_f_ssl())); }},
+        {"bio",
+         [](int tls, int) {
+           SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+           BIO* chain = BIO_new_ssl_connect(context);
+           BIO_set_conn_hostname(chain, ("127.0.0.1:" + std::to_string(tls)).c_str());
+           const std::string request = Get("/bio");
+           if (BIO_write(chain, request.data(), static_cast<int>(request.size())) !=
+               static_cast<int>(request.size())) {
+             Die("BIO_write");
+           }
+           char answer[1024];
+           if (BIO_read(chain, answer, sizeof(answer)) <= 0) Die("BIO_read");
+           BIO_free_all(chain);
+           SSL_CTX_free(context);
+         }},
         {"unanswered",
          [](int tls, int) {
            TlsClient client(tls);

@@ -25,9 +25,9 @@ TEST(ElfSymbolsTest, AgreesWithTheLoader) {
   ASSERT_TRUE(fd.valid());
   const auto found = FindFunctions(fd.get(), {"qsort", "no_such_function"});
   ASSERT_TRUE(found.ok()) << found.status();
-  ASSERT_EQ(found->size(), 1u);
+  ASSERT_EQ(found->functions.size(), 1u);
   // glibc maps its text at the file offset that equals its address.
-  EXPECT_EQ(found->at("qsort"), reinterpret_cast<uint64_t>(&qsort) - map->l_addr);
+  EXPECT_EQ(found->functions.at("qsort").offset, reinterpret_cast<uint64_t>(&qsort) - map->l_addr);
 }
 
 TEST(ElfSymbolsTest, OtherFilesAreRefused) {
