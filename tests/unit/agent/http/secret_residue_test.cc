@@ -74,7 +74,8 @@ bool IsInMemory(const MaskedSecret& secret) {
     uint64_t to = 0;
     char access[5] = "";
     if (std::sscanf(line.c_str(), "%lx-%lx %4s", &from, &to, access) != 3) continue;  // NOLINT
-    if (access[1] != 'w' || to - from > kShadowBytes) continue;
+    const bool is_shadow = to - from > kShadowBytes && !line.ends_with("[heap]");
+    if (access[1] != 'w' || is_shadow) continue;
     std::vector<char> bytes(to - from);
     const ssize_t size = pread(memory, bytes.data(), bytes.size(), static_cast<off_t>(from));
     found = size > 0 && secret.IsIn({bytes.data(), static_cast<size_t>(size)});
