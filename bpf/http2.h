@@ -316,6 +316,9 @@ __noinline int tw_seek_frames(void)
 	if (!thread)
 		return 0;
 	w = &thread->work;
+	/* A vector that was found through a user's msghdr has not been looked into yet. */
+	if (!w->left)
+		tw_next_piece(w);
 	fresh = !c->spoke && !c->late && s->mode == TW_MODE_START;
 	first = c->spoke != TW_SPOKE_HTTP2;
 	if (tw_is_chain(w, fresh)) {
