@@ -37,7 +37,7 @@ class FieldList {
   }
   size_t size() const { return places_.size(); }
   // Some fields are missing, for there were too many.
-  bool overflowed() const { return overflowed_; }
+  bool Overflowed() const { return overflowed_; }
 
   // Wipes. What one large block took is given back.
   void Clear() {

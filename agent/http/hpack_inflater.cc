@@ -65,7 +65,7 @@ bool HpackInflater::Decode(std::string_view block, bool is_cut, FieldList* field
     return false;
   }
   const bool is_whole = Inflate(block, !is_cut, fields);
-  if (fields->overflowed()) counters.Add(ReaderCount::kFieldsOverLimit);
+  if (fields->Overflowed()) counters.Add(ReaderCount::kFieldsOverLimit);
   if (!is_whole) counters.Add(ReaderCount::kHpackErrors);
   if (!is_whole || is_cut) {
     Forget();

@@ -27,7 +27,7 @@ std::optional<Http2Frame> ParseHttp2Frame(const HeaderBlock& block) {
   frame.length = ByteAt(bytes, 0) << 16 | ByteAt(bytes, 1) << 8 | ByteAt(bytes, 2);
   frame.type = static_cast<Http2FrameType>(bytes[3]);
   frame.flags = static_cast<uint8_t>(bytes[4]);
-  frame.stream = *Uint31At(bytes, 5);
+  frame.stream = Uint31At(bytes, 5).value_or(0);
   frame.payload = bytes.substr(kHeaderBytes, frame.length);
   frame.is_cut = frame.payload.size() < frame.length;
   return frame;

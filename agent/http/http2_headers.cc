@@ -134,7 +134,7 @@ void Http2Headers::Decode(Connection& connection, const tw_data& first, uint32_t
                           bool is_promise, bool ends_stream, std::string_view block, bool is_cut) {
   HpackInflater& inflater = connection.http2->inflaters[first.direction];
   fields_.Clear();
-  const bool is_whole = inflater.Decode(block, is_cut, &fields_) && !fields_.overflowed();
+  const bool is_whole = inflater.Decode(block, is_cut, &fields_) && !fields_.Overflowed();
   // A promised request is the server's own; only its block's effect on the table matters.
   if (!is_promise) {
     tw_data meta = first;

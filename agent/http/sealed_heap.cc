@@ -49,7 +49,11 @@ SealedHeap::SealedHeap(HeapCipher* cipher, size_t limit) : cipher_(cipher), limi
 }
 
 SealedHeap::~SealedHeap() {
-  while (blocks_.next != &blocks_) Free(blocks_.next + 1);
+  for (Block* block = blocks_.next; block != &blocks_;) {
+    Block* const next = block->next;
+    Free(block + 1);
+    block = next;
+  }
 }
 
 void* SealedHeap::Allocate(size_t size) {

@@ -92,11 +92,11 @@ void Http2Conversation::Headers(bool by_server, uint8_t type, uint32_t stream,
     if (i == 0) {
       const bool has_priority = type == NGHTTP2_HEADERS && travel.has_priority;
       std::string prefix = before;
-      if (has_priority) prefix += BigEndian(0, 4) + '\x10';
+      if (has_priority) prefix.append(BigEndian(0, 4)).append(1, '\x10');
       payload = prefix + payload;
       if (travel.padding >= 0) {
-        payload = static_cast<char>(travel.padding) + payload +
-                  std::string(static_cast<size_t>(travel.padding), '\0');
+        payload.insert(0, 1, static_cast<char>(travel.padding));
+        payload.append(static_cast<size_t>(travel.padding), '\0');
       }
       if (type == NGHTTP2_HEADERS && travel.ends_stream) flags |= 0x1;
       if (travel.padding >= 0) flags |= 0x8;

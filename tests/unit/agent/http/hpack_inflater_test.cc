@@ -124,7 +124,7 @@ TEST_F(HpackInflaterTest, ABombIsCutAndTheTableGoesOn) {
   bomb += std::string(60000, '\xbe');
   FieldList list;
   EXPECT_TRUE(inflater_->Decode(bomb, false, &list));
-  EXPECT_TRUE(list.overflowed());
+  EXPECT_TRUE(list.Overflowed());
   EXPECT_LE(list.size(), FieldList::kMaxFields);
   EXPECT_EQ(Count("header_fields_over_limit_lost"), 1);
   EXPECT_EQ(DecodeBlock("\xbe"), Fields({{"x", std::string(4000, 'y')}}));
