@@ -1,0 +1,113 @@
+#include "agent/token/pasted.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/strings/escaping.h"
+#include "agent/token/carriers.h"
+#include "agent/token/extract.h"
+#include "tests/unit/agent/token/made_up.h"
+
+namespace tokenwatch {
+namespace {
+
+TEST(PastedTest, OneSecretIsTakenHoweverItIsPasted) {
+  const std::string s = "made-up/Secret+0123456789==";
+  const std::string basic = "Basic " + absl::Base64Escape("user:" + s);
+  struct Case {
+    std::string text, taken;
+  };
+  const Case cases[] = {
+      {s, ""},
+      {" " + s + " \r\n", ""},
+      {"\"" + s + "\"", ""},
+      {"'" + s + "'\n", ""},
+      {"Bearer " + s, "the secret in authorization/bearer"},
+      {"Token " + s + "\n", "the secret in authorization/token"},
+      {"Authorization: Bearer " + s + "\n", "the secret in authorization/bearer"},
+      {"authorization:bearer " + s, "the secret in authorization/bearer"},
+      {"'Authorization: Bearer " + s + "'", "the secret in authorization/bearer"},
+      {"-H \"Authorization: Bearer " + s + "\"", "the secret in authorization/bearer"},
+      {"Authorization: " + s, "the secret in authorization"},
+      {"Authorization: Vendor " + s, "the secret in authorization/vendor"},
+      {"Authorization: " + basic, "the secret in authorization/basic"},
+      {"Proxy-Authorization: " + basic, "the secret in proxy-authorization/basic"},
+      {basic, "the secret in authorization/basic"},
+      {"x-api-key: " + s, "the secret in header/x-api-key"},
+      {"X-API-Key: \"" + s + "\"\n", "the secret in header/x-api-key"},
+      {"PRIVATE-TOKEN:" + s, "the secret in header/private-token"},
+      {"https://api.test/v1?a=1&key=" + s, "the secret in query/key"},
+      {"KEY=" + s, "the value of KEY"},
+      {"export KEY=\"" + s + "\"\n", "the value of KEY"},
+      {"export  api_key_2='" + s + "'", "the value of api_key_2"},
+      {"AUTH='Bearer " + s + "'", "the value of AUTH"},
+      {"AUTH=\"" + basic + "\"", "the value of AUTH"},
+  };
+  for (const Case& c : cases) {
+    const absl::StatusOr<Pasted> pasted = ReadPasted(c.text);
+    ASSERT_TRUE(pasted.ok()) << c.text << ": " << pasted.status();
+    EXPECT_EQ(pasted->secret.view(), s) << c.text;
+    EXPECT_EQ(pasted->taken, c.taken) << c.text;
+  }
+}
+
+TEST(PastedTest, TokensThatLookLikeAssignmentsStayWhole) {
+  for (const std::string text : {"bWFkZS11cA==", "made_up=", "a.b=c", "1abc=d", "-x=y", "ab=="}) {
+    const absl::StatusOr<Pasted> pasted = ReadPasted(text);
+    ASSERT_TRUE(pasted.ok()) << pasted.status();
+    EXPECT_EQ(pasted->secret.view(), text);
+    EXPECT_EQ(pasted->taken, "");
+  }
+  const absl::StatusOr<Pasted> quoted = ReadPasted("\"made=up\"");
+  ASSERT_TRUE(quoted.ok()) << quoted.status();
+  EXPECT_EQ(quoted->secret.view(), "made=up");
+}
+
+TEST(PastedTest, AnyCarrierOfTheTableIsTakenApart) {
+  const std::string secret = "made-up-secret-0123456789";
+  for (const CarrierRow& row : Carriers()) {
+    if (row.kind == CarrierKind::kQuery) continue;
+    const absl::StatusOr<Pasted> pasted = ReadPasted(std::string(row.name) + ": " + secret);
+    ASSERT_TRUE(pasted.ok()) << row.name << ": " << pasted.status();
+    EXPECT_EQ(pasted->secret.view(), secret) << row.name;
+  }
+}
+
+TEST(PastedTest, WhatIsUncertainIsRefusedByName) {
+  const std::string s = "MadeUpSecret";
+  struct Case {
+    std::string text, named;
+  };
+  const Case cases[] = {
+      {"", "no secret"},
+      {"\"\"", "no secret"},
+      {s + " " + s, "a blank"},
+      {"X-Other: " + s, "a blank"},
+      {"export " + s, "a blank"},
+      {"KEY=" + s + " curl", "a blank"},
+      {"KEY = " + s, "a blank"},
+      {s + "\n" + s, "a line end"},
+      {"Authorization: Bearer " + s + "\nAccept: */*", "a line end"},
+      {"KEY=" + s + "\nOTHER=" + s, "a line end"},
+      {"\"" + s, "a quote"},
+      {s + "\x01", "0x01"},
+      {s + "\xe2\x80\x8b", "outside of ASCII"},
+      {"Authorization: Bearer", "no secret"},
+      {"Authorization: Negotiate " + s, "a single request"},
+      {"Authorization: Bearer " + s + ", Token X" + s, "several secrets"},
+      {"https://api.test/" + s, "no secret"},
+      {"KEY=\"\"", "empty"},
+      {"x-api-key: " + std::string(kSecretMax + 1, 'x'), "too long"},
+  };
+  for (const Case& c : cases) {
+    const absl::StatusOr<Pasted> pasted = ReadPasted(c.text);
+    EXPECT_TRUE(absl::IsInvalidArgument(pasted.status())) << c.text << ": " << pasted.status();
+    EXPECT_NE(pasted.status().message().find(c.named), std::string::npos)
+        << c.text << ": " << pasted.status();
+    EXPECT_EQ(pasted.status().message().find(s), std::string::npos) << c.text;
+  }
+}
+
+}  // namespace
+}  // namespace tokenwatch
