@@ -3,20 +3,25 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "agent/common/secret_buffer.h"
+#include "agent/common/text.h"
 #include "agent/common/token_id.h"
 #include "agent/token/extract.h"
 #include "agent/token/fingerprint.h"
 #include "agent/token/fleet_key.h"
+#include "agent/token/pasted.h"
 #include "collector/cli/rows.h"
 
 namespace tokenwatch {
@@ -79,6 +84,43 @@ absl::StatusOr<std::vector<Id>> IdsOf(const WhoOptions& who, std::string_view se
   return ids;
 }
 
+// The keys that agents report under; none where the collector does not say.
+absl::StatusOr<std::set<std::string>> KeysInUse(const Client& client) {
+  std::set<std::string> keys;
+  std::string page_token;
+  do {
+    const absl::StatusOr<Json> answer =
+        client.Get("/v1/agents", {{"limit", "1000"}, {"pageToken", page_token}});
+    if (!answer.ok()) return answer.status();
+    for (const Json& agent : ObjectsOf(*answer, "agents")) {
+      const auto ids = agent.find("keyIds");
+      if (ids == agent.end() || !ids->is_array()) continue;
+      for (const Json& id : *ids) {
+        if (id.is_string()) keys.insert(id.get<std::string>());
+      }
+    }
+    page_token = Cell(*answer, "nextPageToken");
+  } while (!page_token.empty());
+  return keys;
+}
+
+// Under a key that no agent uses every token looks as if nobody used it.
+absl::Status NeverSeen(const Client& client, const std::vector<Id>& ids) {
+  const absl::StatusOr<std::set<std::string>> in_use = KeysInUse(client);
+  if (!in_use.ok()) return absl::NotFoundError("this token was never seen");
+  if (in_use->empty()) {
+    return absl::NotFoundError("this token was never seen, and no agent has reported yet");
+  }
+  std::set<std::string> asked;
+  for (const Id& id : ids) asked.insert(id.key);
+  const bool is_used = std::any_of(asked.begin(), asked.end(),
+                                   [&](const std::string& key) { return in_use->contains(key); });
+  if (is_used) return absl::NotFoundError("this token was never seen");
+  return absl::NotFoundError(absl::StrCat(
+      "no agent reports under ", absl::StrJoin(asked, " or "), "; agents use ",
+      absl::StrJoin(*in_use, ", "), ": ask with that key, as under another nothing can be found"));
+}
+
 void PrintIds(const CliOptions& options, const std::vector<Id>& ids, std::ostream* out) {
   static const RowKind kind = {{{"TOKEN"}, {"KEY"}}, [](const Json& id) {
                                  return std::vector<std::string>{Cell(id, "tokenId"),
@@ -104,13 +146,16 @@ absl::Status Who(const CliOptions& options, const WhoOptions& who, int in_fd, st
   }
   SecretBuffer pasted;
   if (absl::Status status = ReadSecret(in_fd, &pasted); !status.ok()) return status;
-  const std::string_view secret = NormalisePasted(pasted.view());
-  if (secret.empty()) {
+  if (TrimBlanks(pasted.view()).empty()) {
     return absl::InvalidArgumentError("standard input is empty: paste the secret there");
   }
-  const absl::StatusOr<std::vector<Id>> ids = IdsOf(who, secret);
-  if (!ids.ok()) return ids.status();
+  absl::StatusOr<Pasted> read = ReadPasted(pasted.view());
+  if (!read.ok()) return read.status();
   pasted.Clear();
+  const absl::StatusOr<std::vector<Id>> ids = IdsOf(who, read->secret.view());
+  if (!ids.ok()) return ids.status();
+  read->secret.Clear();
+  if (!read->taken.empty() && who.notice) who.notice(absl::StrCat("looked up ", read->taken));
   // The collector has joined what it saw under several keys: the first that it knows is enough.
   for (const Id& id : *ids) {
     const absl::StatusOr<Json> detail =
@@ -124,7 +169,7 @@ absl::Status Who(const CliOptions& options, const WhoOptions& who, int in_fd, st
     return detail.status();
   }
   PrintIds(options, *ids, out);
-  return absl::NotFoundError("this token was never seen");
+  return NeverSeen(Client(options.server), *ids);
 }
 
 }  // namespace tokenwatch

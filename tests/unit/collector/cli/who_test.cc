@@ -10,6 +10,7 @@
 #include <sstream>
 #include <thread>
 
+#include "absl/strings/escaping.h"
 #include "agent/common/http_server.h"
 #include "agent/token/extract.h"
 
@@ -30,6 +31,7 @@ class WhoTest : public testing::Test {
     who_.key_file = key_path_;
     options_.output.form = "json";
     collector_ = Serve("127.0.0.1:0", [this](const HttpRequest& request) {
+      if (request.target.path == "/v1/agents") return agents_;
       asked_.push_back(request.method + " " + request.target.path + std::string(request.body));
       return answer_;
     });
@@ -62,6 +64,7 @@ class WhoTest : public testing::Test {
   CliOptions options_;
   WhoOptions who_;
   HttpResponse answer_ = HttpError(404, "not_found", "never seen");
+  HttpResponse agents_ = {.body = R"({"agents":[{"keyIds":["key_862n1q9x"]}]})"};
   std::vector<std::string> asked_;
   std::unique_ptr<HttpServer> collector_;
   std::ostringstream out_;
@@ -78,6 +81,23 @@ TEST_F(WhoTest, OneSecretHasOneIdHoweverItIsPasted) {
     EXPECT_EQ(out_.str(), std::string("{\"tokenId\":\"") + kTokenId + "\",\"keyId\":\"" + kKeyId +
                               "\",\"uses\":0}\n");
   }
+}
+
+TEST_F(WhoTest, WhatOfALongerInputWasLookedUpIsSaid) {
+  std::vector<std::string> notices;
+  who_.notice = [&notices](const std::string& notice) { notices.push_back(notice); };
+  const std::string secret = kSecret;
+  for (const std::string& pasted :
+       {"Authorization: Bearer " + secret, "x-api-key: " + secret, "export KEY=\"" + secret + "\"",
+        "Basic " + absl::Base64Escape("user:" + secret)}) {
+    asked_.clear();
+    EXPECT_TRUE(absl::IsNotFound(Ask(pasted))) << pasted;
+    EXPECT_EQ(asked_.front(), std::string("GET /v1/tokens/") + kTokenId) << pasted;
+  }
+  EXPECT_EQ(notices, (std::vector<std::string>{"looked up the secret in authorization/bearer",
+                                               "looked up the secret in header/x-api-key",
+                                               "looked up the value of KEY",
+                                               "looked up the secret in authorization/basic"}));
 }
 
 TEST_F(WhoTest, ASeenTokenShowsWhereItIsUsed) {
@@ -105,11 +125,33 @@ TEST_F(WhoTest, TheLocalAgentMayComputeTheIds) {
                                 R"({"keyId":"key_old","tokenId":"tok_old"}]})"};
   });
   who_ = {.agent = "unix:" + path};
+  agents_.body = R"({"agents":[{"keyIds":["key_new"]}]})";
   EXPECT_TRUE(absl::IsNotFound(Ask(std::string("Bearer ") + kSecret + "\n")));
   EXPECT_EQ(body, std::string("POST /v1/fingerprint ") + kSecret);
   EXPECT_EQ(asked_, (std::vector<std::string>{"GET /v1/tokens/tok_new", "GET /v1/tokens/tok_old"}));
   EXPECT_NE(out_.str().find("tok_new"), std::string::npos);
   EXPECT_NE(out_.str().find("tok_old"), std::string::npos);
+}
+
+TEST_F(WhoTest, AKeyThatNoAgentUsesIsNoAllClear) {
+  struct Case {
+    std::string agents, message;
+  };
+  const Case cases[] = {
+      {R"({"agents":[{"keyIds":["key_b","key_a"]},{"keyIds":["key_b"]}]})",
+       "no agent reports under key_862n1q9x; agents use key_a, key_b: ask with that key, as under "
+       "another nothing can be found"},
+      {R"({"agents":[{"keyIds":["key_old","key_862n1q9x"]}]})", "this token was never seen"},
+      {R"({"agents":[]})", "this token was never seen, and no agent has reported yet"},
+      {R"({"agents":[{"keyIds":{"a":1}},{"keyIds":[1]}]})",
+       "this token was never seen, and no agent has reported yet"},
+      {"[]", "this token was never seen"},
+  };
+  for (const Case& c : cases) {
+    agents_.body = c.agents;
+    EXPECT_EQ(Ask(kSecret), absl::NotFoundError(c.message)) << c.agents;
+    EXPECT_NE(out_.str().find(kTokenId), std::string::npos);
+  }
 }
 
 TEST_F(WhoTest, ATerminalDoesNotShowTheSecret) {
@@ -158,6 +200,8 @@ TEST_F(WhoTest, MistakesAreNamedBeforeAnythingIsSent) {
   expect(good, "", "standard input is empty");
   expect(good, " \n", "standard input is empty");
   expect(good, std::string(kSecretMax + 3, 'x'), "too long for a secret");
+  expect(good, std::string("X-Other: ") + kSecret, "a blank");
+  expect(good, std::string(kSecret) + "\n" + kSecret, "a line end");
   EXPECT_TRUE(asked_.empty());
 }
 
