@@ -27,6 +27,8 @@ constexpr Parameter kListParameters[] = {
     {"status", "A status (403), a class (4xx), or ok, denied, throttled, failed, unanswered."},
     {"limit", "Page size; 0 means 100; at most 10000."},
     {"page_token", "The nextPageToken of the page before, with the same filters."},
+    {"direction",
+     "outbound or inbound; without it, totals are of outbound uses, and lists hold both."},
 };
 
 const FieldDescriptor& FieldOf(const Parameter& parameter) {

@@ -30,8 +30,9 @@ Route ListRoute(std::string path, std::string operation, std::string summary,
 
 std::vector<Route> MakeRoutes() {
   const std::vector<Parameter> all(ListParameters().begin(), ListParameters().end());
-  const std::vector<Parameter> filters = ParametersOf(
-      {"since", "until", "token", "host", "provider", "workload", "endpoint", "status"});
+  const std::vector<Parameter> filters =
+      ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
+                    "direction"});
   return {
       ListRoute("/v1/tokens", "ListTokens", "Tokens with their totals, last used first.", all,
                 &Queries::ListTokens),

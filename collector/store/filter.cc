@@ -65,11 +65,14 @@ absl::StatusOr<int64_t> ParseBound(absl::string_view filter, const std::string& 
   if (const std::optional<absl::Duration> back = ParseBack(text)) {
     return absl::ToUnixMicros(now - *back);
   }
+  // As tables show it, with a blank for the 'T'.
+  std::string written = text;
+  if (written.size() > 10 && written[10] == ' ') written[10] = 'T';
   absl::Time time;
   std::string error;
   // absl reads words such as "infinite-past" as well, which are no times for a person to give.
   if (!text.empty() && absl::ascii_isdigit(text.front()) &&
-      absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
+      absl::ParseTime(absl::RFC3339_full, written, &time, &error)) {
     return absl::ToUnixMicros(time);
   }
   return Bad(filter, text, "is neither a time nor a duration", "2026-11-22T10:00:00Z or 24h");
@@ -110,6 +113,11 @@ absl::Status ParseEndpoint(absl::string_view text, Filter* filter) {
       return Bad("endpoint", text, "is not METHOD host/path", "\"GET api.example.com/v1/*\"");
     }
     filter->method = absl::AsciiStrToUpper(method);
+  }
+  // As tables show it, with the scheme, which is no part of a resource.
+  if (!absl::ConsumePrefix(&pattern, "https://")) absl::ConsumePrefix(&pattern, "http://");
+  if (pattern.empty()) {
+    return Bad("endpoint", text, "names no host", "\"GET api.example.com/v1/*\"");
   }
   filter->endpoint = std::string(pattern);
   // A host alone means all of it.
@@ -153,7 +161,7 @@ uint64_t Fingerprint(const v1::ListRequest& request) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const std::string* field :
        {&request.since(), &request.until(), &request.token(), &request.host(), &request.provider(),
-        &request.workload(), &request.endpoint(), &request.status()}) {
+        &request.workload(), &request.endpoint(), &request.status(), &request.direction()}) {
     for (const char c : *field) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     hash = (hash ^ 0xff) * 0x100000001b3;
   }
@@ -166,10 +174,11 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   Filter filter;
   filter.fingerprint = Fingerprint(request);
   const std::pair<absl::string_view, const std::string*> texts[] = {
-      {"since", &request.since()},       {"until", &request.until()},
-      {"token", &request.token()},       {"host", &request.host()},
-      {"provider", &request.provider()}, {"workload", &request.workload()},
-      {"endpoint", &request.endpoint()}, {"status", &request.status()}};
+      {"since", &request.since()},        {"until", &request.until()},
+      {"token", &request.token()},        {"host", &request.host()},
+      {"provider", &request.provider()},  {"workload", &request.workload()},
+      {"endpoint", &request.endpoint()},  {"status", &request.status()},
+      {"direction", &request.direction()}};
   for (const auto& [name, text] : texts) {
     if (text->size() > kMaxFilterBytes) {
       return absl::InvalidArgumentError(
@@ -207,6 +216,12 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   if (!request.status().empty()) {
     if (absl::Status status = ParseStatus(request.status(), &filter); !status.ok()) return status;
   }
+  if (!request.direction().empty()) {
+    filter.inbound = request.direction() == "inbound";
+    if (!*filter.inbound && request.direction() != "outbound") {
+      return Bad("direction", request.direction(), "is no direction", "outbound or inbound");
+    }
+  }
   if (request.limit() > kMaxLimit) {
     return absl::InvalidArgumentError(
         absl::StrCat("limit: ", request.limit(), " is more than ", kMaxLimit,
@@ -231,6 +246,10 @@ bool MatchesHost(const Filter& filter, absl::string_view requested, absl::string
   return requested.size() > filter.host.size() && requested[filter.host.size()] == ':' &&
          requested.find(':', filter.host.size() + 1) == absl::string_view::npos &&
          absl::StartsWithIgnoreCase(requested, filter.host);
+}
+
+bool MatchesDirection(const Filter& filter, bool inbound) {
+  return filter.inbound.value_or(inbound) == inbound;
 }
 
 bool MatchesProvider(const Filter& filter, absl::string_view provider) {

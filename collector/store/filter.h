@@ -31,7 +31,8 @@ struct Filter {
   std::string method;    // of `endpoint`, upper case; empty: any
   std::string endpoint;  // of `endpoint`, a pattern over "host/path" in which '*' is any run
   std::optional<Outcome> outcome;
-  uint32_t status_low = 0;  // inclusive, both
+  std::optional<bool> inbound;  // without it, totals are of outbound uses and lists of all
+  uint32_t status_low = 0;      // inclusive, both
   uint32_t status_high = std::numeric_limits<uint32_t>::max();
   uint32_t limit = 0;
   // Equal for requests with the same filters, whatever the page or its size.
@@ -42,10 +43,10 @@ struct Filter {
     return outcome.has_value() || status_low != 0 ||
            status_high != std::numeric_limits<uint32_t>::max();
   }
-  // Whether program or resource matter.
+  // Whether program or resource matter, as a direction is its resource's.
   bool HasPlace() const {
     return !host.empty() || !provider.empty() || !workload.empty() || !method.empty() ||
-           !endpoint.empty();
+           !endpoint.empty() || inbound.has_value();
   }
 };
 
@@ -59,6 +60,7 @@ bool MatchesStatus(const Filter& filter, uint32_t code);
 // `requested` is the host that a request names, with its port where that is not the default one; a
 // filter without a port matches any. Names compare without regard to case.
 bool MatchesHost(const Filter& filter, absl::string_view requested, absl::string_view machine);
+bool MatchesDirection(const Filter& filter, bool inbound);
 bool MatchesProvider(const Filter& filter, absl::string_view provider);
 bool MatchesEndpoint(const Filter& filter, absl::string_view method, absl::string_view host,
                      absl::string_view path);

@@ -25,6 +25,21 @@ void AddGaps(Session* session, int64_t agent, const Filter& filter, v1::Agent* t
   }
 }
 
+void AddGapTotals(Session* session, int64_t agent, const Filter& filter, v1::Agent* to) {
+  Statement& query = session->database->Cached(
+      "SELECT kind, sum(count), min(since), max(until) FROM gaps WHERE agent = ? AND until >= ? "
+      "AND "
+      "since < ? GROUP BY kind ORDER BY max(until) DESC, max(id) DESC");
+  query.Start(agent, filter.since_us, filter.until_us);
+  while (query.Next()) {
+    v1::AgentGapTotal* total = to->add_gap_totals();
+    total->set_kind(session->dimensions->Text(query.Int(0)));
+    total->set_count(static_cast<uint64_t>(query.Int(1)));
+    SetTime(query.Int(2), total->mutable_since());
+    SetTime(query.Int(3), total->mutable_until());
+  }
+}
+
 }  // namespace
 
 v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter,
@@ -60,6 +75,7 @@ v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter,
       (*agent->mutable_counters())["store_times_replaced"] = static_cast<uint64_t>(query.Int(7));
     }
     AddGaps(session, last_id, filter, agent);
+    AddGapTotals(session, last_id, filter, agent);
   }
   return response;
 }

@@ -26,7 +26,7 @@ bool Selection::MatchesPlace(int64_t program, int64_t resource) {
   const ProgramMatch& who = Program(program);
   if (!who.workload) return false;
   const ResourceMatch& what = Resource(resource);
-  return what.endpoint_and_provider && (what.host || who.machine);
+  return what.itself && (what.host || who.machine);
 }
 
 bool Selection::MatchesUse(int64_t token, int64_t workload, int64_t shape, uint32_t status) {
@@ -59,7 +59,8 @@ const Selection::ResourceMatch& Selection::Resource(int64_t id) {
   if (added) {
     const ResourceRow& row = dimensions_->Resource(id);
     const std::string& host = dimensions_->Text(row.host);
-    found->second.endpoint_and_provider =
+    found->second.itself =
+        MatchesDirection(filter_, row.inbound) &&
         MatchesProvider(filter_, dimensions_->Text(row.provider)) &&
         MatchesEndpoint(filter_, dimensions_->Text(row.method), host, dimensions_->Text(row.path));
     found->second.host = MatchesHost(filter_, host, {});

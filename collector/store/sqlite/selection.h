@@ -47,7 +47,7 @@ class Selection {
     bool machine = false;
   };
   struct ResourceMatch {
-    bool endpoint_and_provider = false;
+    bool itself = false;  // direction, endpoint and provider
     bool host = false;
   };
   const ProgramMatch& Program(int64_t id);

@@ -16,7 +16,7 @@
 namespace tokenwatch::sqlite {
 namespace {
 
-constexpr size_t kMaxHosts = 10;
+constexpr size_t kMaxNames = 10;
 constexpr int kMaxUsageRows = 1000;
 
 struct Sums {
@@ -67,6 +67,8 @@ struct Spread {
   absl::flat_hash_set<int64_t> machines;
   absl::flat_hash_set<ResourceIdentity> resources;
   absl::flat_hash_map<int64_t, uint64_t> hosts;  // uses by string
+  // Uses by the string of a script, or of an executable where there is none.
+  absl::flat_hash_map<int64_t, uint64_t> names;
 
   void Add(Dimensions* dimensions, const UsageRow& row) {
     const ProgramRow& program = dimensions->Program(row.program);
@@ -75,8 +77,22 @@ struct Spread {
     machines.insert(program.machine);
     resources.insert(IdentityOf(resource));
     hosts[resource.host] += row.uses;
+    names[dimensions->Text(program.script).empty() ? program.exe : program.script] += row.uses;
   }
 };
+
+// The strings with the most uses.
+std::vector<std::string> MostUsed(Dimensions* dimensions,
+                                  const absl::flat_hash_map<int64_t, uint64_t>& uses) {
+  std::vector<std::pair<uint64_t, std::string>> rows;
+  for (const auto& [string, count] : uses) rows.emplace_back(count, dimensions->Text(string));
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < std::min(rows.size(), kMaxNames); ++i) texts.push_back(rows[i].second);
+  return texts;
+}
 
 absl::flat_hash_map<int64_t, int64_t> JoinedNumbers(Database* database) {
   absl::flat_hash_map<int64_t, int64_t> joined;
@@ -179,12 +195,39 @@ void FillToken(Session* session, const Group& group, const Spread& spread, v1::T
   token->set_workloads(static_cast<uint32_t>(spread.programs.size()));
   token->set_machines(static_cast<uint32_t>(spread.machines.size()));
   token->set_resources(static_cast<uint32_t>(spread.resources.size()));
-  std::vector<std::pair<uint64_t, std::string>> hosts;
-  for (const auto& [host, uses] : spread.hosts) hosts.emplace_back(uses, text(host));
-  std::sort(hosts.begin(), hosts.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
-  });
-  for (size_t i = 0; i < std::min(hosts.size(), kMaxHosts); ++i) token->add_hosts(hosts[i].second);
+  Dimensions* const dimensions = session->dimensions.get();
+  for (std::string& host : MostUsed(dimensions, spread.hosts)) token->add_hosts(std::move(host));
+  for (std::string& name : MostUsed(dimensions, spread.names)) {
+    if (!name.empty()) token->add_programs(std::move(name));
+  }
+}
+
+// `row_of`: the place in `response` of every number of its tokens that has uses there.
+void AddInboundUses(Session* session, const Filter& filter,
+                    absl::flat_hash_map<int64_t, size_t> row_of, v1::ListTokensResponse* response) {
+  // An id may have inbound uses alone: from the ids at hand to what stands for them, to all of its.
+  const absl::flat_hash_map<int64_t, int64_t> joined = JoinedNumbers(session->database.get());
+  for (const auto& [number, group] : joined) {
+    if (const auto found = row_of.find(number); found != row_of.end()) {
+      row_of[group] = size_t{found->second};
+    }
+  }
+  for (const auto& [number, group] : joined) {
+    if (const auto found = row_of.find(group); found != row_of.end()) {
+      row_of[number] = size_t{found->second};
+    }
+  }
+  absl::flat_hash_set<int64_t> numbers;
+  for (const auto& [number, row] : row_of) numbers.insert(number);
+  Filter received = filter;
+  received.inbound = true;
+  Selection selection(received, session->database.get(), session->dimensions.get());
+  selection.SetTokens(std::move(numbers));
+  ForEachUsage(session->database.get(), session->dimensions.get(), &selection,
+               [&](const UsageRow& row) {
+                 v1::Token* token = response->mutable_tokens(static_cast<int>(row_of[row.token]));
+                 token->set_inbound_uses(token->inbound_uses() + row.uses);
+               });
 }
 
 }  // namespace
@@ -241,6 +284,7 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
   for (size_t i = 0; i < rows.size(); ++i) {
     FillToken(session, *rows[i].group, spreads[i], response.add_tokens());
   }
+  AddInboundUses(session, filter, row_of, &response);
   return response;
 }
 
@@ -255,20 +299,31 @@ std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8
   group.numbers.assign(selection.tokens()->begin(), selection.tokens()->end());
   Spread spread;
   // As the rows show: programs and resources may differ in what no row tells.
-  using Shown = std::array<int64_t, 10>;
+  using Shown = std::array<int64_t, 11>;
   absl::flat_hash_map<Shown, Sums> usage;
-  ForEachUsage(session->database.get(), dimensions, &selection, [&](const UsageRow& row) {
-    group.sums.Add(SumsOf(row));
-    spread.Add(dimensions, row);
+  const auto show = [&](const UsageRow& row) {
     const ProgramRow& program = dimensions->Program(row.program);
     const ResourceRow& resource = dimensions->Resource(row.resource);
     usage[{program.machine, program.comm, program.exe, program.script, program.user, program.unit,
-           program.container, resource.method, resource.host, resource.path}]
+           program.container, resource.method, resource.host, resource.path, resource.inbound}]
         .Add(SumsOf(row));
+  };
+  ForEachUsage(session->database.get(), dimensions, &selection, [&](const UsageRow& row) {
+    group.sums.Add(SumsOf(row));
+    spread.Add(dimensions, row);
+    show(row);
+  });
+  filter.inbound = true;
+  Selection received(filter, session->database.get(), dimensions);
+  uint64_t inbound_uses = 0;
+  ForEachUsage(session->database.get(), dimensions, &received, [&](const UsageRow& row) {
+    inbound_uses += row.uses;
+    show(row);
   });
 
   v1::TokenDetail detail;
   FillToken(session, group, spread, detail.mutable_token());
+  detail.mutable_token()->set_inbound_uses(inbound_uses);
   std::vector<std::pair<Shown, Sums>> rows(usage.begin(), usage.end());
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
     return a.second.uses != b.second.uses ? a.second.uses > b.second.uses : a.first < b.first;
@@ -287,6 +342,7 @@ std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8
     row->set_method(text(7));
     row->set_host(text(8));
     row->set_path(text(9));
+    row->set_direction(shown[10] != 0 ? "inbound" : "outbound");
     row->set_uses(sums.uses);
     row->set_denied(sums.denied);
     SetTime(sums.first_us, row->mutable_first_used());

@@ -49,7 +49,9 @@ class Reader {
 
  private:
   void Take(const UsageRow& row) {
-    if (!dimensions_->Resource(row.resource).inbound) take_(row);
+    // Inbound uses are kept apart: no total adds them to outbound ones (design: Words).
+    const bool wanted = selection_->filter().inbound.value_or(false);
+    if (dimensions_->Resource(row.resource).inbound == wanted) take_(row);
   }
 
   void ReadAllTime() {

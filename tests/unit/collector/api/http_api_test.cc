@@ -164,7 +164,7 @@ TEST_F(HttpApiTest, MistakesAreJsonWithTheRightStatus) {
   api_.SetReady(&queries_);
   ExpectError(Get("/v1/uses?colour=red"), 400, "invalid_argument",
               "unknown parameter 'colour'; there are since, until, token, host, provider, "
-              "workload, endpoint, status, limit, pageToken");
+              "workload, endpoint, status, limit, pageToken, direction");
   ExpectError(Get("/v1/agents?token=x"), 400, "invalid_argument",
               "unknown parameter 'token'; there are since, until, host, limit, pageToken");
   ExpectError(Get("/healthz?x"), 400, "invalid_argument",

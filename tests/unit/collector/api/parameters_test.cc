@@ -27,11 +27,13 @@ TEST(ParametersTest, ReadsThemAll) {
                                         {"endpoint", "GET h/*"},
                                         {"status", "4xx"},
                                         {"limit", "7"},
-                                        {"pageToken", "t"}});
+                                        {"pageToken", "t"},
+                                        {"direction", "inbound"}});
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_EQ(request->ShortDebugString(),
             "since: \"24h\" until: \"1h\" token: \"tok_x\" host: \"h\" provider: \"p\" workload: "
-            "\"w\" endpoint: \"GET h/*\" status: \"4xx\" limit: 7 page_token: \"t\"");
+            "\"w\" endpoint: \"GET h/*\" status: \"4xx\" limit: 7 page_token: \"t\" "
+            "direction: \"inbound\"");
 }
 
 TEST(ParametersTest, PageSizeIsTheLimit) {

@@ -88,11 +88,29 @@ TEST(Agents, ShowTheirNewestHundredGapsAndCountAll) {
   ASSERT_EQ(agent.gaps_size(), 100);
   EXPECT_EQ(Micros(agent.gaps(0).until()), kNow);
   EXPECT_EQ(Micros(agent.gaps(99).until()), kNow - 99 * kSecond);
+  ASSERT_EQ(agent.gap_totals_size(), 1);
+  EXPECT_EQ(agent.gap_totals(0).count(), 300);
+  EXPECT_EQ(Micros(agent.gap_totals(0).since()), kNow - kDay);
+  EXPECT_EQ(Micros(agent.gap_totals(0).until()), kNow);
   EXPECT_EQ(fixture.Stats().gaps(), 300);
   // Gaps of a window are those that touch it.
   EXPECT_EQ(fixture.Stats(Filtered("since", "10s")).gaps(), 22);
   EXPECT_EQ(fixture.Agents(Filtered("since", "10s"))[0].gaps_size(), 11);
   EXPECT_EQ(fixture.Stats(Filtered("until", "25h")).gaps(), 0);
+}
+
+TEST(Agents, NoKindOfGapHidesAnother) {
+  StoreFixture fixture;
+  fixture.Add({}, {Gap("http2_unseen", 3, kNow - kDay, kNow - kMinute)});
+  std::vector<GapRow> gaps(120, Gap("ring_full", 1, kNow - kSecond, kNow - kSecond));
+  gaps.push_back(Gap("agent_stopped", 1, kNow - kSecond, kNow));
+  fixture.Add({}, gaps);
+  const v1::Agent agent = fixture.Agents()[0];
+  std::string totals;
+  for (const v1::AgentGapTotal& total : agent.gap_totals()) {
+    totals += total.kind() + "=" + std::to_string(total.count()) + " ";
+  }
+  EXPECT_EQ(totals, "agent_stopped=1 ring_full=120 http2_unseen=3 ");
 }
 
 TEST(Agents, SurviveCountsThatNobodyCanMean) {

@@ -254,7 +254,23 @@ TEST(Commit, KeepsInboundUsesApart) {
   EXPECT_EQ(fixture.Agents()[0].uses(), 1);
   // Filters find them all the same.
   EXPECT_EQ(fixture.Uses(Filtered("token", TokenText(2))).size(), 1);
-  EXPECT_EQ(fixture.Detail(TokenText(2)).token().uses(), 0);
+  EXPECT_EQ(fixture.Uses(Filtered("direction", "inbound")).size(), 3);
+  EXPECT_EQ(fixture.Uses(Filtered("direction", "outbound")).size(), 1);
+  EXPECT_EQ(fixture.Stats(Filtered("direction", "inbound")).uses(), 3);
+  EXPECT_EQ(fixture.Tokens(Filtered("direction", "outbound")).size(), 1);
+  EXPECT_EQ(fixture.Tokens()[0].inbound_uses(), 1);
+  ASSERT_EQ(fixture.Tokens()[0].programs_size(), 1);
+  ASSERT_EQ(fixture.Tokens(Filtered("direction", "inbound")).size(), 2);
+  EXPECT_EQ(fixture.Tokens(Filtered("direction", "inbound"))[0].uses(), 1);
+  const v1::TokenDetail received = fixture.Detail(TokenText(2));
+  EXPECT_EQ(received.token().uses(), 0);
+  EXPECT_EQ(received.token().inbound_uses(), 1);
+  ASSERT_EQ(received.usage_size(), 1);
+  EXPECT_EQ(received.usage(0).direction(), "inbound");
+  const v1::TokenDetail both = fixture.Detail(TokenText(1));
+  EXPECT_EQ(both.token().uses(), 1);
+  EXPECT_EQ(both.token().inbound_uses(), 1);
+  EXPECT_EQ(both.usage_size(), 2);
 }
 
 }  // namespace

@@ -40,11 +40,13 @@ TEST(Filter, NamesWhatItCannotRead) {
   const std::pair<const char*, std::vector<std::string>> cases[] = {
       {"since",
        {"yesterday", "24", "h", "-1h", "1.5h", "24 h", "36501d", "99999999999999999999d", "24H",
-        "2026-11-22", "2026-11-22T10:30:00", "2026-13-22T10:30:00Z", "infinite-past", "\n"}},
+        "2026-11-22", "2026-11-22T10:30:00", "2026-11-22 10:30:00", "2026-11-22  10:30:00Z",
+        "2026-13-22T10:30:00Z", "infinite-past", "\n"}},
       {"until", {"now", "infinite-future", "1w"}},
       {"token", {"x", "tok_", "tok_8zzzzzzzzzzzzzzzzzzzzzzzzz", "ghp_abc", "tok_35602yf42tr1"}},
       {"status", {"4x", "4xxx", "0xx", "40", "4030", "abc", "-1", "OKAY", "0", "4x3", " 403"}},
-      {"endpoint", {"GET ", " /x", "GET a b", "GET api.example.com/a b"}},
+      {"endpoint", {"GET ", " /x", "GET a b", "GET api.example.com/a b", "https://"}},
+      {"direction", {"in", "both", "Inbound"}},
       {"host", {std::string(5000, 'a')}},
       {"page_token", {}},
   };
@@ -70,6 +72,11 @@ TEST(Filter, NamesWhatItCannotRead) {
   greedy.set_limit(10001);
   EXPECT_EQ(ParseFilter(greedy, absl::FromUnixMicros(kNow)).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Filter, TakesTimesAsTablesShowThem) {
+  const auto since = [](const char* text) { return Parse("since", text).value().since_us; };
+  EXPECT_EQ(since("2026-11-22 23:30:41.272Z"), since("2026-11-22T23:30:41.272Z"));
 }
 
 TEST(Filter, ComparesStatus) {
@@ -108,6 +115,9 @@ TEST(Filter, ComparesEndpoints) {
       {"GET api.example.com/v1/items", "GET", "api.example.com", "/v1/items", true},
       {"get api.example.com/v1/items", "GET", "api.example.com", "/v1/items", true},
       {"GET api.example.com/v1/items", "POST", "api.example.com", "/v1/items", false},
+      {"GET https://api.example.com:8443/v1", "GET", "api.example.com:8443", "/v1", true},
+      {"http://api.example.com", "GET", "api.example.com", "/v1", true},
+      {"https://api.example.com/v1", "GET", "api.example.com", "/v2", false},
       {"GET api.example.com/v1/items", "GET", "api.example.com", "/v1/items/{id}", false},
       {"api.example.com/v1/items", "POST", "api.example.com", "/v1/items", true},
       {"api.example.com/v1/*", "GET", "api.example.com", "/v1/items", true},

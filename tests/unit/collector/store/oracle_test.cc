@@ -24,7 +24,9 @@ struct Known {
   uint64_t order = 0;  // of arrival
 };
 
-// A question, in words and as a predicate.
+bool IsInbound(const Known& use) { return use.row.context->direction == "inbound"; }
+
+// A question, in words and as a predicate, but for its direction.
 struct Question {
   v1::ListRequest request;
   int64_t since = INT64_MIN;
@@ -36,6 +38,12 @@ struct Question {
            std::all_of(
                conditions.begin(), conditions.end(),
                [&use](const auto& condition) { return condition(use); });
+  }
+  bool Lists(const Known& use) const {
+    return Takes(use) && (request.direction().empty() || Counts(use));
+  }
+  bool Counts(const Known& use) const {
+    return Takes(use) && IsInbound(use) == (request.direction() == "inbound");
   }
 };
 
@@ -167,6 +175,7 @@ class Oracle : public ::testing::TestWithParam<int> {
         return context.method == "GET" && place == "api.example.com/v1/items";
       });
     }
+    if (Dice(4) == 0) question.request.set_direction(Pick({"inbound", "outbound"}));
     if (Dice(4) == 0) {
       const std::string status =
           Pick({"403", "4xx", "5XX", "denied", "ok", "throttled", "failed", "unanswered", "200"});
@@ -185,7 +194,7 @@ class Oracle : public ::testing::TestWithParam<int> {
   void CheckUses(const Question& question) {
     std::vector<const Known*> expected;
     for (const Known& use : known_) {
-      if (question.Takes(use)) expected.push_back(&use);
+      if (question.Lists(use)) expected.push_back(&use);
     }
     std::stable_sort(expected.begin(), expected.end(), [](const Known* a, const Known* b) {
       return a->row.time_us > b->row.time_us;
@@ -211,7 +220,7 @@ class Oracle : public ::testing::TestWithParam<int> {
   }
 
   struct Sums {
-    uint64_t uses = 0, denied = 0, failed = 0;
+    uint64_t uses = 0, denied = 0, failed = 0, inbound = 0;
     int64_t first = INT64_MAX, last = INT64_MIN;
     std::set<std::tuple<std::string, std::string, std::string, std::string>> programs;
     std::set<std::string> machines;
@@ -241,6 +250,7 @@ class Oracle : public ::testing::TestWithParam<int> {
     EXPECT_EQ(token.uses(), sums.uses);
     EXPECT_EQ(token.denied(), sums.denied);
     EXPECT_EQ(token.failed(), sums.failed);
+    EXPECT_EQ(token.inbound_uses(), sums.inbound);
     EXPECT_EQ(Micros(token.first_used()), sums.first);
     EXPECT_EQ(Micros(token.last_used()), sums.last);
     EXPECT_EQ(token.workloads(), sums.programs.size());
@@ -265,8 +275,13 @@ class Oracle : public ::testing::TestWithParam<int> {
   std::map<uint64_t, Sums> SumTokens(const Question& question) const {
     std::map<uint64_t, Sums> sums;
     for (const Known& use : known_) {
-      if (use.row.context->direction == "inbound" || !question.Takes(use)) continue;
-      sums[use.token].Add(use);
+      if (question.Counts(use)) sums[use.token].Add(use);
+    }
+    for (const Known& use : known_) {
+      const auto found = sums.find(use.token);
+      if (found != sums.end() && IsInbound(use) && question.Takes(use)) {
+        found->second.inbound += use.row.count;
+      }
     }
     return sums;
   }
@@ -298,7 +313,7 @@ class Oracle : public ::testing::TestWithParam<int> {
     uint64_t unresolved = 0;
     const std::map<uint64_t, Sums> tokens = SumTokens(question);
     for (const Known& use : known_) {
-      if (use.row.context->direction == "inbound" || !question.Takes(use)) continue;
+      if (!question.Counts(use)) continue;
       all.Add(use);
       if (use.token == 0) unresolved += use.row.count;
     }
@@ -318,11 +333,13 @@ class Oracle : public ::testing::TestWithParam<int> {
       ExpectSame(detail.token(), sums);
       uint64_t uses = 0;
       uint64_t denied = 0;
+      uint64_t inbound = 0;
       uint64_t before = UINT64_MAX;
       std::set<std::string> rows;
       for (const v1::TokenUsage& row : detail.usage()) {
-        uses += row.uses();
-        denied += row.denied();
+        const bool is_inbound = row.direction() == "inbound";
+        (is_inbound ? inbound : uses) += row.uses();
+        if (!is_inbound) denied += row.denied();
         EXPECT_LE(row.uses(), before);
         before = row.uses();
         v1::TokenUsage key = row;
@@ -334,6 +351,7 @@ class Oracle : public ::testing::TestWithParam<int> {
       }
       EXPECT_EQ(uses, sums.uses);
       EXPECT_EQ(denied, sums.denied);
+      EXPECT_EQ(inbound, sums.inbound);
     }
   }
 
