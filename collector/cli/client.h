@@ -15,8 +15,9 @@ namespace tokenwatch {
 using Json = nlohmann::ordered_json;
 using Parameters = std::vector<std::pair<std::string, std::string>>;  // empty values are not sent
 
-// One request at a time. Errors are sentences: Unavailable where the server cannot be reached or
-// does not answer as one of ours, NotFound and InvalidArgument with the server's own words.
+// One request at a time. Errors are sentences: Unavailable where the server cannot be reached or is
+// not the one of ours that knows such paths, NotFound and InvalidArgument with the server's own
+// words.
 class Client {
  public:
   // `server` is http://HOST:PORT or unix:PATH. Never through a proxy: plaintext stays on this host.

@@ -15,10 +15,11 @@ namespace {
 constexpr uint64_t kPage = 1000;
 
 Parameters FilterParameters(const Filters& filters) {
-  return {{"since", filters.since},       {"until", filters.until},
-          {"token", filters.token},       {"host", filters.host},
-          {"provider", filters.provider}, {"workload", filters.workload},
-          {"endpoint", filters.endpoint}, {"status", filters.status}};
+  return {{"since", filters.since},        {"until", filters.until},
+          {"token", filters.token},        {"host", filters.host},
+          {"provider", filters.provider},  {"workload", filters.workload},
+          {"endpoint", filters.endpoint},  {"status", filters.status},
+          {"direction", filters.direction}};
 }
 
 struct Page {
@@ -37,9 +38,11 @@ absl::StatusOr<Page> GetPage(const CliOptions& options, const std::string& path,
 }
 
 // Follows pages until the limit. What needs no look at all rows is printed as it comes: `--limit 0`
-// may be more than fits into memory.
+// may be more than fits into memory. A table's objects may be shown once more, by `below`.
 absl::Status List(const CliOptions& options, const std::string& path, const char* member,
-                  const RowKind& kind, const char* nothing, std::ostream* out) {
+                  const RowKind& kind, const char* nothing, std::ostream* out,
+                  void (*below)(const CliOptions&, const std::vector<Json>&,
+                                std::ostream*) = nullptr) {
   Printer printer(options.output, kind, out);
   std::vector<Json> kept;
   uint64_t left =
@@ -61,7 +64,31 @@ absl::Status List(const CliOptions& options, const std::string& path, const char
   } while (!page_token.empty() && left > 0);
   printer.Print(kept);
   printer.Finish();
+  if (below != nullptr) below(options, kept, out);
   return found ? absl::OkStatus() : absl::NotFoundError(nothing);
+}
+
+// A line for each kind of gap of each agent.
+void PrintGaps(const CliOptions& options, const std::vector<Json>& agents, std::ostream* out) {
+  std::vector<Json> rows;
+  for (const Json& agent : agents) {
+    for (Json& gap : ObjectsOf(agent, "gapTotals")) {
+      gap["agent"] = Cell(agent, "agent");
+      rows.push_back(std::move(gap));
+    }
+  }
+  if (rows.empty()) return;
+  *out << "\n";
+  Printer(options.output, GapRows(), out).Print(rows);
+}
+
+// Uses that servers received are in no total: they are told apart.
+void PrintInbound(const Json& token, std::ostream* out) {
+  const std::string inbound = Cell(token, "inboundUses");
+  if (inbound.empty() || inbound == "0") return;
+  *out << (Cell(token, "uses") == "0" ? "Seen inbound only: " : "Seen inbound as well: ") << inbound
+       << (inbound == "1" ? " use that a server here" : " uses that servers here")
+       << " received, not in the line above.\n";
 }
 
 }  // namespace
@@ -75,7 +102,7 @@ absl::Status ListUses(const CliOptions& options, std::ostream* out) {
 }
 
 absl::Status ListAgents(const CliOptions& options, std::ostream* out) {
-  return List(options, "/v1/agents", "agents", AgentRows(), "no agent was found", out);
+  return List(options, "/v1/agents", "agents", AgentRows(), "no agent was found", out, PrintGaps);
 }
 
 absl::Status ShowToken(const CliOptions& options, const std::string& id, std::ostream* out) {
@@ -90,8 +117,9 @@ void PrintToken(const CliOptions& options, const Json& detail, std::ostream* out
   if (options.output.form == "json") return PrintJson(detail, out);
   if (options.output.form == "table") {
     const auto token = detail.find("token");
-    const bool is_there = token != detail.end() && token->is_object();
-    Printer(options.output, TokenRows(), out).Print({is_there ? *token : Json::object()});
+    const Json shown = token != detail.end() && token->is_object() ? *token : Json::object();
+    Printer(options.output, TokenRows(), out).Print({shown});
+    PrintInbound(shown, out);
     *out << "\n";
   }
   Printer usage(options.output, UsageRows(), out);

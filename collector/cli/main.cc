@@ -39,13 +39,16 @@ void AddHost(Command* command, Filters* filters) {
 void AddUseFilters(Command* command, Filters* filters) {
   AddFilter(command, filters, "token", &Filters::token, "ID", "of this token");
   AddHost(command, filters);
-  AddFilter(command, filters, "provider", &Filters::provider, "NAME", "of this provider's tokens");
+  AddFilter(command, filters, "provider", &Filters::provider, "NAME",
+            "of this provider's tokens; filled once formats are known");
   AddFilter(command, filters, "workload", &Filters::workload, "NAME",
             "by this command, executable, script, unit, container, pod or user");
   AddFilter(command, filters, "endpoint", &Filters::endpoint, "'METHOD host/path'",
             "to this resource; '*' stands for any run of characters");
   AddFilter(command, filters, "status", &Filters::status, "STATUS",
             "with this answer: 403, 4xx, ok, denied, throttled, failed or unanswered");
+  AddFilter(command, filters, "direction", &Filters::direction, "outbound|inbound",
+            "sent by programs here, or received by servers here; no total adds the two");
 }
 
 void AddLimit(Command* command, uint32_t* limit) {
@@ -83,6 +86,7 @@ absl::Status Run(const std::string& command, const CliOptions& options, uint32_t
 int main(int argc, char** argv) {
   CliOptions options;
   WhoOptions who;
+  who.notice = Complain;
   std::string id;
   uint32_t tail_limit = 0;
   Config config({.name = "tokenwatch",

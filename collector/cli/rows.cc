@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "collector/cli/gap_kinds.h"
 
 namespace tokenwatch {
 namespace {
@@ -25,6 +26,15 @@ std::string Words(const Json& object, const char* name) {
   return absl::StrJoin(words, " ");
 }
 
+// The program that used a token most, by its file's name, and how many others there are.
+std::string WhoCell(const Json& token) {
+  const auto at = token.find("programs");
+  if (at == token.end() || !at->is_array() || at->empty() || !at->front().is_string()) return "";
+  const std::string path = at->front().get<std::string>();
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return at->size() == 1 ? name : absl::StrCat(name, " +", at->size() - 1);
+}
+
 std::string PeerCell(const Json& use) {
   const std::string address = Cell(use, "peerAddress");
   if (address.empty()) return "unknown";
@@ -37,7 +47,7 @@ std::vector<std::string> TokenCells(const Json& token) {
   return {Cell(token, "tokenId"),      Cell(token, "format"),    Cell(token, "uses"),
           Cell(token, "denied"),       Cell(token, "failed"),    TimeCell(token, "firstUsed"),
           TimeCell(token, "lastUsed"), Cell(token, "workloads"), Cell(token, "machines"),
-          Cell(token, "resources"),    Words(token, "hosts")};
+          Cell(token, "resources"),    WhoCell(token),           Words(token, "hosts")};
 }
 
 std::vector<std::string> UseCells(const Json& use) {
@@ -51,6 +61,7 @@ std::vector<std::string> UseCells(const Json& use) {
           absl::StrCat(Cell(use, "scheme"), "://", Cell(use, "host"), Cell(use, "path")),
           Cell(use, "status"),
           Cell(use, "outcome"),
+          Cell(use, "direction"),
           Cell(use, "latencyUs"),
           PeerCell(use),
           Cell(workload, "pid"),
@@ -61,15 +72,14 @@ std::vector<std::string> UseCells(const Json& use) {
 }
 
 std::vector<std::string> UsageCells(const Json& row) {
-  return {Cell(row, "machine"),     Cell(row, "exe"),    Cell(row, "script"),
-          Cell(row, "user"),        Cell(row, "unit"),   Cell(row, "containerId"),
-          Cell(row, "method"),      Cell(row, "host"),   Cell(row, "path"),
-          Cell(row, "uses"),        Cell(row, "denied"), TimeCell(row, "firstUsed"),
-          TimeCell(row, "lastUsed")};
+  return {Cell(row, "machine"),       Cell(row, "exe"),         Cell(row, "script"),
+          Cell(row, "user"),          Cell(row, "unit"),        Cell(row, "containerId"),
+          Cell(row, "direction"),     Cell(row, "method"),      Cell(row, "host"),
+          Cell(row, "path"),          Cell(row, "uses"),        Cell(row, "denied"),
+          TimeCell(row, "firstUsed"), TimeCell(row, "lastUsed")};
 }
 
 std::vector<std::string> AgentCells(const Json& agent) {
-  const std::vector<Json> gaps = ObjectsOf(agent, "gaps");
   return {Cell(agent, "agent"),
           Cell(agent, "host"),
           Cell(agent, "version"),
@@ -78,9 +88,12 @@ std::vector<std::string> AgentCells(const Json& agent) {
           Cell(agent, "connected") == "true" ? "yes" : "no",
           TimeCell(agent, "lastSeen"),
           Cell(agent, "uses"),
-          gaps.empty() ? "none"
-                       : absl::StrCat(Cell(gaps[0], "kind"), " until ", TimeCell(gaps[0], "until")),
-          gaps.empty() ? "0" : Cell(gaps[0], "count")};
+          absl::StrCat(ObjectsOf(agent, "gapTotals").size())};
+}
+
+std::vector<std::string> GapCells(const Json& gap) {
+  return {Cell(gap, "agent"),     Cell(gap, "kind"),      Cell(gap, "count"),
+          TimeCell(gap, "since"), TimeCell(gap, "until"), GapMeaning(Cell(gap, "kind"))};
 }
 
 Column Number(const char* title) { return {.title = title, .is_number = true}; }
@@ -115,6 +128,7 @@ const RowKind& TokenRows() {
                                                   Number("WORKLOADS"),
                                                   Number("MACHINES"),
                                                   Number("RESOURCES"),
+                                                  Shrinking("WHO"),
                                                   Shrinking("HOSTS")},
                                                  TokenCells};
   return *kind;
@@ -128,6 +142,7 @@ const RowKind& UseRows() {
                                                   Shrinking("URL"),
                                                   Number("STATUS"),
                                                   {"OUTCOME"},
+                                                  {"DIRECTION"},
                                                   Number("LATENCY us"),
                                                   {"PEER"},
                                                   Number("PID"),
@@ -146,6 +161,7 @@ const RowKind& UsageRows() {
                                                   Shrinking("USER"),
                                                   Shrinking("UNIT"),
                                                   Shrinking("CONTAINER"),
+                                                  {"DIRECTION"},
                                                   {"METHOD"},
                                                   Shrinking("HOST"),
                                                   Shrinking("PATH"),
@@ -166,9 +182,15 @@ const RowKind& AgentRows() {
                                                   {"CONNECTED"},
                                                   {"LAST SEEN"},
                                                   Number("USES"),
-                                                  Shrinking("NEWEST GAP"),
-                                                  Number("GAP COUNT")},
+                                                  Number("KINDS OF GAPS")},
                                                  AgentCells};
+  return *kind;
+}
+
+const RowKind& GapRows() {
+  static const RowKind* const kind = new RowKind{
+      {{"AGENT"}, {"GAP"}, Number("COUNT"), {"FROM"}, {"UNTIL"}, Shrinking("WHAT IS COUNTED")},
+      GapCells};
   return *kind;
 }
 

@@ -2,6 +2,9 @@
 #include "collector/cli/commands.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -120,6 +123,91 @@ TEST_F(CommandsTest, AnythingElseThanOurServerIsUnreachable) {
   const absl::Status status = ListTokens(options_, &out_);
   EXPECT_TRUE(absl::IsUnavailable(status));
   EXPECT_NE(status.message().find(options_.server), std::string::npos) << status;
+}
+
+TEST_F(CommandsTest, AnotherServerIsNoCollector) {
+  struct Case {
+    int status;
+    std::string body;
+  };
+  const Case cases[] = {
+      {404, R"({"code":"unimplemented","message":"there are /healthz, /status and /metrics"})"},
+      {404, "<html>not found</html>"},
+      {400, "bad"},
+      {200, "ok"},
+      {200, "[]"},
+  };
+  for (const Case& c : cases) {
+    requests_.clear();
+    status_ = c.status;
+    answers_ = {c.body};
+    EXPECT_EQ(ListTokens(options_, &out_),
+              absl::UnavailableError("no tokenwatch collector at " + options_.server +
+                                     "; its HTTP port is 7480 by default, see --server"))
+        << c.body;
+  }
+}
+
+TEST_F(CommandsTest, ASocketThatIsNotThereIsNamed) {
+  const std::string path = testing::TempDir() + "commands_test.sock";
+  unlink(path.c_str());
+  const auto expect = [&](const std::string& server, const std::string& words) {
+    const absl::Status status = Client(server).Post("/v1/fingerprint", "x").status();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_NE(status.message().find(words), std::string::npos) << status;
+    EXPECT_EQ(status.message().find("localhost"), std::string::npos) << status;
+  };
+  expect("unix:" + path, "there is no such socket");
+  expect("unix:/dev/null", "this is no socket");
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  path.copy(name.sun_path, sizeof name.sun_path - 1);
+  ASSERT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  expect("unix:" + path, "nobody listens there");
+  close(fd);
+  unlink(path.c_str());
+  answers_ = {"[]"};
+  expect(options_.server, "no tokenwatch agent at " + options_.server);
+}
+
+TEST_F(CommandsTest, TokensNameTheProgramThatUsesThem) {
+  answers_ = {R"({"tokens":[{"programs":["/srv/backup.py","/usr/bin/curl"]},)"
+              R"({"programs":["/usr/bin/node"]},{"programs":[]},{"programs":[1]}]})"};
+  EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
+  EXPECT_NE(out_.str().find("backup.py +1"), std::string::npos) << out_.str();
+  EXPECT_NE(out_.str().find("node"), std::string::npos) << out_.str();
+}
+
+TEST_F(CommandsTest, EveryKindOfGapHasALine) {
+  answers_ = {R"({"agents":[{"agent":"agt_a","host":"web","gapTotals":[)"
+              R"({"kind":"agent_stopped","count":1},{"kind":"http2_unseen","count":42}]}]})"};
+  EXPECT_EQ(ListAgents(options_, &out_), absl::OkStatus());
+  for (const char* part : {"agt_a  agent_stopped      1", "agt_a  http2_unseen      42",
+                           "HTTP/2 connections that could not be read"}) {
+    EXPECT_NE(out_.str().find(part), std::string::npos) << part << " in\n" << out_.str();
+  }
+  out_.str("");
+  requests_.clear();
+  options_.output.form = "csv";
+  EXPECT_EQ(ListAgents(options_, &out_), absl::OkStatus());
+  EXPECT_EQ(out_.str().find("http2_unseen"), std::string::npos) << "a row an agent";
+}
+
+TEST_F(CommandsTest, InboundUsesAreSaidApart) {
+  answers_ = {R"({"token":{"tokenId":"tok_x","uses":0,"inboundUses":3},)"
+              R"("usage":[{"direction":"inbound","uses":3}]})",
+              R"({"token":{"tokenId":"tok_x","uses":2,"inboundUses":1}})",
+              R"({"token":{"tokenId":"tok_x","uses":2,"inboundUses":0}})"};
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  EXPECT_NE(out_.str().find("Seen inbound only: 3 uses"), std::string::npos) << out_.str();
+  EXPECT_NE(out_.str().find("inbound "), std::string::npos) << out_.str();
+  out_.str("");
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  EXPECT_NE(out_.str().find("Seen inbound as well: 1 use "), std::string::npos) << out_.str();
+  out_.str("");
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  EXPECT_EQ(out_.str().find("Seen inbound"), std::string::npos) << out_.str();
 }
 
 TEST_F(CommandsTest, MembersOfAnotherTypeReadAsEmpty) {
