@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "agent/agent_check.h"
 #include "agent/capture/capture.h"
-#include "agent/common/address.h"
 #include "agent/common/clock.h"
 #include "agent/common/log.h"
 #include "agent/gap_ledger.h"
@@ -44,38 +44,6 @@ class UseReporter : public UseSink {
   WorkloadTable* workloads_;
   Reporter* reporter_;
 };
-
-absl::StatusOr<std::vector<FleetKey>> LoadKeys(const std::vector<std::string>& files) {
-  if (files.empty()) {
-    return absl::InvalidArgumentError(
-        "no fleet key: name its file with --key-file (64 hexadecimal digits, mode 0600; make one "
-        "with: openssl rand -hex 32)");
-  }
-  std::vector<FleetKey> keys;
-  for (const std::string& file : files) {
-    absl::StatusOr<FleetKey> key = FleetKey::Load(file);
-    if (!key.ok()) return key.status();
-    keys.push_back(*std::move(key));
-  }
-  return keys;
-}
-
-// The collector's address, left alone in the kernel; nothing where it is a Unix socket.
-absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::string& collector) {
-  if (collector.empty()) {
-    return absl::InvalidArgumentError(
-        "no collector: say where it listens with --collector HOST:PORT or --collector unix:PATH");
-  }
-  const absl::StatusOr<Address> address = ParseAddress(collector);
-  if (!address.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--collector: ", address.status().message()));
-  }
-  if (!address->path.empty()) return std::vector<ExcludedAddress>();
-  if (address->host == "localhost") {
-    return std::vector<ExcludedAddress>{{"127.0.0.1", address->port}, {"::1", address->port}};
-  }
-  return std::vector<ExcludedAddress>{{address->host, address->port}};
-}
 
 }  // namespace
 
@@ -145,17 +113,13 @@ Agent::Agent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Agent::~Agent() = default;
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options) {
-  if (!options.plaintext) {
-    return absl::InvalidArgumentError(
-        "this version speaks plaintext to a collector on loopback or a Unix socket only: say so "
-        "with --plaintext");
-  }
+  // What needs no privilege first: a wrong flag should not first load programs.
+  if (absl::Status status = CheckAgentOptions(options); !status.ok()) return status;
   auto parts = std::make_unique<Parts>();
   parts->options = options;
   uname(&parts->kernel);
   parts->started = parts->clock.Now();
 
-  // What needs no privilege first: a wrong flag should not first load programs.
   const absl::StatusOr<std::vector<ExcludedAddress>> excluded =
       CollectorAddresses(options.collector);
   if (!excluded.ok()) return excluded.status();
@@ -232,8 +196,6 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
           : absl::StrCat("cgroup ", absl::StrJoin(parts.options.scope_cgroups, ", ")),
       ", sockets by ", parts.capture->Status().socket_backend);
   uint64_t next_sweep_ns = 0;
-  std::string last_error = parts.reporter->State().last_error;  // of before the first try
-  bool was_connected = false;
   while (!stop) {
     const absl::StatusOr<int> polled = parts.capture->Poll(kPollMs, on_segment);
     if (!polled.ok()) return polled.status();
@@ -245,17 +207,6 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
     parts.exchanges->Sweep(now_ns);
     parts.workloads->Sweep(now_ns);
     parts.gaps->Flush(parts.TotalCounters(), parts.clock.Now());
-    const ReporterState state = parts.reporter->State();
-    if (state.connected != was_connected) {
-      Log(LogLevel::kInfo,
-          state.connected ? "connected to the collector at " : "no connection to the collector at ",
-          parts.options.collector);
-      was_connected = state.connected;
-    }
-    if (!state.connected && state.last_error != last_error && !state.last_error.empty()) {
-      Log(LogLevel::kWarning, state.last_error);
-      last_error = state.last_error;
-    }
   }
   // Nothing new is awaited: what is open ends now, and goes into the spool.
   parts.exchanges->Finish();

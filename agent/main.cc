@@ -13,10 +13,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "agent/agent.h"
+#include "agent/agent_check.h"
 #include "agent/capture/capture.h"
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
+#include "agent/report/spool_check.h"
 
 namespace {
 
@@ -87,6 +89,10 @@ int main(int argc, char** argv) {
     options.fingerprint_listen = fingerprint_listen.substr(5);
     return absl::OkStatus();
   });
+  config.AddCheck([&] { return CheckAgentOptions(options); });
+  // The agent finds out by itself when it makes the directory.
+  config.AddCheck(
+      [&] { return config.IsCheckOnly() ? CheckSpoolPath(options.spool_dir) : absl::OkStatus(); });
   if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
   if (debug) SetLogLevel(LogLevel::kDebug);
   BindEverything(argv);

@@ -97,9 +97,6 @@ class Collector {
                            [this](const HttpRequest& request) { return api_.Handle(request); });
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
-    Log(LogLevel::kInfo, "listening for queries on ",
-        options_.http_listen.starts_with("unix:") ? "" : "http://",
-        http_->ListenAddress().ToString());
 
     absl::StatusOr<std::unique_ptr<Store>> store =
         OpenSqliteStore({.data_dir = options_.data_dir,
@@ -113,6 +110,9 @@ class Collector {
     if (absl::Status status = StartGrpc(); !status.ok()) return status;
     started_ = true;
     api_.SetReady(queries_.get());
+    Log(LogLevel::kInfo, "listening for queries on ",
+        options_.http_listen.starts_with("unix:") ? "" : "http://",
+        http_->ListenAddress().ToString());
     return absl::OkStatus();
   }
 

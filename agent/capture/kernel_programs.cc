@@ -1,8 +1,6 @@
 #include "agent/capture/kernel_programs.h"
 
 #include <bpf/bpf.h>
-#include <fcntl.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,14 +10,12 @@
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
 #include "agent/capture/framing_table.h"
+#include "agent/capture/scope.h"
 #include "agent/capture/uprobe_multi.h"
 #include "agent/common/log.h"
 
 namespace tokenwatch {
 namespace {
-
-constexpr long kCgroup2Magic = 0x63677270;  // linux/magic.h, CGROUP2_SUPER_MAGIC
-constexpr size_t kMaxScopes = 64;           // of the map tw_scope
 
 int PrintLibbpf(enum libbpf_print_level level, const char* format, va_list args) {
   if (level != LIBBPF_WARN) return 0;
@@ -63,10 +59,6 @@ void SkeletonDeleter::operator()(tw_socket_skel* skeleton) const {
 void SkeletonDeleter::operator()(tw_tls_skel* skeleton) const { tw_tls_skel__destroy(skeleton); }
 
 absl::StatusOr<std::unique_ptr<KernelPrograms>> KernelPrograms::Create(const KernelKnobs& knobs) {
-  if (knobs.scope_cgroups.size() > kMaxScopes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("at most ", kMaxScopes, " cgroups can be in scope"));
-  }
   libbpf_set_print(PrintLibbpf);
   auto programs = std::unique_ptr<KernelPrograms>(new KernelPrograms());
   programs->knobs_ = knobs;
@@ -112,26 +104,16 @@ absl::Status KernelPrograms::Load() {
 }
 
 absl::Status KernelPrograms::FillScope() {
+  absl::StatusOr<std::vector<UniqueFd>> cgroups = OpenScope(knobs_.scope_cgroups);
+  if (!cgroups.ok()) return cgroups.status();
+  cgroups_ = *std::move(cgroups);
   const int map = bpf_map__fd(process_->maps.tw_scope);
-  for (uint32_t i = 0; i < knobs_.scope_cgroups.size(); ++i) {
-    const std::string& path = knobs_.scope_cgroups[i];
-    UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    struct statfs info;
-    if (!fd.valid()) {
-      return absl::NotFoundError(absl::StrCat("cannot open the cgroup ", path, ": ",
-                                              strerror(errno),
-                                              "; make it first, below the cgroup2 mount"));
-    }
-    if (fstatfs(fd.get(), &info) != 0 || info.f_type != kCgroup2Magic) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, " is no directory of a cgroup2 mount; find that mount with: grep cgroup2 ",
-          "/proc/mounts"));
-    }
-    const int cgroup = fd.get();
+  for (uint32_t i = 0; i < cgroups_.size(); ++i) {
+    const int cgroup = cgroups_[i].get();
     if (bpf_map_update_elem(map, &i, &cgroup, BPF_ANY) != 0) {
-      return KernelError(-errno, absl::StrCat("putting the cgroup ", path, " into scope"));
+      return KernelError(
+          -errno, absl::StrCat("putting the cgroup ", knobs_.scope_cgroups[i], " into scope"));
     }
-    cgroups_.push_back(std::move(fd));
   }
   return absl::OkStatus();
 }

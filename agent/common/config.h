@@ -33,7 +33,8 @@ class Option {
  public:
   // What help shows for the value, e.g. "ADDR".
   Option& Placeholder(std::string text);
-  // The option is no environment variable and no key: for filters, which nobody wants to inherit.
+  // The option is no environment variable and no key: for filters, as one that was left behind in
+  // the environment would hide what is there.
   Option& FlagOnly();
   // Bounds of a number, both allowed.
   Option& Range(uint64_t min, uint64_t max);
@@ -123,6 +124,9 @@ class Config {
   Parsed Parse(const std::vector<std::string>& arguments, const Environment& environment);
   // The same for main: prints, and returns the status to leave with, if any.
   std::optional<int> ParseMain(int argc, char** argv);
+
+  // Whether `--check` was given: nothing will be started. Valid in checks.
+  bool IsCheckOnly() const { return check_only_; }
 
   // The command given, outer words first ("audit verify"); empty where none. Valid in checks.
   const std::string& CommandName() const { return command_; }

@@ -1,5 +1,6 @@
 // The command-line half of Config: CLI11 splits the arguments, and nothing of it is seen elsewhere.
 #include <CLI/CLI.hpp>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -104,9 +105,14 @@ absl::Status Config::ReadArguments(const std::vector<std::string>& arguments, Gi
   Arguments tree(program_);
   try {
     tree.Build(root_, &tree.app);
+    std::set<std::string> flags_only;
+    for (const auto& [option, flag] : tree.flags) {
+      if (option->flag_only_) flags_only.insert(option->name_);
+    }
     tree.app.footer(absl::StrCat(
         "A flag --like-this is also the environment variable TOKENWATCH_LIKE_THIS",
         program_.file.empty() ? "" : absl::StrCat(" and the key like-this of ", program_.file),
+        ", except --", absl::StrJoin(flags_only, ", --"),
         ".\nExit status: 0; 1 nothing found or verification failed; 2 wrong use; 3 server "
         "unreachable."));
     for (const auto& [command, app] : tree.apps) {

@@ -1,8 +1,10 @@
 #include "agent/common/log.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <string>
 
 namespace tokenwatch {
@@ -28,11 +30,17 @@ const char* Name(LogLevel level) {
 
 void SetLogLevel(LogLevel level) { log_level = static_cast<int>(level); }
 
+bool IsJournal(int fd, const char* journal_stream) {
+  struct stat stream;
+  if (journal_stream == nullptr || fstat(fd, &stream) != 0) return false;
+  return absl::StrCat(stream.st_dev, ":", stream.st_ino) == journal_stream;
+}
+
 void LogLine(LogLevel level, std::string_view message) {
   if (static_cast<int>(level) > log_level) return;
-  static const bool terminal = isatty(STDERR_FILENO) == 1;
+  static const bool journal = IsJournal(STDERR_FILENO, getenv("JOURNAL_STREAM"));
   std::string line =
-      terminal ? absl::StrCat(Name(level), ": ") : absl::StrCat("<", static_cast<int>(level), ">");
+      journal ? absl::StrCat("<", static_cast<int>(level), ">") : absl::StrCat(Name(level), ": ");
   for (const char c : message) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {

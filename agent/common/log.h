@@ -13,7 +13,11 @@ enum class LogLevel { kError = 3, kWarning = 4, kInfo = 6, kDebug = 7 };
 // Messages above this level are dropped. Default kInfo. Any thread.
 void SetLogLevel(LogLevel level);
 
-// Writes "<priority>message" when standard error is not a terminal (sd-daemon(3)), else
+// Whether `fd` is the stream to systemd's journal that JOURNAL_STREAM (systemd.exec(5)) names;
+// null: the variable is not set.
+bool IsJournal(int fd, const char* journal_stream);
+
+// Writes "<priority>message" (sd-daemon(3)) where standard error goes to systemd's journal, else
 // "level: message". Control characters in `message` are escaped. Any thread.
 void LogLine(LogLevel level, std::string_view message);
 

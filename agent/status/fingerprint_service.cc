@@ -36,7 +36,7 @@ bool FingerprintService::IsAllowed() {
 
 HttpResponse FingerprintService::Answer(const HttpRequest& request) {
   if (request.target.path != "/v1/fingerprint") {
-    return HttpError(404, "not_found", "there is /v1/fingerprint");
+    return HttpError(404, "unimplemented", "there is /v1/fingerprint");
   }
   if (request.method != "POST") {
     return HttpError(405, "unimplemented", "POST the secret as the request's body");

@@ -29,7 +29,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(
           response.content_type = PrometheusText::kContentType;
           response.body = StatusMetrics(snapshot());
         } else {
-          return HttpError(404, "not_found", "there are /healthz, /status and /metrics");
+          return HttpError(404, "unimplemented", "there are /healthz, /status and /metrics");
         }
         return response;
       });

@@ -24,10 +24,13 @@ NOISE = re.compile(r"terminate called|what\(\):|Assertion|Traceback|\bat 0x|core
 AGENT, COLLECTOR, CLI = "tokenwatch-agent", "tokenwatch-collector", "tokenwatch"
 
 
-def complaint(world, name, program, *arguments, status, words, prefix=(), env=None):
+def complaint(world, name, program, *arguments, status, words, prefix=(), env=None,
+              stdin=os.devnull):
     """Runs a program that must end by itself; checks its exit status and its sentence."""
-    process = world.spawn([*prefix, os.path.join(world.bin_dir, program), *arguments], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    with open(stdin) as given:
+        process = world.spawn([*prefix, os.path.join(world.bin_dir, program), *arguments],
+                              text=True, stdin=given, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=env)
     try:
         _, text = process.communicate(timeout=20)
     except subprocess.TimeoutExpired:
@@ -63,15 +66,24 @@ def agent_rows(world):
     agent("unknown flag", ["--collectr"], extra=["--collectr=x"])
     agent("flag without its value", ["--status-listen"], extra=["--status-listen"])
     agent("no key", ["--key-file"], key_file=None)
-    agent("key file that is not there", ["no-such.key"], status=1, key_file=world.path("no-such.key"))
-    agent("key that others can read", ["chmod 600"], status=1,
+    agent("key file that is not there", ["no-such.key"], key_file=world.path("no-such.key"))
+    agent("key that others can read", ["chmod 600"],
           key_file=world.write("open.key", world.key.hex(), 0o644))
     agent("key too short", ["64 hex"], key_file=world.write("short.key", "abc123\n", 0o600))
     agent("key that is none", ["64 hex"], key_file=world.write("odd.key", "z" * 64, 0o600))
     agent("collector address that is none", ["HOST:PORT|port"], collector="nowhere")
     agent("plaintext to another machine", ["unencrypted"], collector="192.0.2.1:7443")
-    agent("scope that is not there", ["no-such-group"], status=1,
+    agent("scope that is not there", ["no-such-group"],
           scope_cgroup="/sys/fs/cgroup/no-such-group")
+    agent("scope that is no cgroup", ["cgroup2"], scope_cgroup="/tmp")
+    agent("status for other machines", ["could be reached", "127.0.0.1:80"],
+          status_listen="0.0.0.0:80")
+    for name, words, changes in (
+            ("key file", ["no-such.key"], {"key_file": world.path("no-such.key")}),
+            ("scope", ["no-such-group"], {"scope_cgroup": "/sys/fs/cgroup/no-such-group"}),
+            ("collector", ["unencrypted"], {"collector": "192.0.2.1:7443"}),
+            ("spool directory", ["not a directory"], {"spool_dir": world.write("rows-spool", "")})):
+        agent(f"--check of a wrong {name}", words, extra=["--check"], **changes)
     agent("unknown key in YAML", [r"agent\.yaml:2", "colector"],
           extra=["--config", world.write("agent.yaml", "plaintext: true\ncolector: x\n")])
     agent("broken YAML", [r"broken\.yaml:\d"],
@@ -121,6 +133,10 @@ def cli_rows(world, collector):
     def cli(name, words, *arguments, status):
         complaint(world, f"tokenwatch, {name}", CLI, *arguments, status=status, words=words)
 
+    def who(name, words, *arguments, status, secret="made-up-secret"):
+        complaint(world, f"tokenwatch, who, {name}", CLI, "who", *arguments, status=status,
+                  words=words, stdin=world.write("pasted", secret))
+
     cli("no command", ["command"], status=2)
     cli("unknown command", ["tokns"], "tokns", status=2)
     cli("unknown output", ["table", "json", "csv"], *server, "uses", "--output", "xml", status=2)
@@ -128,8 +144,15 @@ def cli_rows(world, collector):
     cli("token that is none", ["tok_"], *server, "token", "ghp_x", status=2)
     cli("token never seen", ["never|no use|not"], *server, "token",
         "tok_35602yf42tr1pnyk1wrynxw9gd", status=1)
-    port = free_ports(1)[0]
-    cli("server that is not there", [str(port)], "--server", f"http://127.0.0.1:{port}", "uses",
+    for name, words, port in (("gRPC port", ["no tokenwatch collector", "7480"], collector.grpc),
+                              ("port that is not there", [], free_ports(1)[0])):
+        cli(name, [str(port), *words], "--server", f"http://127.0.0.1:{port}", "uses", status=3)
+    key = ("--key-file", world.key_file)
+    who("several lines", ["a line end"], *server, *key, secret="made-up\nmade-up", status=2)
+    who("an unknown header", ["a blank"], *server, *key, secret="X-Other: made-up", status=2)
+    who("no key file", ["no-such.key"], *server, "--key-file", world.path("no-such.key"), status=2)
+    who("no agent yet", ["no agent has reported"], *server, *key, status=1)
+    who("no socket", ["no such socket"], *server, "--agent", f"unix:{world.path('no.sock')}",
         status=3)
 
 

@@ -1,0 +1,27 @@
+// What makes an agent's options wrong, as far as that shows without privileges.
+#ifndef TOKENWATCH_AGENT_AGENT_CHECK_H_
+#define TOKENWATCH_AGENT_AGENT_CHECK_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "agent/agent.h"
+#include "agent/capture/capture.h"
+#include "agent/token/fleet_key.h"
+
+namespace tokenwatch {
+
+// At least one key.
+absl::StatusOr<std::vector<FleetKey>> LoadKeys(const std::vector<std::string>& files);
+
+// The collector's address, left alone in the kernel; nothing where it is a Unix socket.
+absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::string& collector);
+
+// The sentences with which Agent::Create would refuse these options. Nothing is made or changed.
+absl::Status CheckAgentOptions(const AgentOptions& options);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_AGENT_CHECK_H_
