@@ -21,7 +21,8 @@ const volatile __u16 tw_table[TW_STATES * TW_CLASSES] = {};
 /* The bytes where a message should begin are none. */
 static __always_inline void tw_no_start(struct tw_connection *c, struct tw_stream *s, u8 direction)
 {
-	if (c->spoke) {
+	/* With a whole start line it was a message. */
+	if (c->spoke || s->seen & TW_ACT_LINE) {
 		tw_lose(c, direction, TW_GAP_LOST_FRAMING);
 		return;
 	}

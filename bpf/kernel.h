@@ -26,7 +26,9 @@ typedef __u64 u64;
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
 #define MSG_PEEK 2
+#define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 #define TCP_SYN_SENT 2
 
@@ -146,8 +148,25 @@ struct inet_sock {
 	u16 inet_sport;
 };
 
+struct tcp_ulp_ops;
+
+struct inet_connection_sock {
+	const struct tcp_ulp_ops *icsk_ulp_ops;
+};
+
 struct tcp_sock {
 	u32 data_segs_out;
+	u32 rcv_nxt;
+	u32 copied_seq;
+	u64 bytes_received;
+};
+
+/* As the kernel names them; asm/ptrace.h has the names for user space. */
+struct pt_regs___kernel {
+	unsigned long si;
+	unsigned long dx;
+	unsigned long orig_ax;
+	unsigned long cs;
 };
 
 struct iovec {

@@ -9,7 +9,8 @@
  *   kprobe      kprobe/kretprobe on the same
  *   tracepoint  tcp_sendmsg_locked (6.16, commit 0f08335ade71) begins a send and hands over the
  *               msghdr; sock_send_length and sock_recv_length (6.3, commit 6e6eda44b939) end a
- * call; the buffer of a receive is known from the entry of its system call only
+ *               call; the buffer of a receive is in the registers of its system call, where they
+ *               lie until it ends, so that no system call is slowed
  *
  * tcp_sendmsg and not sendto: one place for every system call that sends, io_uring included.
  */
@@ -28,9 +29,6 @@ const volatile bool tw_recvmsg_has_nonblock = false;
 		asm volatile("" : "+r"(value));                                                    \
 		value;                                                                             \
 	})
-
-/* Stands for the sock of a system call that has only been entered. */
-#define TW_SOCK_TO_COME 1
 
 static __always_inline bool tw_is_tcp(struct sock *sk)
 {
@@ -101,7 +99,7 @@ static __always_inline struct tw_socket_call *tw_begin_call(struct sock *sk, u8 
 	if (!thread)
 		return NULL;
 	call = tw_call_of(thread, direction);
-	if (call->sock > TW_SOCK_TO_COME && call->sock != (u64)sk)
+	if (call->sock && call->sock != (u64)sk)
 		tw_count(TW_COUNT_RETURN_MISSED);
 	call->sock = (u64)sk;
 	call->called_ns = bpf_ktime_get_ns();
@@ -164,8 +162,35 @@ static __always_inline void tw_match_pending(struct tw_thread *thread, const str
 		tw_sighted(c, ends, false);
 }
 
-/* The current thread's call on `sk` in `direction` transferred `count` bytes. */
-static __always_inline void tw_end_call(struct sock *sk, u8 direction, long count, bool peek,
+/*
+ * Bytes that were received by ways that no backend sees: splice, recvmmsg, io_uring, zero copy. The
+ * socket's own count of what was taken out of it tells.
+ */
+static __always_inline void tw_find_unseen(struct tw_connection *c, struct sock *sk, u32 count)
+{
+	struct tcp_sock *tcp = (void *)sk;
+	u32 bytes, begin, end;
+	s32 unseen;
+
+	/* kTLS counts plaintext and takes records. */
+	if (BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops))
+		return;
+	end = BPF_CORE_READ(tcp, copied_seq);
+	bytes = BPF_CORE_READ(tcp, bytes_received);
+	begin = c->received ? c->received_to : BPF_CORE_READ(tcp, rcv_nxt) - bytes;
+	unseen = end - count - begin;
+	/* What was taken before a late sighting is not missed. */
+	if (unseen > 0 && (c->received || !c->late))
+		tw_pass_unseen(c, TW_RECEIVED, unseen, TW_GAP_UNSEEN_CALL);
+	c->received_to = end;
+	c->received = 1;
+}
+
+/*
+ * The current thread's call on `sk` in `direction` transferred `count` bytes. `flags` are the
+ * call's, where they are known.
+ */
+static __always_inline void tw_end_call(struct sock *sk, u8 direction, long count, u32 flags,
 					u8 unseen_reason)
 {
 	struct tw_connection_key key;
@@ -185,9 +210,17 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	call = tw_call_of(thread, direction);
 	if (!sk)
 		sk = (void *)call->sock;
-	known = call->sock == (u64)sk || call->sock == TW_SOCK_TO_COME;
+	/* What is truncated was never written to the buffer. */
+	known = call->sock == (u64)sk && !call->unseen && !(flags & MSG_TRUNC);
 	call->sock = 0;
-	if (!sk || count <= 0 || peek || !tw_is_tcp(sk) || !tw_read_ends(sk, &ends))
+	if (!sk || count <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE))
+		return;
+	if (!tw_is_tcp(sk)) {
+		if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP)
+			tw_count(TW_COUNT_MPTCP);
+		return;
+	}
+	if (!tw_read_ends(sk, &ends))
 		return;
 	tw_count(direction == TW_SENT ? TW_COUNT_SEND_CALLS : TW_COUNT_RECEIVE_CALLS);
 	seen = direction == TW_SENT ? &thread->seen[TW_SENT] : &thread->seen[TW_RECEIVED];
@@ -206,7 +239,12 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	c = tw_of_socket(&key, &ends, direction);
 	if (!c)
 		return;
-	if (!known || call->unseen) {
+	if (direction == TW_RECEIVED)
+		tw_find_unseen(c, sk, count);
+	else if (c->role == TW_ROLE_CLIENT && tw_awaited(c) == 1)
+		/* Before the next request, so that it is not taken for a pipelined one. */
+		tw_find_unseen(c, sk, 0);
+	if (!known) {
 		tw_pass_unseen(c, direction, count, unseen_reason);
 		return;
 	}
@@ -226,12 +264,14 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	tw_walk_work(c, w);
 }
 
-static __always_inline void tw_begin_msghdr(struct sock *sk, struct msghdr *msg, u8 direction)
+static __always_inline struct tw_socket_call *tw_begin_msghdr(struct sock *sk, struct msghdr *msg,
+							      u8 direction)
 {
 	struct tw_socket_call *call = tw_begin_call(sk, direction);
 
 	if (call)
 		tw_take_iter(call, &msg->msg_iter);
+	return call;
 }
 
 /* --- fentry --- */
@@ -246,7 +286,7 @@ int tw_send_fentry(u64 *ctx)
 SEC("fexit/tcp_sendmsg")
 int tw_send_fexit(u64 *ctx)
 {
-	tw_end_call((void *)ctx[0], TW_SENT, (int)ctx[3], false, TW_GAP_KERNEL_BUFFER);
+	tw_end_call((void *)ctx[0], TW_SENT, (int)ctx[3], 0, TW_GAP_KERNEL_BUFFER);
 	return 0;
 }
 
@@ -269,8 +309,7 @@ int tw_receive_fexit(u64 *ctx)
 		flags = TW_APART(ctx[3]);
 		count = TW_APART(ctx[5]);
 	}
-	tw_end_call((void *)ctx[0], TW_RECEIVED, (int)count, flags & (MSG_PEEK | MSG_ERRQUEUE),
-		    TW_GAP_KERNEL_BUFFER);
+	tw_end_call((void *)ctx[0], TW_RECEIVED, (int)count, flags, TW_GAP_KERNEL_BUFFER);
 	return 0;
 }
 
@@ -286,13 +325,14 @@ int tw_send_kprobe(struct pt_regs *ctx)
 SEC("kretprobe/tcp_sendmsg")
 int tw_send_kretprobe(struct pt_regs *ctx)
 {
-	tw_end_call(NULL, TW_SENT, (int)PT_REGS_RC(ctx), false, TW_GAP_KERNEL_BUFFER);
+	tw_end_call(NULL, TW_SENT, (int)PT_REGS_RC(ctx), 0, TW_GAP_KERNEL_BUFFER);
 	return 0;
 }
 
 SEC("kprobe/tcp_recvmsg")
 int tw_receive_kprobe(struct pt_regs *ctx)
 {
+	struct tw_socket_call *call;
 	u64 flags;
 
 	if (tw_recvmsg_has_nonblock)
@@ -300,16 +340,18 @@ int tw_receive_kprobe(struct pt_regs *ctx)
 	else
 		flags = TW_APART(PT_REGS_PARM4(ctx));
 	/* The return does not know the flags: a call that only peeks is not begun. */
-	if (!(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-		tw_begin_msghdr((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx),
-				TW_RECEIVED);
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
+		return 0;
+	call = tw_begin_msghdr((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx), TW_RECEIVED);
+	if (call && flags & MSG_TRUNC)
+		call->unseen = 1;
 	return 0;
 }
 
 SEC("kretprobe/tcp_recvmsg")
 int tw_receive_kretprobe(struct pt_regs *ctx)
 {
-	tw_end_call(NULL, TW_RECEIVED, (int)PT_REGS_RC(ctx), false, TW_GAP_KERNEL_BUFFER);
+	tw_end_call(NULL, TW_RECEIVED, (int)PT_REGS_RC(ctx), 0, TW_GAP_KERNEL_BUFFER);
 	return 0;
 }
 
@@ -331,96 +373,62 @@ int tw_send_locked(u64 *ctx)
 SEC("tp_btf/sock_send_length")
 int tw_send_length(u64 *ctx)
 {
-	tw_end_call((void *)ctx[0], TW_SENT, (int)ctx[1], false, TW_GAP_KERNEL_BUFFER);
+	tw_end_call((void *)ctx[0], TW_SENT, (int)ctx[1], 0, TW_GAP_KERNEL_BUFFER);
 	return 0;
+}
+
+/* System calls of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl). */
+enum tw_system_call {
+	TW_CALL_READ = 0,
+	TW_CALL_READV = 19,
+	TW_CALL_RECVFROM = 45,
+	TW_CALL_RECVMSG = 47,
+};
+#define TW_USER_CS 0x33 /* of 64-bit code */
+
+/*
+ * The buffer of the receiving system call that the current thread is in. An io_uring worker is in
+ * none, and has no registers.
+ */
+static __always_inline void tw_take_registers(struct tw_socket_call *call)
+{
+	struct pt_regs___kernel *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	u64 number = BPF_CORE_READ(regs, orig_ax);
+	struct user_msghdr msg = {};
+
+	call->at = BPF_CORE_READ(regs, si);
+	call->left = BPF_CORE_READ(regs, dx);
+	call->pieces = 0;
+	call->unseen = 0;
+	if ((u16)BPF_CORE_READ(regs, cs) != TW_USER_CS) {
+		call->unseen = 1;
+	} else if (number == TW_CALL_READV) {
+		call->vector = call->at;
+		call->pieces = call->left;
+		call->at = 0;
+		call->left = 0;
+	} else if (number == TW_CALL_RECVMSG) {
+		if (bpf_probe_read_user(&msg, sizeof(msg), (void *)call->at))
+			call->unseen = 1;
+		call->vector = (u64)msg.msg_iov;
+		call->pieces = msg.msg_iovlen;
+		call->at = 0;
+		call->left = 0;
+	} else if (number != TW_CALL_READ && number != TW_CALL_RECVFROM) {
+		call->unseen = 1;
+	}
+	call->vector_is_user = 1;
 }
 
 SEC("tp_btf/sock_recv_length")
 int tw_receive_length(u64 *ctx)
 {
-	tw_end_call((void *)ctx[0], TW_RECEIVED, (int)ctx[1], ctx[2] & (MSG_PEEK | MSG_ERRQUEUE),
-		    TW_GAP_UNSEEN_CALL);
-	return 0;
-}
-
-/* Receiving system calls: sock_recv_length names the socket when the call ends. */
-struct tw_sys_enter {
-	u64 common;
-	long number;
-	u64 args[6];
-};
-
-static __always_inline struct tw_socket_call *tw_begin_read(void)
-{
-	struct tw_socket_call *call;
-	struct tw_thread *thread;
-
-	if (!tw_in_scope())
-		return NULL;
-	thread = tw_this_thread();
-	if (!thread)
-		return NULL;
-	call = &thread->calls[TW_RECEIVED];
-	call->sock = TW_SOCK_TO_COME;
-	call->pieces = 0;
-	call->unseen = 0;
-	return call;
-}
-
-static __always_inline int tw_read_flat(struct tw_sys_enter *ctx)
-{
-	struct tw_socket_call *call = tw_begin_read();
-
-	if (call) {
-		call->at = ctx->args[1];
-		call->left = ctx->args[2];
-	}
-	return 0;
-}
-
-SEC("tracepoint/syscalls/sys_enter_read")
-int tw_enter_read(struct tw_sys_enter *ctx)
-{
-	return tw_read_flat(ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_recvfrom")
-int tw_enter_recvfrom(struct tw_sys_enter *ctx)
-{
-	return tw_read_flat(ctx);
-}
-
-static __always_inline void tw_read_vector(struct tw_socket_call *call, u64 vector, u64 pieces)
-{
-	call->at = 0;
-	call->left = 0;
-	call->vector = vector;
-	call->pieces = pieces;
-	call->vector_is_user = 1;
-}
-
-SEC("tracepoint/syscalls/sys_enter_readv")
-int tw_enter_readv(struct tw_sys_enter *ctx)
-{
-	struct tw_socket_call *call = tw_begin_read();
+	struct sock *sk = (void *)ctx[0];
+	struct tw_socket_call *call = tw_begin_call(sk, TW_RECEIVED);
 
 	if (call)
-		tw_read_vector(call, ctx->args[1], ctx->args[2]);
-	return 0;
-}
-
-SEC("tracepoint/syscalls/sys_enter_recvmsg")
-int tw_enter_recvmsg(struct tw_sys_enter *ctx)
-{
-	struct tw_socket_call *call = tw_begin_read();
-	struct user_msghdr msg = {};
-
-	if (!call)
-		return 0;
-	if (bpf_probe_read_user(&msg, sizeof(msg), (void *)ctx->args[1]))
-		call->unseen = 1;
-	else
-		tw_read_vector(call, (u64)msg.msg_iov, msg.msg_iovlen);
+		tw_take_registers(call);
+	tw_end_call(sk, TW_RECEIVED, (int)ctx[1], ctx[2], TW_GAP_UNSEEN_CALL);
 	return 0;
 }
 

@@ -38,6 +38,7 @@ enum tw_counter {
 	TW_COUNT_TLS_CALLS,	   /* in-scope TLS calls with bytes */
 	TW_COUNT_SIDE_UNKNOWN,	   /* HEADERS frames withheld: not known which side is the client */
 	TW_COUNT_RESUMED,	   /* directions whose HTTP/2 frames were found again */
+	TW_COUNT_MPTCP,		   /* transfers over MPTCP, which is not read */
 	TW_COUNTERS,
 };
 
@@ -120,6 +121,9 @@ struct tw_connection {
 	u32 requests;		     /* begun */
 	u32 answered;
 	struct tw_ends ends;
+	u32 received_to; /* a socket's copied_seq behind what was received last, where .. */
+	u8 received;	 /* .. something was */
+	u8 pad[3];
 	u8 layer;
 	u8 role; /* enum tw_role */
 	u8 last_direction;

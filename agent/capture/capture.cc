@@ -132,9 +132,9 @@ CaptureStatus Capture::Status() const {
   CaptureStatus status;
   for (ProbeStatus& probe : parts_->tls->Status()) {
     status.probes.push_back({std::move(probe.library), std::move(probe.file),
-                             std::move(probe.symbol), std::move(probe.site),
-                             std::move(probe.reason), probe.emulated, probe.offset, probe.hits,
-                             probe.hits_known});
+                             std::move(probe.symbol), std::move(probe.symbols),
+                             std::move(probe.site), std::move(probe.reason), probe.emulated,
+                             probe.offset, probe.hits, probe.hits_known});
   }
   status.socket_backend = parts_->sockets->name();
   status.socket_sites = parts_->sockets->sites();

@@ -31,8 +31,9 @@ struct CaptureOptions {
 struct CaptureStatus {
   struct Probe {
     std::string library, file, symbol;
-    std::string site, reason;  // where it sits, and why there
-    bool emulated = false;     // by the kernel; else it single-steps the probed instruction
+    std::vector<std::string> symbols;  // all that it serves, `symbol` first
+    std::string site, reason;          // where it sits, and why there
+    bool emulated = false;             // by the kernel; else it single-steps the probed instruction
     uint64_t offset = 0;
     uint64_t hits = 0;
     bool hits_known = true;

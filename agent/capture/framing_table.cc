@@ -1,6 +1,8 @@
 #include "agent/capture/framing_table.h"
 
+#include <cctype>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <string_view>
 #include <vector>
@@ -14,8 +16,11 @@ bool IsDigit(int byte) { return byte >= '0' && byte <= '9'; }
 bool IsHex(int byte) {
   return IsDigit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
 }
-// Registered methods (IANA) are capitals and hyphens.
-bool IsMethodByte(int byte) { return (byte >= 'A' && byte <= 'Z') || byte == '-'; }
+// A token (RFC 9110, 5.6.2): servers take methods that nobody registered.
+bool IsMethodByte(int byte) {
+  return byte > 0 && byte < 128 &&
+         (std::isalnum(byte) != 0 || std::strchr("!#$%&'*+-.^_`|~", byte) != nullptr);
+}
 int Lower(int byte) { return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte; }
 
 uint16_t To(int state, int actions = 0) { return static_cast<uint16_t>(actions << 8 | state); }
@@ -82,13 +87,17 @@ class Builder {
     At(TW_STATE_FIELDS)['\r'] = To(return_seen);
     At(return_seen)['\n'] = To(TW_STATE_END, TW_ACT_STOP);
 
+    // Behind a field that frames the message: a folded line (RFC 9112, 5.2) would go on with it,
+    // and recipients differ in what they make of that.
+    const int framed = AddState(0);
+
     const int length_value = AddState(0);
     At(length_value).fill(To(length_value));
     for (int byte = '0'; byte <= '9'; ++byte) {
       At(length_value)[byte] = To(length_value, TW_ACT_DIGIT);
     }
     At(length_value)[','] = To(rest);  // a list of equal lengths (RFC 9110, 8.6)
-    At(length_value)['\n'] = To(TW_STATE_FIELDS);
+    At(length_value)['\n'] = To(framed);
     At(Spell(TW_STATE_FIELDS, "content-length", rest))[':'] =
         To(length_value, TW_ACT_RESET | TW_ACT_LENGTH);
 
@@ -106,9 +115,11 @@ class Builder {
         row[' '] = row['\t'] = To(matched[i]);
       }
       row['\r'] = To(matched[i]);
-      row['\n'] = To(TW_STATE_FIELDS, i == chunked.size() ? TW_ACT_CHUNKED : 0);
+      row['\n'] = To(framed, i == chunked.size() ? TW_ACT_CHUNKED : 0);
     }
     At(Spell(TW_STATE_FIELDS, "transfer-encoding", rest))[':'] = To(matched[0]);
+    At(framed) = At(TW_STATE_FIELDS);
+    At(framed)[' '] = At(framed)['\t'] = kBad;
   }
 
   // Methods are told apart only where framing depends on them.

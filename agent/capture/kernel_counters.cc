@@ -29,6 +29,7 @@ constexpr const char* kNames[] = {
     "tls_calls",
     "http2_side_unknown_unseen",  // HEADERS frames withheld: not known which side is the client
     "http2_framing_resumed",      // directions
+    "mptcp_transfers_unseen",
 };
 
 }  // namespace

@@ -1,13 +1,9 @@
 #include "agent/capture/socket_backend.h"
 
 #include <bpf/btf.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -26,11 +22,13 @@ struct BackendRow {
 
 const std::vector<BackendRow>& Rows() {
   static const auto& rows = *new std::vector<BackendRow>{
-      {"fentry", {"fentry/", "fexit/"}, ""},
-      {"kprobe", {"kprobe/", "kretprobe/"}, "returns beyond the kernel's limit of calls in flight"},
+      {"fentry", {"fentry/", "fexit/"}, "MPTCP"},
+      {"kprobe",
+       {"kprobe/", "kretprobe/"},
+       "returns beyond the kernel's limit of calls in flight, MPTCP"},
       {"tracepoint",
-       {"tp_btf/tcp_sendmsg_locked", "tp_btf/sock_", "tracepoint/"},
-       "plain HTTP answers received by recvmmsg, splice or io_uring"},
+       {"tp_btf/tcp_sendmsg_locked", "tp_btf/sock_"},
+       "plain HTTP received by recvmmsg, splice or io_uring, MPTCP"},
   };
   return rows;
 }
@@ -60,18 +58,6 @@ int CountArguments(const char* function) {
   }
   btf__free(kernel);
   return arguments;
-}
-
-// System call tracepoints are found through tracefs. Where nobody has mounted it, this thread does,
-// in a mount namespace of its own that the host never sees.
-void MountTracefs() {
-  if (access("/sys/kernel/tracing/events", F_OK) == 0 ||
-      access("/sys/kernel/debug/tracing/events", F_OK) == 0) {
-    return;
-  }
-  if (unshare(CLONE_NEWNS) != 0) return;
-  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return;
-  mount("tracefs", "/sys/kernel/tracing", "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
 }
 
 // What sees requests comes last: one that is seen has to be followed by its answer.
@@ -118,11 +104,7 @@ absl::StatusOr<std::unique_ptr<SocketBackend>> SocketBackend::Attach(const Kerne
     if (error != 0) {
       status = KernelError(error, "loading");
     } else {
-      // A thread of its own, which may have to see tracefs where the others do not.
-      std::thread([&] {
-        MountTracefs();
-        status = AttachPrograms(backend->object_->obj, row, &backend->links_, &backend->sites_);
-      }).join();
+      status = AttachPrograms(backend->object_->obj, row, &backend->links_, &backend->sites_);
     }
     if (status.ok()) {
       backend->name_ = row.name;

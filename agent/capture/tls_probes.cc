@@ -10,7 +10,6 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "agent/capture/capabilities.h"
 #include "agent/capture/uprobe_multi.h"
 #include "agent/common/log.h"
@@ -231,9 +230,8 @@ std::vector<ProbeStatus> TlsProbes::Status() const {
       ProbeStatus& row = status.emplace_back();
       row.library = library.row->name;
       row.file = library.path;
-      row.symbol = absl::StrJoin(site.symbols, ",", [](std::string* out, const TlsSymbol* symbol) {
-        out->append(symbol->name);
-      });
+      for (const TlsSymbol* symbol : site.symbols) row.symbols.emplace_back(symbol->name);
+      row.symbol = row.symbols.front();
       row.site = site.place;
       row.reason = site.reason;
       row.emulated = site.emulated;

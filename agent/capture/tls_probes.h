@@ -41,9 +41,10 @@ absl::StatusOr<FileId> IdentifyFile(int fd);
 struct ProbeStatus {
   std::string library;  // row of the table
   std::string file;     // path under which it was found first
-  std::string symbol;   // that it serves; several are joined by commas
-  std::string site;     // "SSL_free+9", "behind SSL_write"
-  std::string reason;   // why there
+  std::string symbol;   // that it serves, the first where there are several
+  std::vector<std::string> symbols;
+  std::string site;    // "SSL_free+9", "behind SSL_write"
+  std::string reason;  // why there
   bool emulated = false;
   uint64_t offset = 0;  // in the file
   uint64_t hits = 0;    // entries in scope; 0 with hits_known false

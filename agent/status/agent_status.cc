@@ -21,6 +21,7 @@ ordered_json ProbesJson(const CaptureStatus& capture) {
     ordered_json row = {{"library", probe.library},
                         {"file", probe.file},
                         {"symbol", probe.symbol},
+                        {"symbols", probe.symbols},
                         {"site", probe.site},
                         {"reason", probe.reason},
                         {"cost", probe.emulated ? "emulated" : "single-step"},

@@ -168,6 +168,58 @@ TEST_F(CaptureTest, AnAnswerReadBeforeItsRequestIsSentIsItsOwn) {
   EXPECT_EQ(seen.answers[1].text.substr(0, 12), "HTTP/1.1 200");
 }
 
+// Received by ways that the programs do not see: nobody's answer, and said.
+TEST_F(CaptureTest, AnswersThatWereNotSeenLeaveTheLaterOnesAlone) {
+  for (const char* scenario : {"splice", "truncated"}) {
+    ASSERT_TRUE(Start());
+    const Seen seen = Collect(RunWorkload(scenario));
+    EXPECT_EQ(seen.requests.size(), 2u) << scenario;
+    ASSERT_EQ(seen.answers.size(), 1u) << scenario;
+    EXPECT_EQ(seen.answers[0].message, 1u) << scenario;
+    EXPECT_EQ(seen.answers[0].text.substr(0, 12), "HTTP/1.1 200") << scenario;
+    EXPECT_EQ(CountGaps(seen, TW_GAP_UNSEEN_CALL) + CountGaps(seen, TW_GAP_KERNEL_BUFFER), 1)
+        << scenario;
+  }
+}
+
+TEST_F(CaptureTest, AnEarlierReadOfAFileIsNoAnswer) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("recvmmsg"));
+  EXPECT_EQ(seen.Paths(), "/many /read");
+  for (const Block& answer : seen.answers) {
+    EXPECT_EQ(answer.text.substr(0, 12), "HTTP/1.1 200");
+  }
+  // Where the call is seen, both are answered; else the one behind it, and the other is said.
+  ASSERT_FALSE(seen.answers.empty());
+  EXPECT_EQ(seen.answers.back().message, 1u);
+  EXPECT_EQ(seen.answers.size() + CountGaps(seen, TW_GAP_UNSEEN_CALL), 2u);
+}
+
+TEST_F(CaptureTest, AnswersInSeveralPieces) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("readv"));
+  EXPECT_EQ(seen.Paths(), "/readv /recvmsg");
+  ASSERT_FALSE(seen.answers.empty());
+  EXPECT_EQ(seen.answers[0].text, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+  EXPECT_TRUE(seen.gaps.empty());
+}
+
+TEST_F(CaptureTest, AFoldedLengthForgesNothing) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("folded"));
+  EXPECT_EQ(seen.Paths().find("/forged"), std::string::npos);
+  EXPECT_EQ(CountGaps(seen, TW_GAP_LOST_FRAMING), 1);
+}
+
+TEST_F(CaptureTest, MethodsThatNobodyRegistered) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("methods"));
+  ASSERT_EQ(seen.requests.size(), 2u);
+  EXPECT_EQ(seen.requests[0].text.substr(0, 11), "get /lower ");
+  EXPECT_EQ(seen.requests[1].text.substr(0, 13), "PATCH_2 /odd ");
+  EXPECT_EQ(seen.answers.size(), 2u);
+}
+
 TEST_F(CaptureTest, NothingIsReadBehindAnUpgrade) {
   ASSERT_TRUE(Start());
   const Seen seen = Collect(RunWorkload("upgrade"));

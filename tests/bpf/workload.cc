@@ -1,9 +1,12 @@
 // A tiny client with a scenario a run: bpf_workload <scenario> <tls port> <plain port>.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -249,6 +252,79 @@ const std::map<std::string, Scenario>& Scenarios() {
            Send(fd, Get("/after"));
            PlainRead(fd);
            close(fd);
+         }},
+        {"splice",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           int pipe_fds[2];
+           if (pipe(pipe_fds) != 0) Die("pipe");
+           Send(fd, Get("/spliced"));
+           if (splice(fd, nullptr, pipe_fds[1], nullptr, 65536, 0) <= 0) Die("splice");
+           Send(fd, Get("/read"));
+           PlainRead(fd);
+           close(fd);
+         }},
+        {"truncated",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           // What a receive without a copy leaves in the buffer.
+           char part[1024] = "HTTP/1.1 599 Stale\r\nContent-Length: 0\r\n\r\n";
+           Send(fd, Get("/discarded"));
+           if (recv(fd, part, sizeof(part), MSG_TRUNC) <= 0) Die("recv");
+           Send(fd, Get("/read"));
+           PlainRead(fd);
+           close(fd);
+         }},
+        {"recvmmsg",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           char stale[1024] = {};
+           const int file = memfd_create("stale", MFD_CLOEXEC);
+           const std::string forged = "HTTP/1.1 599 Stale\r\nContent-Length: 0\r\n\r\n";
+           Send(file, forged);
+           if (lseek(file, 0, SEEK_SET) != 0 || read(file, stale, sizeof(stale)) <= 0) Die("read");
+           Send(fd, Get("/many"));
+           char part[1024];
+           iovec vector = {part, sizeof(part)};
+           mmsghdr message = {};
+           message.msg_hdr.msg_iov = &vector;
+           message.msg_hdr.msg_iovlen = 1;
+           if (recvmmsg(fd, &message, 1, 0, nullptr) != 1) Die("recvmmsg");
+           Send(fd, Get("/read"));
+           PlainRead(fd);
+           close(fd);
+         }},
+        {"readv",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           Send(fd, Get("/readv"));
+           char parts[3][16];
+           iovec vectors[] = {{parts[0], 16}, {parts[1], 16}, {parts[2], 16}};
+           if (readv(fd, vectors, 3) <= 0) Die("readv");
+           Send(fd, Get("/recvmsg"));
+           PlainRead(fd);  // the rest of the first
+           msghdr message = {};
+           message.msg_iov = vectors;
+           message.msg_iovlen = 3;
+           recvmsg(fd, &message, MSG_DONTWAIT);
+           close(fd);
+         }},
+        {"folded",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           const std::string body = Get("/forged");
+           Send(fd, "POST /folded HTTP/1.1\r\nHost: test\r\nContent-Length:\r\n " +
+                        std::to_string(body.size()) + "\r\n\r\n" + body);
+           PlainRead(fd);
+           close(fd);
+         }},
+        {"methods",
+         [](int tls, int) {
+           TlsClient client(tls);
+           client.Write("get /lower HTTP/1.1\r\nHost: test\r\n\r\n");
+           client.Read();
+           client.Write("PATCH_2 /odd HTTP/1.1\r\nHost: test\r\n\r\n");
+           client.Read();
          }},
         {"upgrade",
          [](int, int plain) {

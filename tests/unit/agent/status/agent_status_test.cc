@@ -13,10 +13,26 @@ AgentStatus Sample() {
   status.started = absl::FromUnixSeconds(0);
   status.scope_cgroups = {"/sys/fs/cgroup/x"};
   status.capture.socket_backend = "fentry";
-  status.capture.probes.push_back(
-      {"openssl", "/lib/\xff\"x\n", "SSL_write", "SSL_write+0", "because", true, 4096, 12, true});
-  status.capture.probes.push_back(
-      {"openssl", "/lib/y", "SSL_read", "behind SSL_read", "", false, 8192, 0, false});
+  status.capture.probes.push_back({"openssl",
+                                   "/lib/\xff\"x\n",
+                                   "SSL_write",
+                                   {"SSL_write"},
+                                   "SSL_write+0",
+                                   "because",
+                                   true,
+                                   4096,
+                                   12,
+                                   true});
+  status.capture.probes.push_back({"openssl",
+                                   "/lib/y",
+                                   "SSL_read",
+                                   {"SSL_read", "SSL_read_ex"},
+                                   "behind SSL_read",
+                                   "",
+                                   false,
+                                   8192,
+                                   0,
+                                   false});
   status.reporter.agent_id = "agt_0";
   status.reporter.spool_bytes = 99;
   status.counters = {{"segments", 3}, {"ring_full_lost", 2}, {"http2_unseen", 1}};
