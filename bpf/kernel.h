@@ -31,6 +31,7 @@ typedef __u64 u64;
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 #define TCP_SYN_SENT 2
+#define TCP_TIME_WAIT 6
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -135,6 +136,7 @@ struct sock_common {
 	u16 skc_dport;
 	u16 skc_num;
 	u16 skc_family;
+	unsigned char skc_state;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };

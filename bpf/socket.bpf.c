@@ -179,6 +179,9 @@ static __always_inline void tw_find_unseen(struct tw_connection *c, struct sock 
 	bytes = BPF_CORE_READ(tcp, bytes_received);
 	begin = c->received ? c->received_to : BPF_CORE_READ(tcp, rcv_nxt) - bytes;
 	unseen = end - count - begin;
+	/* The FIN counts as a byte and is taken with the last data. */
+	if (unseen == 1 && BPF_CORE_READ(sk, __sk_common.skc_state) >= TCP_TIME_WAIT)
+		unseen = 0;
 	/* What was taken before a late sighting is not missed. */
 	if (unseen > 0 && (c->received || !c->late))
 		tw_pass_unseen(c, TW_RECEIVED, unseen, TW_GAP_UNSEEN_CALL);
