@@ -127,7 +127,7 @@ absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_
   }
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
-  const Json answer = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json answer = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (status == 200 && answer.is_object()) return answer;
   const std::string code = MemberOf(answer, "code"), message = MemberOf(answer, "message");
   // Where our path is unknown, another server answers, perhaps one of ours.

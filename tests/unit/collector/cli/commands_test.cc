@@ -160,6 +160,7 @@ TEST_F(CommandsTest, ASocketThatIsNotThereIsNamed) {
   expect("unix:" + path, "there is no such socket");
   expect("unix:/dev/null", "this is no socket");
   const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_GE(fd, 0);
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   path.copy(name.sun_path, sizeof name.sun_path - 1);
