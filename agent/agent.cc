@@ -2,6 +2,7 @@
 
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -90,6 +91,22 @@ struct Agent::Parts {
     status.reporter = reporter->State();
     status.counters = TotalCounters();
     return status;
+  }
+
+  // Tells the reporter how far all requests have been added.
+  void ReportCoverage() {
+    const uint64_t delivered_ns = capture->DeliveredUntilNs();
+    if (delivered_ns == 0) return;
+    Coverage coverage{.until = clock.FromMonotonic(delivered_ns),
+                      .open = uses->waiting(),
+                      .open_since = uses->WaitingSince()};
+    const UnfinishedRequests unfinished = exchanges->Unfinished();
+    if (unfinished.count != 0) {
+      coverage.open += unfinished.count;
+      coverage.open_since =
+          std::min(coverage.open_since, clock.FromMonotonic(unfinished.since_mono_ns));
+    }
+    reporter->SetCoverage(coverage);
   }
 
   void OnSegment(const Segment& segment) {
@@ -202,6 +219,7 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
     const uint64_t now_ns = parts.clock.MonotonicNs();
     parts.capture->Maintain(now_ns, on_segment);
     if (*polled == 0) parts.exchanges->Seal();
+    parts.ReportCoverage();
     if (now_ns < next_sweep_ns) continue;
     next_sweep_ns = now_ns + kSecondNs;
     parts.exchanges->Sweep(now_ns);
@@ -210,6 +228,7 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
   }
   // Nothing new is awaited: what is open ends now, and goes into the spool.
   parts.exchanges->Finish();
+  parts.ReportCoverage();
   parts.gaps->Flush(parts.TotalCounters(), parts.clock.Now());
   parts.reporter->Stop();
   return absl::OkStatus();

@@ -117,6 +117,8 @@ absl::StatusOr<int> Capture::Poll(int timeout_ms, SegmentHandler handler) {
   return parts_->ring->Poll(timeout_ms, handler);
 }
 
+uint64_t Capture::DeliveredUntilNs() const { return parts_->ring->delivered_until_ns(); }
+
 void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
   parts_->ring->WipeIfIdle(handler);
   if (now_mono_ns < parts_->swept_ns + kSweepNs) return;

@@ -61,6 +61,10 @@ class Capture : public SegmentSource {
   // removes what the kernel remembers of the dead.
   void Maintain(uint64_t now_mono_ns, SegmentHandler handler);
 
+  // CLOCK_MONOTONIC, ns: of calls that had returned by then, all has been delivered. 0 before the
+  // first such moment. On the polling thread.
+  uint64_t DeliveredUntilNs() const;
+
   // Any thread.
   CaptureStatus Status() const;
   void AddCounters(Counters* counters) const;

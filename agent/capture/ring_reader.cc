@@ -3,6 +3,8 @@
 #include <bpf/bpf.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +18,19 @@ namespace {
 constexpr int kIdlePolls = 20;            // empty polls before the reader sleeps: 200 ms
 constexpr uint32_t kWipeRun = 64 * 4096;  // bytes that one run of tw_wipe clears
 constexpr size_t kControlBytes = 4096;
+
+size_t PageBytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+// The position at the beginning of one of the ring's two leading pages, which the kernel writes.
+uint64_t PositionAt(void* page) {
+  return std::atomic_ref(*static_cast<unsigned long*>(page)).load(std::memory_order_acquire);
+}
+
+uint64_t MonotonicNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);  // cannot fail for this clock
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
 
 }  // namespace
 
@@ -32,6 +47,10 @@ absl::StatusOr<std::unique_ptr<RingReader>> RingReader::Create(const KernelProgr
                        bpf_map__fd(programs->process().maps.tw_control), 0);
   if (control == MAP_FAILED) return KernelError(-errno, "mapping the control map");
   reader->control_ = control;
+  void* positions = mmap(nullptr, 2 * PageBytes(), PROT_READ, MAP_SHARED,
+                         bpf_map__fd(programs->process().maps.tw_segments), 0);
+  if (positions == MAP_FAILED) return KernelError(-errno, "mapping the ring buffer's positions");
+  reader->positions_ = positions;
   reader->sleeping_ = static_cast<uint32_t*>(control);
   return reader;
 }
@@ -39,6 +58,7 @@ absl::StatusOr<std::unique_ptr<RingReader>> RingReader::Create(const KernelProgr
 RingReader::~RingReader() {
   ring_buffer__free(ring_);
   if (control_ != nullptr) munmap(control_, kControlBytes);
+  if (positions_ != nullptr) munmap(positions_, 2 * PageBytes());
 }
 
 int RingReader::OnRecord(void* data, size_t size) {
@@ -56,8 +76,12 @@ int RingReader::OnRecord(void* data, size_t size) {
 int RingReader::Drain(SegmentHandler handler) {
   handler_ = &handler;
   delivered_ = 0;
+  const uint64_t begin_ns = MonotonicNs();
+  const uint64_t produced = PositionAt(static_cast<char*>(positions_) + PageBytes());
   ring_buffer__consume(ring_);
   handler_ = nullptr;
+  // A program that was preempted between reserving and submitting holds up what lies behind it.
+  if (PositionAt(positions_) >= produced) delivered_until_ns_ = begin_ns;
   if (delivered_ != 0) dirty_ = true;
   return delivered_;
 }

@@ -31,6 +31,10 @@ class RingReader {
   // whole ring, so that no consumed byte stays readable.
   void WipeIfIdle(SegmentHandler handler);
 
+  // CLOCK_MONOTONIC, ns: all that the programs had submitted by then has been delivered. 0 before
+  // the first such moment.
+  uint64_t delivered_until_ns() const { return delivered_until_ns_; }
+
   void AddCounters(Counters* counters) const;
 
  private:
@@ -47,6 +51,8 @@ class RingReader {
   ring_buffer* ring_ = nullptr;
   uint32_t* sleeping_ = nullptr;  // shared with the programs
   void* control_ = nullptr;
+  void* positions_ = nullptr;  // of the ring: consumer's page, producer's page
+  uint64_t delivered_until_ns_ = 0;
   const SegmentHandler* handler_ = nullptr;  // during Drain
   int delivered_ = 0;
   int idle_polls_ = 0;

@@ -85,6 +85,7 @@ void BlockAssembler::Begin(Connection& connection, const DataSegment& data) {
   block.self = std::prev(blocks_.end());
   block.first = data.meta;
   block.since = context_->clock;
+  if (!IsResponse(data.meta)) ++requests_;
   connection.streams[data.meta.direction].block = &block;
   Append(block, data);
 }
@@ -129,6 +130,7 @@ void BlockAssembler::MakeRoom(size_t bytes) {
 std::list<UnfinishedBlock> BlockAssembler::Take(UnfinishedBlock& block) {
   block.connection->streams[block.first.direction].block = nullptr;
   bytes_ -= block.bytes.size();
+  if (!IsResponse(block.first)) --requests_;
   std::list<UnfinishedBlock> taken;
   taken.splice(taken.begin(), blocks_, block.self);
   return taken;
@@ -177,6 +179,14 @@ void BlockAssembler::Sweep() {
     context_->counters.Add(ReaderCount::kBlocksExpired);
     GiveUp(blocks_.front());
   }
+}
+
+UnfinishedRequests BlockAssembler::Unfinished() const {
+  if (requests_ == 0) return {};
+  const auto first = std::find_if(blocks_.begin(), blocks_.end(), [](const UnfinishedBlock& block) {
+    return !IsResponse(block.first);
+  });
+  return {requests_, first->first.h.mono_ns};
 }
 
 }  // namespace tokenwatch

@@ -62,6 +62,8 @@ class BlockAssembler {
   // Gives up what is older than ReaderLimits::block_age_ns.
   void Sweep();
 
+  UnfinishedRequests Unfinished() const;
+
  private:
   // What the sequence says of a piece.
   enum class Order { kNext, kAfterHole, kRepeated };
@@ -85,6 +87,7 @@ class BlockAssembler {
   ReaderContext* const context_;
   std::list<UnfinishedBlock> blocks_;  // oldest first
   size_t bytes_ = 0;                   // in blocks_
+  size_t requests_ = 0;                // of blocks_
 };
 
 }  // namespace tokenwatch

@@ -177,6 +177,13 @@ void ExchangeReader::SweepConnections() {
   absl::erase_if(exits_, [&](const auto& exit) { return context_.IsDue(exit.second, grace); });
 }
 
+UnfinishedRequests ExchangeReader::Unfinished() const {
+  const UnfinishedRequests pieces = assembler_.Unfinished();
+  const UnfinishedRequests frames = http2_.Unfinished();
+  if (pieces.count == 0 || frames.count == 0) return pieces.count == 0 ? frames : pieces;
+  return {pieces.count + frames.count, std::min(pieces.since_mono_ns, frames.since_mono_ns)};
+}
+
 void ExchangeReader::Finish() {
   while (!connections_.empty()) Forget(connections_.begin());
 }

@@ -47,6 +47,9 @@ class ExchangeReader {
   // nothing came for a moment; Sweep does so too.
   void Seal() { http2_.Seal(); }
 
+  // Of which the sink has not been told.
+  UnfinishedRequests Unfinished() const;
+
   // Ends everything and forgets all connections, as at the agent's stop.
   void Finish();
 

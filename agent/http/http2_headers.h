@@ -39,6 +39,11 @@ class Http2Headers : public BlockSink {
   void GiveUpAll(Connection& connection);
   // Gives up what is older than ReaderLimits::block_age_ns.
   void Sweep();
+  // Header blocks, answers' too, of which frames are still to come.
+  UnfinishedRequests Unfinished() const {
+    return open_.empty() ? UnfinishedRequests()
+                         : UnfinishedRequests{open_.size(), open_.front().first.h.mono_ns};
+  }
   // Encrypts what inflaters keep, until their next block.
   void Seal() { memory_.SealAll(); }
 

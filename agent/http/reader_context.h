@@ -26,6 +26,12 @@ struct ReaderLimits {
   uint64_t answer_age_ns = 600'000'000'000;  // of a request without an answer
 };
 
+// Requests of which only a part has come.
+struct UnfinishedRequests {
+  size_t count = 0;
+  uint64_t since_mono_ns = 0;  // when the first of them began; with `count` only
+};
+
 struct ReaderContext {
   ReaderLimits limits;
   ReaderCounters counters;

@@ -46,10 +46,16 @@ void ReportQueue::AddGap(const Gap& gap) {
   Merge(gap);
 }
 
-void ReportQueue::MarkAttached(const Gap& gap) {
+void ReportQueue::MarkAttached(absl::Time time, absl::Span<const Gap> gaps) {
   const absl::MutexLock lock(&mutex_);
   attached_ = true;
-  if (!gap.kind.empty()) Merge(gap);
+  coverage_ = {.until = time};
+  for (const Gap& gap : gaps) Merge(gap);
+}
+
+void ReportQueue::SetCoverage(const Coverage& coverage) {
+  const absl::MutexLock lock(&mutex_);
+  if (attached_) coverage_ = coverage;
 }
 
 void ReportQueue::Merge(const Gap& gap) {
@@ -105,6 +111,7 @@ QueuedReports ReportQueue::Take() {
   for (auto& [key, gap] : gaps_) taken.gaps.push_back(std::move(gap));
   gaps_.clear();
   taken.taken = clock_->Now();
+  taken.coverage = coverage_;
   taken.attached = attached_;
   bytes_ = 0;
   waiting_ = 0;

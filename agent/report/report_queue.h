@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_AGENT_REPORT_REPORT_QUEUE_H_
 #define TOKENWATCH_AGENT_REPORT_REPORT_QUEUE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -14,6 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "agent/common/clock.h"
 #include "agent/report/gap.h"
 #include "agent/token/token_use.h"
@@ -32,10 +34,21 @@ struct QueuedUse {
   std::shared_ptr<const Workload> workload;
 };
 
+// What had been added at a moment.
+struct Coverage {
+  absl::Time until = absl::InfinitePast();  // every request seen before then, but for
+  uint64_t open = 0;                        // so many that had not ended,
+  absl::Time open_since;                    // the first of which began then
+
+  // Every request that began before then had been added.
+  absl::Time Complete() const { return open == 0 ? until : std::min(until, open_since); }
+};
+
 struct QueuedReports {
   std::vector<QueuedUse> uses;
   std::vector<Gap> gaps;
-  absl::Time taken;       // all that was added before is here or was taken before
+  absl::Time taken;
+  Coverage coverage;      // of what is here or was taken before
   bool attached = false;  // MarkAttached was called by then
 };
 
@@ -52,8 +65,11 @@ class ReportQueue {
   // of a kind do, without detail or process.
   void AddGap(const Gap& gap);
 
-  // Watching has begun: `gap`, if it has a kind, and the flag are taken together.
-  void MarkAttached(const Gap& gap);
+  // Watching has begun at `time`: `gaps` and the flag are taken together.
+  void MarkAttached(absl::Time time, absl::Span<const Gap> gaps);
+
+  // After the uses that it speaks of were added. Ignored before MarkAttached.
+  void SetCoverage(const Coverage& coverage);
 
   // Waits until there is something that is `interval` old or `flush_bytes` long, at most for
   // `timeout`, or until Close. False after Close.
@@ -89,6 +105,7 @@ class ReportQueue {
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<uint64_t> first_added_ns_ ABSL_GUARDED_BY(mutex_);  // of what waits, monotonic
   bool attached_ ABSL_GUARDED_BY(mutex_) = false;
+  Coverage coverage_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::string drop_kind_ ABSL_GUARDED_BY(mutex_) = "report_queue_dropped";
   std::map<std::string, uint64_t> dropped_ ABSL_GUARDED_BY(mutex_);

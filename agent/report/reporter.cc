@@ -32,18 +32,31 @@ const char* DropKind(const absl::Status& status) {
   return absl::IsResourceExhausted(status) ? "spool_full_dropped" : "spool_unwritable_dropped";
 }
 
-// The gap that the process before this one left, up to `attached`; without kind where there is
-// none.
-Gap GapBefore(const std::optional<AliveMark>& mark, int64_t last_spooled_us, absl::Time attached) {
-  Gap gap;
+// What the process before this one left unseen, up to `attached`.
+std::vector<Gap> GapsBefore(const std::optional<AliveMark>& mark, int64_t last_spooled_us,
+                            absl::Time attached) {
+  if (!mark.has_value() && last_spooled_us == 0) return {};
   absl::Time since = absl::FromUnixMicros(last_spooled_us);
   if (mark.has_value()) since = std::max(since, mark->time);
-  if (!mark.has_value() && last_spooled_us == 0) return gap;
-  const bool stopped = mark.has_value() && mark->stopped && mark->time >= since;
-  gap.kind = stopped ? "agent_stopped" : "agent_down";
-  gap.since = since;
-  gap.until = std::max(since, attached);
-  return gap;
+  const bool by_mark = mark.has_value() && mark->time >= since;
+  std::vector<Gap> gaps;
+  gaps.push_back({.kind = by_mark && mark->stopped ? "agent_stopped" : "agent_down",
+                  .since = since,
+                  .until = std::max(since, attached)});
+  // A record's time leaves none out: it is not later than the first that was open.
+  if (by_mark && mark->open != 0) {
+    gaps.push_back({.kind = "open_requests_lost",
+                    .count = mark->open,
+                    .since = std::min(mark->open_since, since),
+                    .until = since});
+  }
+  return gaps;
+}
+
+AliveMark MarkOf(const Coverage& coverage) {
+  AliveMark mark{.time = coverage.until, .open = coverage.open};
+  if (coverage.open != 0) mark.open_since = coverage.open_since;
+  return mark;
 }
 
 }  // namespace
@@ -109,8 +122,10 @@ void Reporter::MarkAttached(absl::Time time) {
     const absl::MutexLock lock(&mutex_);
     if (std::exchange(attached_, true)) return;
   }
-  queue_.MarkAttached(GapBefore(directory_->last_mark(), spool_->last_spooled_us(), time));
+  queue_.MarkAttached(time, GapsBefore(directory_->last_mark(), spool_->last_spooled_us(), time));
 }
+
+void Reporter::SetCoverage(const Coverage& coverage) { queue_.SetCoverage(coverage); }
 
 void Reporter::SpoolLoop() {
   for (bool open = true; open;) {
@@ -128,7 +143,7 @@ bool Reporter::SpoolQueued() {
     if (!status.ok() && !WaitForRetry()) return false;
   }
   if (!reports.attached) return true;
-  spooled_ = reports.taken;
+  spooled_ = reports.coverage;
   KeepMark(reports);
   return true;
 }
@@ -136,13 +151,13 @@ bool Reporter::SpoolQueued() {
 void Reporter::Encode(const QueuedReports& reports) {
   for (const QueuedUse& queued : reports.uses) {
     builder_.AddUse(queued.use, queued.workload);
-    if (builder_.full()) FinishRecord(spooled_);
+    if (builder_.full()) FinishRecord(spooled_.Complete());
   }
   for (const Gap& gap : reports.gaps) {
     builder_.AddGap(gap);
-    if (builder_.full()) FinishRecord(spooled_);
+    if (builder_.full()) FinishRecord(spooled_.Complete());
   }
-  if (!builder_.empty()) FinishRecord(reports.attached ? reports.taken : absl::InfinitePast());
+  if (!builder_.empty()) FinishRecord(reports.coverage.Complete());
   if (!pending_.empty()) MakeRoom();
 }
 
@@ -235,9 +250,14 @@ void Reporter::SetSpoolError(const absl::Status& status) {
 
 void Reporter::KeepMark(const QueuedReports& reports) {
   const bool first = marked_ == absl::InfinitePast();
-  if (!first && reports.taken - marked_ < kMarkInterval && reports.taken >= marked_) return;
-  if (directory_->WriteMark({.time = reports.taken}, /*durable=*/first).ok()) {
+  const bool spooled = !reports.uses.empty() || !reports.gaps.empty();
+  if (!first && !spooled && reports.taken - marked_ < kMarkInterval && reports.taken >= marked_) {
+    return;
+  }
+  if (directory_->WriteMark(MarkOf(reports.coverage), /*durable=*/first).ok()) {
     marked_ = reports.taken;
+    const absl::MutexLock lock(&mutex_);
+    ++counters_["spool_marks"];
     return;
   }
   const absl::MutexLock lock(&mutex_);
@@ -268,8 +288,9 @@ void Reporter::Stop(absl::Duration patience) {
     attached = attached_;
   }
   if (all_spooled && attached) {
-    const absl::Status status =
-        directory_->WriteMark({.time = spooled_, .stopped = true}, /*durable=*/true);
+    AliveMark mark = MarkOf(spooled_);
+    mark.stopped = true;
+    const absl::Status status = directory_->WriteMark(mark, /*durable=*/true);
     if (!status.ok())
       Log(LogLevel::kWarning, "cannot note that the agent stopped: ", status.message());
   }

@@ -72,7 +72,8 @@ struct ReporterState {
 // refuses, uses wait in memory; what finds no room there is dropped and counted.
 //
 // Gaps that the reporter adds by itself: `agent_down`, `agent_stopped` (from the last time that is
-// in the spool to MarkAttached, after a kill or a Stop), `spool_full_dropped`,
+// covered by the spool to MarkAttached, after a kill or a Stop), `open_requests_lost` (requests
+// that had begun before that time and were never spooled, at most so many), `spool_full_dropped`,
 // `spool_unwritable_dropped`, `report_queue_dropped` (no room in memory, by reason),
 // `spool_overflow_dropped` (oldest file dropped at the bound), `spool_corrupt_dropped` (unreadable
 // on disk), `report_refused_dropped` (the collector could not read it).
@@ -94,6 +95,10 @@ class Reporter {
   // The first probe is attached: ends the gap that the previous process left. Called once; until
   // then the agent counts as not watching.
   void MarkAttached(absl::Time time);
+
+  // What the uses added so far cover. To be called whenever that moves on: what is not covered when
+  // the agent is killed is in the gap that the next one reports.
+  void SetCoverage(const Coverage& coverage);
 
   // After the last Add: spools what is left, delivers for at most `patience` if connected, and
   // notes that the agent stopped by intention. Idempotent.
@@ -130,8 +135,8 @@ class Reporter {
   // The spooling thread's.
   BatchBuilder builder_;
   uint64_t next_sequence_ = 1;
-  std::deque<SpoolRecord> pending_;            // encoded, not durable
-  absl::Time spooled_ = absl::InfinitePast();  // all that was added until then is durable
+  std::deque<SpoolRecord> pending_;  // encoded, not durable
+  Coverage spooled_;                 // by what is durable
   absl::Time marked_ = absl::InfinitePast();
 
   mutable absl::Mutex mutex_;

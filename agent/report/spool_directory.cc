@@ -18,17 +18,19 @@ namespace {
 
 constexpr char kAgentIdPrefix[] = "agt_";
 constexpr char kAgentIdFile[] = "agent-id";
-constexpr std::string_view kMarkMagic = "TWALIVE\n";
+constexpr std::string_view kMarkMagic = "TWALIV2\n";
 constexpr uint64_t kSlotSize = 512;
 
 struct RawMark {
   char magic[8];
   uint64_t number;
   int64_t time_us;
+  uint64_t open;
+  int64_t open_since_us;
   uint32_t stopped;
   uint32_t crc;  // of all before it
 };
-static_assert(sizeof(RawMark) == 32);
+static_assert(sizeof(RawMark) == 48);
 
 uint32_t CrcOf(const RawMark& raw) {
   return static_cast<uint32_t>(
@@ -107,7 +109,10 @@ absl::Status SpoolDirectory::LoadMark() {
     if (!DecodeMark(std::string_view(*bytes).substr(slot * kSlotSize), &raw)) continue;
     if (raw.number < marks_written_) continue;
     marks_written_ = raw.number;
-    last_mark_ = AliveMark{absl::FromUnixMicros(raw.time_us), raw.stopped != 0};
+    last_mark_ = AliveMark{.time = absl::FromUnixMicros(raw.time_us),
+                           .stopped = raw.stopped != 0,
+                           .open = raw.open,
+                           .open_since = absl::FromUnixMicros(raw.open_since_us)};
   }
   return file_system_->SyncDirectory(path_);
 }
@@ -117,6 +122,8 @@ absl::Status SpoolDirectory::WriteMark(const AliveMark& mark, bool durable) {
   std::memcpy(raw.magic, kMarkMagic.data(), sizeof(raw.magic));
   raw.number = ++marks_written_;
   raw.time_us = absl::ToUnixMicros(mark.time);
+  raw.open = mark.open;
+  raw.open_since_us = absl::ToUnixMicros(mark.open_since);
   raw.stopped = mark.stopped ? 1 : 0;
   raw.crc = CrcOf(raw);
   const std::string_view bytes(reinterpret_cast<const char*>(&raw), sizeof(raw));

@@ -15,10 +15,12 @@
 
 namespace tokenwatch {
 
-// All that was reported until `time` is in the spool.
+// Every request that was seen until `time` is in the spool, but for `open` ones that had not ended.
 struct AliveMark {
   absl::Time time;
   bool stopped = false;  // in an orderly way, not killed
+  uint64_t open = 0;
+  absl::Time open_since = absl::UnixEpoch();  // when the first of them began; with `open` only
 };
 
 // Files in the directory (mode 0700): `lock`; `agent-id`, made once; `alive`, two 512-byte slots
@@ -36,7 +38,7 @@ class SpoolDirectory {
   // Left by the process before this one; none where no agent has watched from this directory.
   const std::optional<AliveMark>& last_mark() const { return last_mark_; }
 
-  // Cheap enough for every second if not `durable`: a kill leaves the mark, a power loss leaves it
+  // Cheap enough for every record if not `durable`: a kill leaves the mark, a power loss leaves it
   // or an earlier one.
   absl::Status WriteMark(const AliveMark& mark, bool durable);
 

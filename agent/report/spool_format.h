@@ -43,7 +43,7 @@ struct RecordInfo {
   uint64_t counted = 0;    // sum of the uses' counts
   int64_t since_us = 0;    // of the earliest use; 0 without uses
   int64_t until_us = 0;    // of the latest use
-  int64_t spooled_us = 0;  // all that was reported until then is in this record or before it
+  int64_t spooled_us = 0;  // requests begun before then are in this record or before it
 
   uint64_t end_sequence() const { return first_sequence + uses + gaps; }
 };

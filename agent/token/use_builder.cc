@@ -136,6 +136,10 @@ void UseBuilder::Count(const RequestHead& request, const Extraction& found) {
   if (request.cut) ++counts_.cut_without_token;
 }
 
+absl::Time UseBuilder::WaitingSince() const {
+  return drafts_.empty() ? absl::InfiniteFuture() : drafts_.front().uses.front().time;
+}
+
 void UseBuilder::AddCounters(Counters* counters) const {
   (*counters)["requests"] += counts_.requests;
   (*counters)["requests_without_token"] += counts_.requests_without_token;

@@ -40,6 +40,11 @@ class UseBuilder : public ExchangeSink {
   void OnRequest(const RequestHead& request) override;
   void OnAnswer(const Answer& answer) override;
 
+  // Exchanges that wait for their answers, and when the first of them was begun (InfiniteFuture
+  // where there is none). They are lost if the agent dies.
+  size_t waiting() const { return drafts_.size(); }
+  absl::Time WaitingSince() const;
+
   void AddCounters(Counters* counters) const;
 
  private:

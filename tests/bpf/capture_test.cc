@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "tests/bpf/capture_fixture.h"
 
@@ -276,6 +277,22 @@ TEST_F(CaptureTest, ProbesTellTheirHits) {
     if (probe.symbol.starts_with("SSL_write")) writes += probe.hits;
   }
   EXPECT_EQ(writes, 2u);
+}
+
+TEST_F(CaptureTest, SaysUntilWhenAllWasDelivered) {
+  ASSERT_TRUE(Start());
+  const auto now_ns = [] {
+    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                     std::chrono::steady_clock::now().time_since_epoch())
+                                     .count());
+  };
+  EXPECT_EQ(capture_->DeliveredUntilNs(), 0u);
+  const pid_t pid = RunWorkload("tls");
+  const uint64_t ran_ns = now_ns();
+  const Seen seen = Collect(pid);
+  EXPECT_EQ(seen.Paths(), "/one /two");
+  EXPECT_GE(capture_->DeliveredUntilNs(), ran_ns);
+  EXPECT_LE(capture_->DeliveredUntilNs(), now_ns());
 }
 
 }  // namespace

@@ -337,5 +337,24 @@ TEST_F(ExchangeReaderTest, SegmentsThatCannotBeAreCounted) {
   EXPECT_EQ(Count("segments_invalid_dropped"), 1);
 }
 
+TEST_F(ExchangeReaderTest, SaysWhatIsUnfinished) {
+  EXPECT_EQ(reader_.Unfinished().count, 0u);
+  client_.now = 1000;
+  client_.Piece(TW_SENT, TW_BLOCK_START, 0, "GET /a HTTP/1.1\r\n");
+  Conversation other(2, &records_);
+  other.now = 2000;
+  other.Piece(TW_SENT, TW_BLOCK_START, 0, "GET /b HTTP/1.1\r\n");
+  other.Piece(TW_RECEIVED, TW_BLOCK_START | TW_RESPONSE, 0, "HTTP/1.1 200");
+  Play();
+  EXPECT_EQ(reader_.Unfinished().count, 2u);
+  EXPECT_EQ(reader_.Unfinished().since_mono_ns, 1000u);
+  client_.Piece(TW_SENT, TW_BLOCK_END, 0, "\r\n");
+  Play();
+  EXPECT_EQ(reader_.Unfinished().count, 1u);
+  EXPECT_EQ(reader_.Unfinished().since_mono_ns, 2000u);
+  reader_.Finish();
+  EXPECT_EQ(reader_.Unfinished().count, 0u);
+}
+
 }  // namespace
 }  // namespace tokenwatch

@@ -109,11 +109,33 @@ TEST_F(ReportQueueTest, AFloodOfDifferentGapsIsFoldedAndKeepsItsCount) {
 }
 
 TEST_F(ReportQueueTest, AttachingComesWithItsGap) {
-  queue_.MarkAttached({.kind = "agent_down", .since = clock_.Now(), .until = clock_.Now()});
+  const absl::Time t = clock_.Now();
+  queue_.SetCoverage({.until = t});  // nobody watches yet
+  EXPECT_EQ(queue_.Take().coverage.until, absl::InfinitePast());
+  queue_.MarkAttached(t, {{.kind = "agent_down", .since = t, .until = t}});
   const QueuedReports taken = queue_.Take();
   EXPECT_TRUE(taken.attached);
   EXPECT_EQ(taken.gaps.size(), 1u);
+  EXPECT_EQ(taken.coverage.until, t);
   EXPECT_TRUE(queue_.Take().attached);
+}
+
+TEST_F(ReportQueueTest, CoverageComesWithTheUsesThatItSpeaksOf) {
+  const absl::Time t = clock_.Now();
+  queue_.MarkAttached(t, {});
+  const struct {
+    Coverage coverage;
+    absl::Time complete;
+  } cases[] = {{{.until = t + absl::Seconds(1)}, t + absl::Seconds(1)},
+               {{t + absl::Seconds(2), 1, t + absl::Seconds(1)}, t + absl::Seconds(1)},
+               {{t + absl::Seconds(2), 1, t + absl::Seconds(3)}, t + absl::Seconds(2)},
+               {{t + absl::Seconds(2), 0, t + absl::Seconds(1)}, t + absl::Seconds(2)}};
+  for (const auto& test : cases) {
+    clock_.Advance(absl::Hours(1));  // when it is taken says nothing
+    queue_.SetCoverage(test.coverage);
+    EXPECT_EQ(queue_.Take().coverage.until, test.coverage.until);
+    EXPECT_EQ(queue_.Take().coverage.Complete(), test.complete);
+  }
 }
 
 }  // namespace

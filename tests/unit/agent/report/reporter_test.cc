@@ -258,6 +258,77 @@ TEST_F(ReporterTest, RecordsWhenNobodyWatched) {
   }
 }
 
+// What the spool's last moment does not cover is in the gap, however late the agent was killed and
+// whatever was spooled behind it.
+TEST_F(ReporterTest, TheGapOfAKillBeginsWhereCoverageEnded) {
+  const absl::Time start = absl::FromUnixSeconds(1'790'000'000);
+  const struct {
+    const char* name;
+    Coverage coverage;
+    bool mark_fails;
+    absl::Time since;
+    uint64_t open;
+  } cases[] = {
+      {"segments that had not been read",
+       {.until = start + absl::Seconds(5)},
+       false,
+       start + absl::Seconds(5),
+       0},
+      {"requests without an answer",
+       {.until = start + absl::Seconds(5), .open = 3, .open_since = start + absl::Seconds(2)},
+       false,
+       start + absl::Seconds(5),
+       3},
+      {"the same, and no mark but the first",
+       {.until = start + absl::Seconds(5), .open = 3, .open_since = start + absl::Seconds(2)},
+       true,
+       start + absl::Seconds(2),
+       0},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.name);
+    FakeFileSystem files;
+    FakeStore store;
+    FakeClock clock(start);
+    std::mt19937_64 random(1);
+    ReporterOptions options = TestOptions(kNobody);
+    options.queue.interval = absl::ZeroDuration();
+    {
+      auto reporter = Reporter::Create(options, &files, &clock);
+      ASSERT_TRUE(reporter.ok()) << reporter.status();
+      (*reporter)->MarkAttached(start);
+      (*reporter)->Add(SampleUse(1), workload_);
+      ASSERT_TRUE(WaitFor([&] { return Counter(**reporter, "spool_marks") == 1; }));
+      files.SetHook([&](FileOperation operation, const std::string& path) {
+        const bool is_mark = operation == FileOperation::kWrite && path.ends_with("/alive");
+        return is_mark && test.mark_fails ? absl::UnavailableError("no mark") : absl::OkStatus();
+      });
+      clock.Advance(absl::Seconds(8));
+      (*reporter)->SetCoverage(test.coverage);
+      (*reporter)->Add(SampleUse(2), workload_);
+      const char* const tried = test.mark_fails ? "spool_mark_errors" : "spool_marks";
+      ASSERT_TRUE(
+          WaitFor([&] { return Counter(**reporter, tried) == (test.mark_fails ? 1u : 2u); }));
+      files.CrashAfter(0, &random);
+    }
+    files.Restart();
+    files.SetHook(nullptr);
+    TestCollector collector(&store);
+    options.collector = collector.address();
+    auto reporter = Reporter::Create(options, &files, &clock);
+    ASSERT_TRUE(reporter.ok()) << reporter.status();
+    (*reporter)->MarkAttached(start + absl::Seconds(9));
+    ASSERT_TRUE(WaitFor([&] { return store.gaps().size() == (test.open == 0 ? 1u : 2u); }));
+    for (const auto& [key, gap] : store.gaps()) {
+      const bool down = gap.kind == "agent_down";
+      EXPECT_EQ(gap.kind, down ? "agent_down" : "open_requests_lost");
+      EXPECT_EQ(gap.count, down ? 1 : test.open);
+      EXPECT_EQ(gap.since_us, absl::ToUnixMicros(down ? test.since : test.coverage.open_since));
+      EXPECT_EQ(gap.until_us, absl::ToUnixMicros(down ? start + absl::Seconds(9) : test.since));
+    }
+  }
+}
+
 TEST_F(ReporterTest, AnAgentThatNeverAttachedDoesNotShortenTheGap) {
   TestCollector collector(&store_);
   std::mt19937_64 random(1);

@@ -82,12 +82,18 @@ TEST(SpoolDirectory, RemembersTheLastMark) {
   for (int i = 0; i < 5; ++i) {
     {
       const auto directory = SpoolDirectory::Open(kPath, &files);
-      ASSERT_TRUE((*directory)->WriteMark({start + absl::Seconds(i), i % 2 == 1}, false).ok());
+      const AliveMark mark{.time = start + absl::Seconds(i),
+                           .stopped = i % 2 == 1,
+                           .open = static_cast<uint64_t>(i),
+                           .open_since = start - absl::Seconds(i)};
+      ASSERT_TRUE((*directory)->WriteMark(mark, false).ok());
     }
     const auto directory = SpoolDirectory::Open(kPath, &files);
     ASSERT_TRUE((*directory)->last_mark().has_value());
     EXPECT_EQ((*directory)->last_mark()->time, start + absl::Seconds(i));
     EXPECT_EQ((*directory)->last_mark()->stopped, i % 2 == 1);
+    EXPECT_EQ((*directory)->last_mark()->open, static_cast<uint64_t>(i));
+    EXPECT_EQ((*directory)->last_mark()->open_since, start - absl::Seconds(i));
   }
 }
 

@@ -261,5 +261,20 @@ TEST_F(UseBuilderTest, BoundsWhatItKeeps) {
   EXPECT_EQ(uses_.all[0].request_id.size(), 128u);
 }
 
+TEST_F(UseBuilderTest, SaysSinceWhenItWaits) {
+  EXPECT_EQ(builder_.WaitingSince(), absl::InfiniteFuture());
+  for (uint64_t exchange = 1; exchange <= 3; ++exchange) {
+    Request request = Request::FromSample("Authorization: Bearer " + secret_);
+    request.head.mono_ns = exchange * 1'000'000'000;
+    Ask(std::move(request), exchange);
+  }
+  Ask(Request(), 4);
+  EXPECT_EQ(builder_.waiting(), 3u);
+  EXPECT_EQ(builder_.WaitingSince(), clock_.FromMonotonic(1'000'000'000));
+  Tell(1, AnswerKind::kAnswered, 200, 0);
+  EXPECT_EQ(builder_.waiting(), 2u);
+  EXPECT_EQ(builder_.WaitingSince(), clock_.FromMonotonic(2'000'000'000));
+}
+
 }  // namespace
 }  // namespace tokenwatch
