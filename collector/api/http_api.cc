@@ -108,8 +108,9 @@ HttpResponse HttpApi::Ready() const {
     return ErrorResponse(absl::UnavailableError("the collector is starting"));
   }
   if (const absl::Status status = queries->CheckHealth(); !status.ok()) {
+    const bool damaged = status.code() == absl::StatusCode::kDataLoss;
     return ErrorResponse(absl::UnavailableError(
-        absl::StrCat("uses cannot be written: ", std::string(status.message()))));
+        absl::StrCat(damaged ? "" : "uses cannot be written: ", std::string(status.message()))));
   }
   return JsonResponse({{"status", "ok"}});
 }
@@ -117,10 +118,13 @@ HttpResponse HttpApi::Ready() const {
 HttpResponse HttpApi::Metrics() const {
   Counters counters;
   if (options_.add_counters) options_.add_counters(&counters);
+  const Queries* const queries = queries_;
   return {
       .content_type = PrometheusText::kContentType,
       .body = MetricsPage({.started_seconds = started_seconds_,
                            .ready = Ready().status == 200,
+                           .damaged = queries != nullptr &&
+                                      queries->CheckHealth().code() == absl::StatusCode::kDataLoss,
                            .http = counts_.Get(),
                            .grpc = options_.grpc_counts == nullptr ? RequestCounts::Counts()
                                                                    : options_.grpc_counts->Get(),

@@ -52,6 +52,9 @@ std::string MetricsPage(const MetricsInput& input) {
   text.Family("tokenwatch_collector_ready", "gauge",
               "1 while uses can be taken in and asked for, else 0.");
   text.Sample({}, uint64_t{input.ready ? 1U : 0U});
+  text.Family("tokenwatch_collector_store_damaged", "gauge",
+              "1 once a commit or a query has met damage in the store; /readyz says what to do.");
+  text.Sample({}, uint64_t{input.damaged ? 1U : 0U});
   AddRequests("tokenwatch_http_requests_total", "HTTP requests by path and status.", "path",
               input.http, &text);
   AddRequests("tokenwatch_grpc_queries_total", "gRPC queries by method and status.", "method",

@@ -14,6 +14,7 @@ namespace tokenwatch {
 struct MetricsInput {
   int64_t started_seconds = 0;  // since the epoch
   bool ready = false;
+  bool damaged = false;        // the store
   RequestCounts::Counts http;  // {path of the table, status}
   RequestCounts::Counts grpc;  // {rpc, status name}
   Counters counters;           // of other rooms

@@ -33,7 +33,7 @@ class Queries {
   // use and the token that means now. Its next_page_token is never empty.
   absl::StatusOr<v1::ListUsesResponse> TailUses(const v1::ListRequest& request) const;
 
-  // OK while the store can be written.
+  // As Store::CheckHealth.
   absl::Status CheckHealth() const;
 
  private:

@@ -110,7 +110,8 @@ class Store {
   virtual absl::StatusOr<std::vector<v1::Use>> UsesAfter(const v1::ListRequest& request,
                                                          std::string* cursor, uint32_t limit) = 0;
 
-  // OK while the store can be written.
+  // OK while the store can be written, and commits and queries met no damage; DataLoss names what
+  // is damaged and what to do.
   virtual absl::Status CheckHealth() = 0;
 };
 

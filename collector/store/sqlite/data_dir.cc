@@ -16,6 +16,26 @@ absl::Status Errno(int error, absl::string_view path, absl::string_view problem)
   return absl::ErrnoToStatus(error, absl::StrCat("the data directory ", path, " ", problem));
 }
 
+constexpr char kMade[] = "A database was made here.\n";
+
+off_t SizeIn(int directory, const char* name) {
+  struct stat info{};
+  return fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0 ? info.st_size : 0;
+}
+
+// Only a first start, one that was cut short included, may find no database.
+absl::Status CheckNotLost(int directory, const std::string& path) {
+  if (SizeIn(directory, "tokenwatch.db") != 0) return absl::OkStatus();
+  // SQLite writes to its log only once the database has a first page.
+  if (SizeIn(directory, "lock") == 0 && SizeIn(directory, "tokenwatch.db-wal") == 0) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat(path,
+                                          "/tokenwatch.db is empty or missing although uses were "
+                                          "kept in it; restore a backup, or start "
+                                          "with an empty --data-dir"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) {
@@ -47,7 +67,7 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) 
                        " is in use by another collector; stop that one, or choose another with "
                        "--data-dir"))
                  : unwritable(errno);
-  } else {
+  } else if (status = CheckNotLost(directory, path); status.ok()) {
     // SQLite would make it readable for all, and gives its other files the mode of this one.
     database = openat(directory, "tokenwatch.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (database < 0 || fstat(database, &info) != 0 || fsync(directory) != 0) {
@@ -66,6 +86,16 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) 
 }
 
 DataDir::~DataDir() { close(lock_); }
+
+absl::Status DataDir::NoteMade() const {
+  struct stat info{};
+  if (fstat(lock_, &info) == 0 && info.st_size != 0) return absl::OkStatus();
+  constexpr ssize_t kSize = sizeof(kMade) - 1;
+  if (pwrite(lock_, kMade, kSize, 0) == kSize && fsync(lock_) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(
+      errno,
+      absl::StrCat(database_path_, " is made, but the lock file beside it cannot be written"));
+}
 
 absl::Status DataDir::CheckPresent() const {
   struct stat info{};

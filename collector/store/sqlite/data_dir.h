@@ -16,13 +16,17 @@ namespace tokenwatch::sqlite {
 class DataDir {
  public:
   // Makes the directory (0700) and the database file (0600) where they do not exist, and locks it.
-  // Errors as OpenSqliteStore.
+  // Errors as OpenSqliteStore; DataLoss where the database is empty or missing although one was
+  // kept here.
   static absl::StatusOr<std::unique_ptr<DataDir>> Open(const std::string& path);
   DataDir(const DataDir&) = delete;
   DataDir& operator=(const DataDir&) = delete;
   ~DataDir();
 
   const std::string& database_path() const { return database_path_; }
+
+  // Remembers, in the lock file, that the database has its tables.
+  absl::Status NoteMade() const;
 
   // OK while the database file is the one that was opened.
   absl::Status CheckPresent() const;

@@ -40,6 +40,9 @@ constexpr char kReaderPragmas[] = "PRAGMA cache_size = -16384; PRAGMA temp_store
 constexpr absl::Duration kDropEvery = absl::Hours(1);
 // A commit within this time is proof enough that the store can be written.
 constexpr absl::Duration kHealthyAfterCommit = absl::Seconds(5);
+// A query that could not read says something of the pages that it needed, and a later success of
+// another one nothing: so long the store counts as unwell.
+constexpr absl::Duration kUnwellAfterQuery = absl::Minutes(1);
 
 class SqliteStore final : public Store {
  public:
@@ -58,6 +61,7 @@ class SqliteStore final : public Store {
     absl::MutexLock lock(&writer_mutex_);
     DropOld(now);
     const absl::Status status = writer_->Commit(batches, absl::ToUnixMicros(now));
+    NoteDamage(status);
     last_use_ = writer_->last_use();
     written_at_ = status.ok() ? now : absl::InfinitePast();
     return status;
@@ -76,7 +80,9 @@ class SqliteStore final : public Store {
 
   absl::Status RecordAgent(const AgentInfo& info) override {
     absl::MutexLock lock(&writer_mutex_);
-    return writer_->RecordAgent(info, absl::ToUnixMicros(now_()));
+    const absl::Status status = writer_->RecordAgent(info, absl::ToUnixMicros(now_()));
+    NoteDamage(status);
+    return status;
   }
 
   absl::StatusOr<v1::ListUsesResponse> ListUses(const v1::ListRequest& request) override {
@@ -166,11 +172,13 @@ class SqliteStore final : public Store {
   absl::Status CheckHealth() override {
     if (absl::Status status = directory_->CheckPresent(); !status.ok()) return status;
     const absl::Time now = now_();
+    if (absl::Status status = CheckRead(now); !status.ok()) return status;
     absl::MutexLock lock(&writer_mutex_);
     if (now - written_at_ < kHealthyAfterCommit) return absl::OkStatus();
     const absl::Status status = writer_->Probe(absl::ToUnixMicros(now));
     written_at_ = status.ok() ? now : absl::InfinitePast();
-    return status;
+    NoteDamage(status);
+    return status.code() == absl::StatusCode::kDataLoss ? CheckRead(now) : status;
   }
 
  private:
@@ -184,6 +192,34 @@ class SqliteStore final : public Store {
     }
   }
 
+  // Damage does not go away: it is kept until the collector is started again.
+  void NoteDamage(const absl::Status& status) {
+    if (status.code() != absl::StatusCode::kDataLoss) return;
+    absl::MutexLock lock(&health_mutex_);
+    if (!damage_.ok()) return;
+    damage_ = absl::DataLossError(absl::StrCat(
+        directory_->database_path(),
+        " is damaged: stop the collector, then restore a backup of it or start with an empty "
+        "--data-dir (",
+        status.message(), ")"));
+    Log(LogLevel::kError, std::string(damage_.message()));
+  }
+
+  void NoteRead(const absl::Status& status) {
+    NoteDamage(status);
+    if (status.code() != absl::StatusCode::kUnavailable) return;
+    absl::MutexLock lock(&health_mutex_);
+    unread_ = status;
+    unread_at_ = now_();
+  }
+
+  // What queries and commits met.
+  absl::Status CheckRead(absl::Time now) {
+    absl::MutexLock lock(&health_mutex_);
+    if (!damage_.ok()) return damage_;
+    return now - unread_at_ < kUnwellAfterQuery ? unread_ : absl::OkStatus();
+  }
+
   // Runs `query` on a free reading connection, in one transaction.
   template <typename Answer, typename Query>
   absl::StatusOr<Answer> Read(const Query& query) {
@@ -193,6 +229,7 @@ class SqliteStore final : public Store {
       Transaction transaction(session->database.get(), Transaction::Kind::kRead);
       answer = query(session);
       if (absl::Status status = transaction.Commit(); !status.ok()) {
+        NoteRead(status);
         answer = std::move(status);
         session->dimensions->Forget();
       }
@@ -240,6 +277,11 @@ class SqliteStore final : public Store {
   absl::Time dropped_at_ ABSL_GUARDED_BY(writer_mutex_) = absl::InfinitePast();
   std::atomic<int64_t> last_use_;
 
+  absl::Mutex health_mutex_;
+  absl::Status damage_ ABSL_GUARDED_BY(health_mutex_);
+  absl::Status unread_ ABSL_GUARDED_BY(health_mutex_);  // of the last query that could not read
+  absl::Time unread_at_ ABSL_GUARDED_BY(health_mutex_) = absl::InfinitePast();
+
   std::vector<Session> sessions_;
   absl::Mutex sessions_mutex_;
   std::vector<Session*> free_sessions_ ABSL_GUARDED_BY(sessions_mutex_);
@@ -286,6 +328,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
     if (absl::Status status = session.database->TakeStatus(); !status.ok()) return status;
     session.dimensions = std::make_unique<sqlite::Dimensions>(session.database.get());
   }
+  if (absl::Status status = (*directory)->NoteMade(); !status.ok()) return status;
   return std::make_unique<SqliteStore>(*std::move(directory), *std::move(writer),
                                        std::move(sessions), options.now);
 }

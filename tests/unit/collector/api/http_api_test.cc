@@ -204,6 +204,13 @@ TEST_F(HttpApiTest, NotReadyBeforeTheStoreIs) {
   EXPECT_EQ(Get("/readyz").status, 200);
   store_.health = absl::ResourceExhaustedError("the disk is full");
   ExpectError(Get("/readyz"), 503, "unavailable", "uses cannot be written: the disk is full");
+  EXPECT_NE(Get("/metrics").body.find("\ntokenwatch_collector_store_damaged 0\n"),
+            std::string::npos);
+  store_.health = absl::DataLossError("/data/tokenwatch.db is damaged: stop");
+  ExpectError(Get("/readyz"), 503, "unavailable", "/data/tokenwatch.db is damaged: stop");
+  const std::string metrics = Get("/metrics").body;
+  EXPECT_NE(metrics.find("\ntokenwatch_collector_store_damaged 1\n"), std::string::npos);
+  EXPECT_NE(metrics.find("\ntokenwatch_collector_ready 0\n"), std::string::npos);
 }
 
 TEST_F(HttpApiTest, AStoresFailureIsNotShown) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -238,6 +239,30 @@ TEST(Killed, KeepsWhatWasAcknowledged) {
     if (HasFailure()) return;
   }
   EXPECT_GT(last, 60);
+}
+
+TEST(Faults, DamageShowsInTheHealthForGood) {
+  StoreFixture fixture;
+  for (int i = 0; i < 200; ++i) fixture.Add({Numbered(1, 40).uses});
+  fixture.Close();
+  const std::string file = fixture.path() + "/tokenwatch.db";
+  const auto size = static_cast<std::streamoff>(std::filesystem::file_size(file));
+  {
+    std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(size / 2);
+    bytes << std::string(size_t{40} << 10, '\xa5');
+  }
+  fixture.Reopen();
+  EXPECT_TRUE(fixture.store().CheckHealth().ok()) << "nobody has met the damage yet";
+  EXPECT_EQ(fixture.store().ListUses({}).status().code(), absl::StatusCode::kDataLoss);
+  for (const int64_t later : {int64_t{0}, 3 * kMinute}) {
+    fixture.SetNow(kNow + later);
+    const absl::Status health = fixture.store().CheckHealth();
+    EXPECT_EQ(health.code(), absl::StatusCode::kDataLoss) << health;
+    for (const char* says : {"tokenwatch.db is damaged", "stop the collector", "--data-dir"}) {
+      EXPECT_NE(std::string(health.message()).find(says), std::string::npos) << health;
+    }
+  }
 }
 
 }  // namespace

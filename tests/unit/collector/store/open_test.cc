@@ -132,5 +132,30 @@ TEST(Health, NoticesThatTheFileIsGone) {
   EXPECT_EQ(fixture.store().CheckHealth().code(), absl::StatusCode::kUnavailable);
 }
 
+TEST(Open, RefusesAnEmptyOrMissingDatabaseWhereOneWas) {
+  const TemporaryDir directory;
+  const std::string file = directory.path() + "/tokenwatch.db";
+  ASSERT_TRUE(Open(directory.path()).ok());
+  std::filesystem::resize_file(file, 0);
+  ExpectRefusal(Open(directory.path()), absl::StatusCode::kDataLoss, "empty or missing");
+  EXPECT_EQ(std::filesystem::file_size(file), 0u) << "nothing is begun anew";
+  std::filesystem::remove(file);
+  ExpectRefusal(Open(directory.path()), absl::StatusCode::kDataLoss, "empty or missing");
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
+TEST(Open, RefusesALogWithoutItsDatabase) {
+  const TemporaryDir directory;
+  std::ofstream(directory.path() + "/tokenwatch.db-wal") << std::string(4096, 'x');
+  ExpectRefusal(Open(directory.path()), absl::StatusCode::kDataLoss, "empty or missing");
+}
+
+TEST(Open, GoesOnWhereAFirstStartWasCutShort) {
+  const TemporaryDir directory;
+  std::ofstream(directory.path() + "/lock").flush();
+  std::ofstream(directory.path() + "/tokenwatch.db").flush();
+  EXPECT_TRUE(Open(directory.path()).ok());
+}
+
 }  // namespace
 }  // namespace tokenwatch::testing
