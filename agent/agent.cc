@@ -64,6 +64,7 @@ struct Agent::Parts {
   std::unique_ptr<ExchangeReader> exchanges;
   std::unique_ptr<GapLedger> gaps;
   std::unique_ptr<FingerprintService> fingerprints;
+  std::atomic<uint64_t> pages_gave_way{0};
   std::unique_ptr<HttpServer> status_pages;
   std::atomic<bool> ready{false};  // all of the above exist
 
@@ -74,6 +75,7 @@ struct Agent::Parts {
     uses->AddCounters(&counters);
     workloads->AddCounters(&counters);
     reporter->AddCounters(&counters);
+    counters["status_connections_gave_way"] = pages_gave_way;
     if (fingerprints != nullptr) fingerprints->AddCounters(&counters);
     return counters;
   }
@@ -195,8 +197,8 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   parts->ready = true;
   parts->reporter->MarkAttached(attached);
   if (!options.status_listen.empty()) {
-    absl::StatusOr<std::unique_ptr<HttpServer>> pages =
-        ServeStatusPages(options.status_listen, [p = parts.get()] { return p->Snapshot(); });
+    absl::StatusOr<std::unique_ptr<HttpServer>> pages = ServeStatusPages(
+        options.status_listen, [p = parts.get()] { return p->Snapshot(); }, &parts->pages_gave_way);
     if (!pages.ok()) return pages.status();
     parts->status_pages = *std::move(pages);
     Log(LogLevel::kInfo, "status on http://", parts->status_pages->ListenAddress().ToString());

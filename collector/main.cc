@@ -93,7 +93,7 @@ class Collector {
   absl::Status Start() {
     // HTTP first: /readyz can say that a large store is still being opened.
     absl::StatusOr<std::unique_ptr<HttpServer>> http =
-        HttpServer::Create(*ParseAddress(options_.http_listen), {},
+        HttpServer::Create(*ParseAddress(options_.http_listen), {.gave_way = &gave_way_},
                            [this](const HttpRequest& request) { return api_.Handle(request); });
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
@@ -157,11 +157,13 @@ class Collector {
   }
 
   void AddCounters(Counters* counters) const {
+    (*counters)["http_connections_gave_way"] = gave_way_;
     if (started_) ingest_->AddCounters(counters);
   }
 
   const Options options_;
   HttpApi api_;
+  std::atomic<uint64_t> gave_way_{0};
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Ingest> ingest_;

@@ -18,11 +18,14 @@
 #include <boost/beast/http.hpp>
 #include <chrono>
 #include <exception>
+#include <list>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "agent/common/listen_socket.h"
 #include "agent/common/log.h"
 #include "agent/common/secret_buffer.h"
@@ -110,11 +113,19 @@ struct HttpServer::Impl {
       : options(options_in), handler(std::move(handler_in)), acceptor(asio::make_strand(context)) {}
 
   class Session;
+  // Of these one is under way at a time, on the acceptor's strand.
   void Accept();
+  void Admit(const std::shared_ptr<Stream::socket_type>& socket);
+  void Later(std::function<void()> action);
+  // Has the session that has waited longest end; false where none waits.
+  bool EndOneThatWaits();
 
   Options options;
   Handler handler;
-  std::atomic<size_t> sessions{0};  // outlives the context, which ends them
+  // These outlive the context, which ends the sessions.
+  std::atomic<size_t> sessions{0};
+  absl::Mutex mutex;
+  std::list<Session*> waiting ABSL_GUARDED_BY(mutex);  // for a whole request, the longest first
   asio::io_context context;
   Acceptor acceptor;  // used on its strand
   std::vector<std::thread> threads;
@@ -127,13 +138,18 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
       : server_(server), stream_(std::move(socket)), buffer_(server->options.header_bytes + 4096) {
     ++server_->sessions;
   }
-  ~Session() { --server_->sessions; }
+  ~Session() {
+    SetWaiting(false);
+    --server_->sessions;
+  }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   asio::any_io_executor Executor() { return stream_.get_executor(); }
 
   void Read() {
+    reading_ = true;
+    SetWaiting(true);
     parser_.emplace();
     parser_->header_limit(static_cast<uint32_t>(server_->options.header_bytes));
     parser_->body_limit(server_->options.body_bytes);
@@ -142,8 +158,24 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
                      beast::bind_front_handler(&Session::OnRead, shared_from_this()));
   }
 
+  // The connection ends, unless a request has come meanwhile.
+  void GiveWay() {
+    if (reading_) stream_.close();
+  }
+
  private:
+  friend struct HttpServer::Impl;
+
+  void SetWaiting(bool waiting) {
+    const absl::MutexLock lock(&server_->mutex);
+    if (waiting_.has_value()) server_->waiting.erase(*waiting_);
+    waiting_.reset();
+    if (waiting) waiting_ = server_->waiting.insert(server_->waiting.end(), this);
+  }
+
   void OnRead(const beast::error_code& error, size_t) {
+    reading_ = false;
+    SetWaiting(false);
     if (!parser_.has_value()) return;
     if (error == http::error::end_of_stream || error == http::error::partial_message) return;
     if (error) {
@@ -217,33 +249,58 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
   Stream stream_;
   ReceiveBuffer buffer_;
   int drained_ = 0;
+  bool reading_ = false;
+  std::optional<std::list<Session*>::iterator> waiting_;  // guarded by Impl::mutex
   std::optional<http::request_parser<WipedBody>> parser_;
   std::optional<http::response<http::string_body>> response_;
 };
 
-void HttpServer::Impl::Accept() {
-  // Full, or out of descriptors: the kernel's queue holds who waits. Looking again is simpler than
-  // being told, and a full server is busy anyhow.
-  const auto later = [this] {
-    auto timer = std::make_shared<asio::steady_timer>(acceptor.get_executor(),
-                                                      std::chrono::milliseconds(20));
-    timer->async_wait([this, timer](const beast::error_code&) { Accept(); });
-  };
-  if (sessions >= options.connections) {
-    later();
-    return;
+bool HttpServer::Impl::EndOneThatWaits() {
+  std::shared_ptr<Session> session;
+  {
+    const absl::MutexLock lock(&mutex);
+    while (session == nullptr && !waiting.empty()) {
+      session = waiting.front()->weak_from_this().lock();  // null: it is ending by itself
+      waiting.front()->waiting_.reset();
+      waiting.pop_front();
+    }
   }
+  if (session == nullptr) return false;
+  if (options.gave_way != nullptr) ++*options.gave_way;
+  const asio::any_io_executor executor = session->Executor();
+  asio::dispatch(executor, [session = std::move(session)] { session->GiveWay(); });
+  return true;
+}
+
+void HttpServer::Impl::Accept() {
   acceptor.async_accept(asio::make_strand(context),
-                        [this, later](const beast::error_code& error, Stream::socket_type socket) {
+                        [this](const beast::error_code& error, Stream::socket_type socket) {
                           if (error == asio::error::operation_aborted) return;
-                          if (error) {
-                            later();
+                          if (error) {  // out of descriptors
+                            Later([this] { Accept(); });
                             return;
                           }
-                          auto session = std::make_shared<Session>(this, std::move(socket));
-                          asio::dispatch(session->Executor(), [session] { session->Read(); });
-                          Accept();
+                          Admit(std::make_shared<Stream::socket_type>(std::move(socket)));
                         });
+}
+
+void HttpServer::Impl::Admit(const std::shared_ptr<Stream::socket_type>& socket) {
+  if (sessions >= options.connections &&
+      (sessions >= 2 * options.connections || !EndOneThatWaits())) {
+    Later([this, socket] { Admit(socket); });
+    return;
+  }
+  auto session = std::make_shared<Session>(this, std::move(*socket));
+  asio::dispatch(session->Executor(), [session] { session->Read(); });
+  Accept();
+}
+
+// The kernel's queue holds who waits. Looking again is simpler than being told, and a full server
+// is busy anyhow.
+void HttpServer::Impl::Later(std::function<void()> action) {
+  auto timer =
+      std::make_shared<asio::steady_timer>(acceptor.get_executor(), std::chrono::milliseconds(20));
+  timer->async_wait([timer, action = std::move(action)](const beast::error_code&) { action(); });
 }
 
 HttpServer::HttpServer(Address address, std::unique_ptr<Impl> impl)

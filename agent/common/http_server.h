@@ -6,7 +6,9 @@
 #ifndef TOKENWATCH_AGENT_COMMON_HTTP_SERVER_H_
 #define TOKENWATCH_AGENT_COMMON_HTTP_SERVER_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -40,13 +42,16 @@ HttpResponse HttpError(int status, const std::string& code, const std::string& m
 class HttpServer {
  public:
   struct Options {
-    size_t threads = 4;        // that run handlers
-    size_t connections = 128;  // more wait to be accepted
+    size_t threads = 4;  // that run handlers
+    // When so many are open, the one that has waited longest for a whole request gives way to the
+    // next; where all are being answered, more wait to be accepted. Twice as many for a moment.
+    size_t connections = 128;
     size_t header_bytes = 16384;
     size_t body_bytes = 0;     // a larger body is refused with 413
     int request_seconds = 10;  // for a request to arrive; also how long a connection may idle
     int answer_seconds = 30;   // for an answer to be taken
     int socket_mode = -1;      // of a Unix socket; -1: as umask has it
+    std::atomic<uint64_t>* gave_way = nullptr;  // counts connections; outlives the server
   };
   // Called on any of the threads, several at once. An exception becomes a 500.
   using Handler = std::function<HttpResponse(const HttpRequest&)>;

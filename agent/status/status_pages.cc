@@ -6,13 +6,15 @@
 
 namespace tokenwatch {
 
-absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(
-    const std::string& listen, std::function<AgentStatus()> snapshot) {
+absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(const std::string& listen,
+                                                             std::function<AgentStatus()> snapshot,
+                                                             std::atomic<uint64_t>* gave_way) {
   absl::StatusOr<Address> address = ParseAddress(listen);
   if (!address.ok()) return address.status();
   HttpServer::Options options;
   options.threads = 1;
   options.connections = 16;
+  options.gave_way = gave_way;
   return HttpServer::Create(
       *address, options, [snapshot = std::move(snapshot)](const HttpRequest& request) {
         if (request.method != "GET" && request.method != "HEAD") {

@@ -2,6 +2,8 @@
 #ifndef TOKENWATCH_AGENT_STATUS_STATUS_PAGES_H_
 #define TOKENWATCH_AGENT_STATUS_STATUS_PAGES_H_
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,9 +16,10 @@ namespace tokenwatch {
 
 // Serves them on `listen` (HOST:PORT, port 0 for any; or unix:PATH) until the server is destroyed.
 // They show no secret and no token id, so they ask for no credential. `snapshot` is called on the
-// server's threads.
+// server's threads; `gave_way` counts as HttpServer::Options says.
 absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(const std::string& listen,
-                                                             std::function<AgentStatus()> snapshot);
+                                                             std::function<AgentStatus()> snapshot,
+                                                             std::atomic<uint64_t>* gave_way);
 
 }  // namespace tokenwatch
 

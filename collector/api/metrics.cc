@@ -17,6 +17,8 @@ struct CounterRow {
 
 // What other rooms count. A counter that is not here is shown too, with its name as help.
 constexpr CounterRow kCounters[] = {
+    {"http_connections_gave_way", false,
+     "HTTP connections ended before a whole request had come, as others waited."},
     {"ingest_agent_record_failures", false, "Updates of an agent's row that failed."},
     {"ingest_batches", false, "Batches committed, retries included."},
     {"ingest_commit_failures", false, "Commits that failed and were tried again."},

@@ -6,10 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "agent/common/listen_socket.h"
 #include "tests/unit/raw_http.h"
 
@@ -97,30 +101,59 @@ TEST(HttpServerTest, RefusesWhatIsTooLargeOrNoHttp) {
       << "still alive";
 }
 
-TEST(HttpServerTest, ConnectionsBeyondTheLimitWait) {
-  const absl::StatusOr<Address> address = ParseAddress("127.0.0.1:0");
+bool IsAnswered(int fd, int milliseconds) {
+  pollfd wait = {.fd = fd, .events = POLLIN};
+  return poll(&wait, 1, milliseconds) == 1;
+}
+
+void Send(int fd, const std::string& bytes) { send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+
+TEST(HttpServerTest, ConnectionsBeyondTheLimitWaitWhereAllAreBeingAnswered) {
+  absl::Notification go_on;
   const absl::StatusOr<std::unique_ptr<HttpServer>> server =
-      HttpServer::Create(*address, {.threads = 1, .connections = 2}, Echo);
+      HttpServer::Create(*ParseAddress("127.0.0.1:0"), {.threads = 3, .connections = 2},
+                         [&](const HttpRequest& request) {
+                           if (request.target.path == "/slow") go_on.WaitForNotification();
+                           return Echo(request);
+                         });
   ASSERT_TRUE(server.ok());
-  const std::string request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-  const auto ask = [&](int fd) { send(fd, request.data(), request.size(), MSG_NOSIGNAL); };
-  const auto answered = [](int fd, int milliseconds) {
-    pollfd wait = {.fd = fd, .events = POLLIN};
-    return poll(&wait, 1, milliseconds) == 1;
-  };
-  const int first = ConnectTo((*server)->ListenAddress());
-  const int second = ConnectTo((*server)->ListenAddress());
-  for (const int fd : {first, second}) {
-    ask(fd);
-    ASSERT_TRUE(answered(fd, 10000));
+  const int slow[] = {ConnectTo((*server)->ListenAddress()), ConnectTo((*server)->ListenAddress())};
+  for (const int fd : slow) {
+    Send(fd, "GET /slow HTTP/1.1\r\nConnection: close\r\n\r\n");
+    EXPECT_FALSE(IsAnswered(fd, 100));
   }
   const int third = ConnectTo((*server)->ListenAddress());
-  ask(third);
-  EXPECT_FALSE(answered(third, 100));
-  close(first);
-  EXPECT_TRUE(answered(third, 10000));
-  close(third);
-  close(second);
+  Send(third, "GET / HTTP/1.1\r\n\r\n");
+  EXPECT_FALSE(IsAnswered(third, 100));
+  go_on.Notify();
+  for (const int fd : {slow[0], slow[1], third}) {
+    EXPECT_TRUE(IsAnswered(fd, 10000));
+    close(fd);
+  }
+}
+
+TEST(HttpServerTest, SlowClientsGiveWay) {
+  std::atomic<uint64_t> gave_way = 0;
+  const absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Create(
+      *ParseAddress("127.0.0.1:0"),
+      {.threads = 2, .connections = 8, .request_seconds = 60, .gave_way = &gave_way}, Echo);
+  ASSERT_TRUE(server.ok());
+  std::vector<int> slow;
+  for (int i = 0; i < 100; ++i) {
+    slow.push_back(ConnectTo((*server)->ListenAddress()));
+    Send(slow.back(), "GET /he");
+  }
+  const int other = ConnectTo((*server)->ListenAddress());
+  Send(other, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(IsAnswered(other, 10000)) << "request_seconds would take longer";
+  std::string reply(64, 0);
+  EXPECT_GT(recv(other, reply.data(), reply.size(), 0), 0);
+  EXPECT_TRUE(reply.starts_with("HTTP/1.1 200")) << reply;
+  EXPECT_TRUE(IsAnswered(slow.front(), 10000)) << "the longest waits no more";
+  EXPECT_GE(gave_way, 93u);
+  EXPECT_LE(gave_way, 101u);
+  close(other);
+  for (const int fd : slow) close(fd);
 }
 
 TEST(HttpServerTest, ServesAUnixSocketWithItsMode) {
