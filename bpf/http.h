@@ -12,7 +12,8 @@
 
 #include "http1.h"
 
-#define TW_STEPS 512 /* steps a call */
+#define TW_STEPS 512 /* steps of one walk: 5.10 follows a loop's branches to a depth of 8192 */
+#define TW_WALKS 8   /* walks a call: gRPC sends hundreds of streams at once */
 
 /* Skips what is not looked at, and says what the next bytes are. */
 __noinline int tw_next(void)
@@ -84,10 +85,9 @@ static __always_inline bool tw_turn(struct tw_connection *c, u8 direction)
 	return true;
 }
 
-/* Walks the call that thread->work describes, from where framing is known. */
-__noinline int tw_walk_call(void)
+/* Walks on in the call that thread->work describes; whether there is more. */
+__noinline int tw_walk_on(void)
 {
-	struct tw_thread *thread;
 	int step = TW_STEP_ON;
 
 	for (u32 i = 0; i < TW_STEPS; i++) {
@@ -105,17 +105,21 @@ __noinline int tw_walk_call(void)
 			tw_block_ended();
 		}
 	}
-	if (step != TW_STEP_DONE) {
-		struct tw_connection *c;
-		struct tw_stream *s;
+	return step != TW_STEP_DONE;
+}
 
-		thread = tw_walk(&c, &s);
-		if (thread) {
-			thread->work.span_len = 0;
-			tw_count(TW_COUNT_STEPS);
-			tw_lose(c, thread->work.direction, TW_GAP_LOST_FRAMING);
-		}
-	}
+/* The call has more messages than are followed. */
+__noinline int tw_stop_walking(void)
+{
+	struct tw_connection *c;
+	struct tw_stream *s;
+	struct tw_thread *thread = tw_walk(&c, &s);
+
+	if (!thread)
+		return 0;
+	thread->work.span_len = 0;
+	tw_count(TW_COUNT_STEPS);
+	tw_lose(c, thread->work.direction, TW_GAP_LOST_FRAMING);
 	return 0;
 }
 
@@ -126,7 +130,11 @@ static __always_inline void tw_walk_work(struct tw_connection *c, struct tw_work
 
 	if (c->spoke != TW_SPOKE_HTTP1 && (mode == TW_MODE_START || mode == TW_MODE_LOST))
 		tw_seek_frames();
-	tw_walk_call();
+	for (int i = 0; i < TW_WALKS; i++) {
+		if (!tw_walk_on())
+			return;
+	}
+	tw_stop_walking();
 }
 
 /* Bytes passed that this backend could not look at: harmless inside a body, else framing is lost.

@@ -301,7 +301,7 @@ std::map<std::string, std::function<void(int, int)>> Http2Scenarios() {
        [](int, int) {
          TlsPair pair;
          std::string frames;
-         for (int i = 0; i < 60000; ++i) frames += Data(1, "", 0);
+         for (int i = 0; i < 600000; ++i) frames += Data(1, "", 0);
          pair.FromClient(kPreface + Settings() + Request(1));
          pair.FromClient(frames + Request(3, "/hidden"));
          pair.FromClient(Request(5, "/after"));

@@ -131,6 +131,7 @@ def scan(scanner, agent, collector, cli, relay):
 
 
 def scenario(world):
+    world.hold_openssl()
     tokens = made_up_secrets()
     truth = Truth(world, {"small": 3000})
     scanner = Scanner(world, [token.encode() for token in tokens])

@@ -134,6 +134,7 @@ CLIENTS = {
 
 
 def scenario(world):
+    world.hold_openssl()
     truth = Truth(world, {"small": 3000})
     collector = Collector(world)
     agent = Agent(world, collector.grpc)

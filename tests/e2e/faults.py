@@ -277,6 +277,7 @@ def full_spool_disk(fleet):
 
 
 def scenario(world):
+    world.hold_openssl()
     fleet = Fleet(world, Truth(world, {"small": 100}), Collector(world))
     agent = Agent(world, fleet.collector.grpc)
     for part in (random_kills, collector_away, wiped_spool, cloned_spool):

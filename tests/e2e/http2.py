@@ -220,6 +220,7 @@ def scenario_late(world, truth, env):
 
 
 def scenario(world):
+    world.hold_openssl()
     truth = Truth(world, {"small": 3000}, http2=True)
     env = world.private_openssl()
     scenario_from_start(world, truth, env)

@@ -65,6 +65,7 @@ def body_bytes(world, truth, agent):
 
 
 def scenario(world):
+    world.hold_openssl()
     truth = Truth(world, {str(size): size for size in SIZES}, workers=2)
     collector = Collector(world)
     agent = Agent(world, collector.grpc)

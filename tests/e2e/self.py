@@ -39,6 +39,7 @@ def rest(agent, collector):
 
 
 def scenario(world):
+    world.hold_openssl()
     truth = Truth(world, {"small": 100})
     collector = Collector(world, inside=True)
     agent = Agent(world, collector.grpc, inside=True)

@@ -182,6 +182,18 @@ class World:
                 shutil.copy(os.path.join("/usr/lib/x86_64-linux-gnu", name), folder)
         return {"LD_LIBRARY_PATH": folder}
 
+    def hold_openssl(self):
+        """Keeps that copy mapped from now on, so that an agent has probed it once it is ready.
+
+        A library that appears later is probed a moment after it was mapped: what a program sends in
+        that moment is not seen, which is not what most scenarios are about.
+        """
+        holder = self.spawn(["/usr/bin/python3", "-c",
+                             "import ssl, sys; print(flush=True); sys.stdin.read()"],
+                            env=self.private_openssl(), stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE)
+        holder.stdout.readline()
+
 
 # Sizes are those of `tests/run --all`.
 LONG = bool(os.environ.get("TOKENWATCH_E2E_LONG"))
