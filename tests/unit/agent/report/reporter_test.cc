@@ -90,7 +90,8 @@ TEST_F(ReporterTest, DeliversUsesWithAllTheirFields) {
   const auto reporter = Start(TestOptions(collector.address()));
   AddUses(reporter.get(), 3);
   ASSERT_TRUE(WaitFor([&] { return store_.uses().size() == 3; }));
-  const auto& [key, row] = *store_.uses().begin();
+  const auto uses = store_.uses();
+  const auto& [key, row] = *uses.begin();
   EXPECT_EQ(std::get<0>(key), reporter->State().agent_id);
   EXPECT_EQ(std::get<2>(key), 1u);
   const TokenUse use = SampleUse(0);
