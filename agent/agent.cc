@@ -154,6 +154,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   capture_options.inbound = options.inbound;
   capture_options.socket_backend = options.socket_backend;
   capture_options.public_sites = options.probe_sites == "public";
+  capture_options.kernel_returns = options.return_probes == "kernel";
   capture_options.excluded = *excluded;
   absl::StatusOr<std::unique_ptr<Capture>> capture = Capture::Create(capture_options);
   if (!capture.ok()) return capture.status();

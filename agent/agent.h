@@ -23,7 +23,8 @@ struct AgentOptions {
   std::string status_listen;       // HOST:PORT; empty: none
   std::string fingerprint_listen;  // path of a Unix socket; empty: none
   std::string socket_backend = "auto";
-  std::string probe_sites = "auto";  // or "public": no sites by disassembly
+  std::string probe_sites = "auto";    // or "public": no sites by disassembly
+  std::string return_probes = "auto";  // or "kernel": no sites for returns
 };
 
 class Agent {

@@ -77,6 +77,11 @@ int main(int argc, char** argv) {
   root.Add("probe-sites", &options.probe_sites,
            "where TLS functions are probed: auto, or public for their entries only")
       .OneOf({"auto", "public"});
+  root.Add("return-probes", &options.return_probes,
+           "how returns of TLS functions are seen: auto, by probes behind their calls where these "
+           "are known; or kernel, by the kernel's return probes, which cost less and harm programs "
+           "that switch stacks")
+      .OneOf({"auto", "kernel"});
   root.Add("socket-backend", &options.socket_backend, "how TCP sockets are watched")
       .OneOf(Capture::SocketBackends());
   root.Add("debug", &debug, "log more");

@@ -122,6 +122,7 @@ struct task_struct {
 	kuid_t loginuid;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+	void *stack;
 };
 
 struct in6_addr {
@@ -169,6 +170,7 @@ struct pt_regs___kernel {
 	unsigned long dx;
 	unsigned long orig_ax;
 	unsigned long cs;
+	unsigned long sp;
 };
 
 struct iovec {

@@ -189,6 +189,37 @@ static __always_inline void tw_find_unseen(struct tw_connection *c, struct sock 
 	c->received = 1;
 }
 
+#define TW_KERNEL_STACK (16 << 10) /* x86-64, without KASAN */
+
+/* The current thread's stack pointer in user space; 0 where it is not known. */
+static __always_inline u64 tw_user_stack(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct pt_regs___kernel *regs;
+
+	/* The helper is of 5.15 (commit dd6e10fbd9fb). */
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	else
+		regs = (void *)((u64)BPF_CORE_READ(task, stack) + TW_KERNEL_STACK -
+				bpf_core_type_size(struct pt_regs___kernel));
+	return BPF_CORE_READ(regs, sp);
+}
+
+/*
+ * Whether the current thread is inside the TLS call that it began last, in this direction. A
+ * coroutine may have left that call's stack.
+ */
+static __always_inline bool tw_is_inside(const struct tw_thread *thread, u8 direction)
+{
+	u64 stack;
+
+	if (!thread->inside || thread->inside_direction != direction)
+		return false;
+	stack = tw_user_stack();
+	return !stack || thread->inside_stack - stack < TW_STACK_NEAR;
+}
+
 /*
  * The current thread's call on `sk` in `direction` transferred `count` bytes. `flags` are the
  * call's, where they are known.
@@ -234,7 +265,7 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	 * what is sent inside SSL_read may be anything: node finishes handshakes there, and its
 	 * callbacks send.
 	 */
-	if (thread->inside && thread->inside_direction == direction)
+	if (tw_is_inside(thread, direction))
 		return;
 	if (direction == TW_SENT)
 		tw_match_pending(thread, &ends);

@@ -181,24 +181,33 @@ struct tw_thread {
 	u8 pad[7];
 };
 
-/* A TLS call between its entry and its return. The stack pointer tells nested calls apart. */
+/*
+ * A TLS call between its entry and its return, by where its return address lies. That tells nested
+ * calls apart, and the calls of threads; a coroutine keeps its stack when it moves to another
+ * thread.
+ */
 struct tw_call_key {
-	u64 thread;
+	u64 process; /* thread group */
 	u64 stack;
 };
+
+/* Calls and the system calls that they make are at most so far apart on a stack. */
+#define TW_STACK_NEAR (32 << 10)
 
 struct tw_call {
 	u64 connection;
 	u64 buffer;
 	u64 length;
-	u64 done; /* where the library puts the count; 0: it returns it */
+	u64 done;   /* where the library puts the count; 0: it returns it */
+	u64 thread; /* that made it, with its thread group */
 	u64 called_ns;
 	u64 outer; /* tw_thread.inside before this call, and its stack pointer */
 	u64 outer_stack;
 	u32 serials[2];
+	u32 probe; /* number of the entry's */
 	u8 direction;
 	u8 outer_direction;
-	u8 pad[6];
+	u8 pad[2];
 };
 
 struct tw_image {

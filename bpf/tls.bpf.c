@@ -9,23 +9,15 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Hits are counted per attached probe where the kernel tells which one fired. */
-static __always_inline void tw_hit(u32 probe)
-{
-	struct tw_probe_count *count = bpf_map_lookup_elem(&tw_hits, &probe);
-
-	if (count)
-		__sync_fetch_and_add(&count->hits, 1);
-}
-
-/* What was found at a probe is not what its function leaves there. */
-static __always_inline void tw_misfit(u32 probe)
-{
-	struct tw_probe_count *count = bpf_map_lookup_elem(&tw_hits, &probe);
-
-	if (count)
-		__sync_fetch_and_add(&count->misfits, 1);
-}
+/* Counted per attached probe where the kernel tells which one fired. */
+#define TW_COUNT_PROBE(probe, member)                                                              \
+	do {                                                                                       \
+		u32 number = (probe);                                                              \
+		struct tw_probe_count *count = bpf_map_lookup_elem(&tw_hits, &number);             \
+                                                                                                   \
+		if (count)                                                                         \
+			__sync_fetch_and_add(&count->member, 1);                                   \
+	} while (0)
 
 /* Where a function leaves the byte count. */
 enum tw_counted {
@@ -34,16 +26,54 @@ enum tw_counted {
 	TW_COUNTED_FIFTH,
 };
 
-static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, enum tw_counted counted)
+/* A call whose return did not show: a jump past it, an exception, or a site that is none. */
+static __always_inline void tw_missed(const struct tw_call *call)
+{
+	tw_count(TW_COUNT_RETURN_MISSED);
+	TW_COUNT_PROBE(call->probe, missed);
+}
+
+/*
+ * The call that this one is made inside of, if any. The stack grows down: the one recorded last is
+ * it where it lies above. One that lies a little below is gone. One far below is on another stack,
+ * that of a coroutine, and comes back some time.
+ */
+static __always_inline void tw_find_outer(struct tw_thread *thread, struct tw_call_key *key,
+					  struct tw_call *call)
+{
+	struct tw_call_key last = {.process = key->process, .stack = thread->inside_stack};
+	struct tw_call *before;
+
+	if (!thread->inside)
+		return;
+	if (last.stack > key->stack) {
+		call->outer = thread->inside;
+		call->outer_stack = thread->inside_stack;
+		call->outer_direction = thread->inside_direction;
+		return;
+	}
+	if (last.stack == key->stack || key->stack - last.stack > TW_STACK_NEAR)
+		return;
+	before = bpf_map_lookup_elem(&tw_calls, &last);
+	if (!before)
+		return;
+	tw_missed(before);
+	bpf_map_delete_elem(&tw_calls, &last);
+}
+
+static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, enum tw_counted counted,
+				    u32 probe)
 {
 	struct tw_call_key key = {};
 	struct tw_call call = {};
 	struct tw_thread *thread;
+	struct tw_call *before;
 
 	thread = tw_this_thread();
 	if (!thread)
 		return 0;
-	key.thread = bpf_get_current_pid_tgid();
+	call.thread = bpf_get_current_pid_tgid();
+	key.process = call.thread >> 32;
 	key.stack = PT_REGS_SP(ctx);
 	call.connection = PT_REGS_PARM1(ctx);
 	call.buffer = PT_REGS_PARM2(ctx);
@@ -55,25 +85,18 @@ static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, enum tw_c
 	else
 		call.length = (u32)call.length;
 	call.called_ns = bpf_ktime_get_ns();
-	/*
-	 * The stack grows down: a call above the recorded one means that that one is gone. One at
-	 * the same place is a tail call of it, or comes after it.
-	 */
-	if (thread->inside && key.stack >= thread->inside_stack) {
-		struct tw_call *before = bpf_map_lookup_elem(&tw_calls, &key);
-
-		thread->inside = 0;
-		if (before && before->connection == call.connection) {
-			thread->inside = before->outer;
-			thread->inside_stack = before->outer_stack;
-			thread->inside_direction = before->outer_direction;
-		} else {
-			tw_count(TW_COUNT_RETURN_MISSED);
-		}
+	call.probe = probe;
+	before = bpf_map_lookup_elem(&tw_calls, &key);
+	/* A tail call has its caller's place on the stack. */
+	if (before && before->connection == call.connection && (before->probe != probe || !probe)) {
+		call.outer = before->outer;
+		call.outer_stack = before->outer_stack;
+		call.outer_direction = before->outer_direction;
+	} else {
+		if (before)
+			tw_missed(before);
+		tw_find_outer(thread, &key, &call);
 	}
-	call.outer = thread->inside;
-	call.outer_stack = thread->inside_stack;
-	call.outer_direction = thread->inside_direction;
 	call.serials[0] = thread->seen[0].serial;
 	call.serials[1] = thread->seen[1].serial;
 	call.direction = direction;
@@ -87,6 +110,23 @@ static __always_inline int tw_enter(struct pt_regs *ctx, u8 direction, enum tw_c
 	return 0;
 }
 
+/* The call ends: what it was made inside of goes on, unless that has ended meanwhile. */
+static __always_inline void tw_leave(struct tw_thread *thread, const struct tw_call_key *key,
+				     const struct tw_call *call)
+{
+	struct tw_call_key outer = {.process = key->process, .stack = call->outer_stack};
+
+	/* Coroutines return in any order, and on any thread. */
+	if (thread->inside_stack != key->stack)
+		return;
+	thread->inside = 0;
+	if (!call->outer || !bpf_map_lookup_elem(&tw_calls, &outer))
+		return;
+	thread->inside = call->outer;
+	thread->inside_stack = call->outer_stack;
+	thread->inside_direction = call->outer_direction;
+}
+
 /* How many bytes the library took or gave; 0 where it failed or wants a retry. */
 static __always_inline u64 tw_accepted(struct tw_call *call, long result, u32 probe)
 {
@@ -97,7 +137,8 @@ static __always_inline u64 tw_accepted(struct tw_call *call, long result, u32 pr
 			return 0;
 		if (bpf_probe_read_user(&count, sizeof(count), (void *)call->done) ||
 		    count > call->length) {
-			tw_misfit(probe);
+			/* What was found is not what the function leaves there. */
+			TW_COUNT_PROBE(probe, misfits);
 			return 0;
 		}
 	} else {
@@ -112,6 +153,10 @@ static __always_inline u64 tw_accepted(struct tw_call *call, long result, u32 pr
 static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_thread *thread,
 					    struct tw_call *call, struct tw_connection_key *key)
 {
+	/* A coroutine that has moved to another thread: what that one did before is not the call's.
+	 */
+	if (call->thread != bpf_get_current_pid_tgid())
+		return;
 	if (call->direction == TW_SENT) {
 		if (thread->seen[TW_SENT].serial != call->serials[TW_SENT]) {
 			tw_sighted(c, &thread->seen[TW_SENT].ends, true);
@@ -130,7 +175,8 @@ static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_t
 	}
 }
 
-static __always_inline int tw_return(struct pt_regs *ctx, u32 probe)
+/* `stack` is where the return address lay. */
+static __always_inline int tw_return(struct pt_regs *ctx, u64 stack, u32 probe)
 {
 	struct tw_connection_key key;
 	struct tw_call_key call_key = {};
@@ -141,18 +187,16 @@ static __always_inline int tw_return(struct pt_regs *ctx, u32 probe)
 	u64 count, called_ns;
 	u8 direction;
 
-	call_key.thread = bpf_get_current_pid_tgid();
-	/* The return has taken the return address off the stack. */
-	call_key.stack = PT_REGS_SP(ctx) - 8;
+	call_key.process = bpf_get_current_pid_tgid() >> 32;
+	call_key.stack = stack;
 	call = bpf_map_lookup_elem(&tw_calls, &call_key);
 	if (!call)
 		return 0;
-	thread = tw_find_thread();
+	TW_COUNT_PROBE(call->probe, returns);
+	thread = tw_this_thread();
 	if (!thread)
 		goto out;
-	thread->inside = call->outer;
-	thread->inside_stack = call->outer_stack;
-	thread->inside_direction = call->outer_direction;
+	tw_leave(thread, &call_key, call);
 	count = tw_accepted(call, PT_REGS_RC(ctx), probe);
 	if (!count)
 		goto out;
@@ -185,8 +229,7 @@ out:
 }
 
 /*
- * The object begins a connection: SSL_new made it, at an address that may have been another's, or
- * SSL_clear keeps it for another connection.
+ * The object begins a connection, at an address that may have been another's.
  */
 static __always_inline int tw_renew(u64 pointer)
 {
@@ -240,22 +283,23 @@ SEC("uprobe")
 int tw_tls_entry(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
+	u32 probe = TW_COOKIE_PROBE(cookie);
 
 	if (!tw_in_scope())
 		return 0;
-	tw_hit(TW_COOKIE_PROBE(cookie));
+	TW_COUNT_PROBE(probe, hits);
 	switch (TW_COOKIE_FUNCTION(cookie)) {
 	case TW_FUNCTION_WRITE:
-		return tw_enter(ctx, TW_SENT, TW_COUNTED_RESULT);
+		return tw_enter(ctx, TW_SENT, TW_COUNTED_RESULT, probe);
 	case TW_FUNCTION_WRITE_EX:
-		return tw_enter(ctx, TW_SENT, TW_COUNTED_FOURTH);
+		return tw_enter(ctx, TW_SENT, TW_COUNTED_FOURTH, probe);
 	case TW_FUNCTION_WRITE_EX2:
-		return tw_enter(ctx, TW_SENT, TW_COUNTED_FIFTH);
+		return tw_enter(ctx, TW_SENT, TW_COUNTED_FIFTH, probe);
 	case TW_FUNCTION_READ:
-		return tw_enter(ctx, TW_RECEIVED, TW_COUNTED_RESULT);
+		return tw_enter(ctx, TW_RECEIVED, TW_COUNTED_RESULT, probe);
 	case TW_FUNCTION_READ_EX:
-		return tw_enter(ctx, TW_RECEIVED, TW_COUNTED_FOURTH);
-	case TW_FUNCTION_CLEAR:
+		return tw_enter(ctx, TW_RECEIVED, TW_COUNTED_FOURTH, probe);
+	case TW_FUNCTION_BEGIN:
 		return tw_renew(PT_REGS_PARM1(ctx));
 	case TW_FUNCTION_FREE:
 		return tw_free(PT_REGS_PARM1(ctx));
@@ -265,38 +309,46 @@ int tw_tls_entry(struct pt_regs *ctx)
 	return 0;
 }
 
-SEC("uretprobe")
+/*
+ * At the sites that all returns of a function pass, or, where these are not known, at the kernel's
+ * return probe. Behind a call and behind a return probe the return address is off the stack.
+ */
+SEC("uprobe")
 int tw_tls_exit(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
+	u64 stack = PT_REGS_SP(ctx);
 
 	if (!tw_in_scope())
 		return 0;
-	if (TW_COOKIE_FUNCTION(cookie) != TW_FUNCTION_NEW)
-		return tw_return(ctx, TW_COOKIE_PROBE(cookie));
-	tw_hit(TW_COOKIE_PROBE(cookie));
-	return tw_renew(PT_REGS_RC(ctx));
+	if (!(cookie & TW_COOKIE_AT_RETURN))
+		stack -= 8;
+	return tw_return(ctx, stack, TW_COOKIE_PROBE(cookie));
 }
 
 /* Before 5.15: a program a function, and one hit counter for all. */
-#define TW_PLAIN(section, name, body)                                                              \
-	SEC(section)                                                                               \
+#define TW_PLAIN(name, body)                                                                       \
+	SEC("uprobe")                                                                              \
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
 		(void)ctx;                                                                         \
 		if (!tw_in_scope())                                                                \
 			return 0;                                                                  \
-		tw_hit(0);                                                                         \
 		return body;                                                                       \
 	}
+#define TW_PLAIN_ENTRY(name, body)                                                                 \
+	TW_PLAIN(name, ({                                                                          \
+			 TW_COUNT_PROBE(0, hits);                                                  \
+			 body;                                                                     \
+		 }))
 
-TW_PLAIN("uprobe", tw_tls_write, tw_enter(ctx, TW_SENT, TW_COUNTED_RESULT))
-TW_PLAIN("uprobe", tw_tls_write_ex, tw_enter(ctx, TW_SENT, TW_COUNTED_FOURTH))
-TW_PLAIN("uprobe", tw_tls_write_ex2, tw_enter(ctx, TW_SENT, TW_COUNTED_FIFTH))
-TW_PLAIN("uprobe", tw_tls_read, tw_enter(ctx, TW_RECEIVED, TW_COUNTED_RESULT))
-TW_PLAIN("uprobe", tw_tls_read_ex, tw_enter(ctx, TW_RECEIVED, TW_COUNTED_FOURTH))
-TW_PLAIN("uprobe", tw_tls_clear, tw_renew(PT_REGS_PARM1(ctx)))
-TW_PLAIN("uprobe", tw_tls_free, tw_free(PT_REGS_PARM1(ctx)))
-TW_PLAIN("uprobe", tw_tls_past_api, tw_past_api())
-TW_PLAIN("uretprobe", tw_tls_new, tw_renew(PT_REGS_RC(ctx)))
-TW_PLAIN("uretprobe", tw_tls_return, tw_return(ctx, 0))
+TW_PLAIN_ENTRY(tw_tls_write, tw_enter(ctx, TW_SENT, TW_COUNTED_RESULT, 0))
+TW_PLAIN_ENTRY(tw_tls_write_ex, tw_enter(ctx, TW_SENT, TW_COUNTED_FOURTH, 0))
+TW_PLAIN_ENTRY(tw_tls_write_ex2, tw_enter(ctx, TW_SENT, TW_COUNTED_FIFTH, 0))
+TW_PLAIN_ENTRY(tw_tls_read, tw_enter(ctx, TW_RECEIVED, TW_COUNTED_RESULT, 0))
+TW_PLAIN_ENTRY(tw_tls_read_ex, tw_enter(ctx, TW_RECEIVED, TW_COUNTED_FOURTH, 0))
+TW_PLAIN_ENTRY(tw_tls_begin, tw_renew(PT_REGS_PARM1(ctx)))
+TW_PLAIN_ENTRY(tw_tls_free, tw_free(PT_REGS_PARM1(ctx)))
+TW_PLAIN_ENTRY(tw_tls_past_api, tw_past_api())
+TW_PLAIN(tw_tls_return, tw_return(ctx, PT_REGS_SP(ctx) - 8, 0))
+TW_PLAIN(tw_tls_at_return, tw_return(ctx, PT_REGS_SP(ctx), 0))

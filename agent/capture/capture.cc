@@ -106,7 +106,9 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
   if (!sockets.ok()) return sockets.status();
   parts->sockets = *std::move(sockets);
 
-  parts->tls = std::make_unique<TlsProbes>(parts->programs.get(), options.public_sites);
+  parts->tls = std::make_unique<TlsProbes>(
+      parts->programs.get(),
+      ProbePolicy{.public_only = options.public_sites, .kernel_returns = options.kernel_returns});
   absl::StatusOr<std::unique_ptr<Discovery>> discovery = Discovery::Start(parts->tls.get());
   if (!discovery.ok()) return discovery.status();
   parts->discovery = *std::move(discovery);
@@ -133,10 +135,11 @@ void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
 CaptureStatus Capture::Status() const {
   CaptureStatus status;
   for (ProbeStatus& probe : parts_->tls->Status()) {
-    status.probes.push_back({std::move(probe.library), std::move(probe.file),
-                             std::move(probe.symbol), std::move(probe.symbols),
-                             std::move(probe.site), std::move(probe.reason), probe.emulated,
-                             probe.offset, probe.hits, probe.hits_known});
+    status.probes.push_back(
+        {std::move(probe.library), std::move(probe.file), std::move(probe.symbol),
+         std::move(probe.symbols), std::move(probe.site), std::move(probe.reason), probe.emulated,
+         probe.offset, probe.hits, probe.hits_known, std::move(probe.returns),
+         std::move(probe.returns_reason), std::move(probe.return_offsets), probe.stepped_returns});
   }
   status.socket_backend = parts_->sockets->name();
   status.socket_sites = parts_->sockets->sites();

@@ -24,7 +24,8 @@ struct CaptureOptions {
   bool inbound = false;
   std::string socket_backend = "auto";
   std::vector<ExcludedAddress> excluded;
-  bool public_sites = false;  // probe the public entries of libraries only, whatever they cost
+  bool public_sites = false;    // probe the public entries of libraries only, whatever they cost
+  bool kernel_returns = false;  // see returns by the kernel's return probes
 };
 
 // What the status page shows of the kernel side.
@@ -37,6 +38,9 @@ struct CaptureStatus {
     uint64_t offset = 0;
     uint64_t hits = 0;
     bool hits_known = true;
+    std::string returns, returns_reason;   // ProbeStatus of tls_probes.h
+    std::vector<uint64_t> return_offsets;  // in the file
+    size_t stepped_returns = 0;
   };
   std::vector<Probe> probes;
   std::string socket_backend;

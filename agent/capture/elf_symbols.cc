@@ -35,6 +35,19 @@ std::vector<CodeRange> CodeRanges(Elf* elf) {
   return ranges;
 }
 
+UnwindTable FindUnwindTable(Elf* elf) {
+  size_t count = 0;
+  if (elf_getphdrnum(elf, &count) != 0) return {};
+  for (size_t i = 0; i < count; ++i) {
+    GElf_Phdr segment;
+    if (gelf_getphdr(elf, static_cast<int>(i), &segment) != nullptr &&
+        segment.p_type == PT_GNU_EH_FRAME) {
+      return {segment.p_offset, segment.p_filesz, segment.p_vaddr};
+    }
+  }
+  return {};
+}
+
 // The offset of a virtual address of code; 0 where no segment holds it.
 uint64_t FileOffset(const std::vector<CodeRange>& code, uint64_t address) {
   for (const CodeRange& range : code) {
@@ -97,6 +110,7 @@ absl::StatusOr<ElfSymbols> FindFunctions(int fd, const std::vector<std::string>&
   const Names wanted(names.begin(), names.end());
   ElfSymbols found;
   found.code = CodeRanges(elf.get());
+  found.unwind = FindUnwindTable(elf.get());
   for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf.get(), section)) != nullptr;) {
     GElf_Shdr info;
     if (gelf_getshdr(section, &info) == nullptr || info.sh_entsize == 0) continue;

@@ -23,10 +23,19 @@ struct ElfFunction {
   uint64_t size = 0;  // as the symbol says; 0: not known
 };
 
+// The table that unwinders search for the function at an address (.eh_frame_hdr; Linux Standard
+// Base, "DWARF Extensions").
+struct UnwindTable {
+  uint64_t offset = 0;  // in the file
+  uint64_t size = 0;    // 0: none
+  uint64_t address = 0;
+};
+
 // What an ELF file defines of the functions that were asked for. All of it is the file's claim.
 struct ElfSymbols {
-  std::map<std::string, ElfFunction> functions;      // names that it does not define are absent
-  std::vector<CodeRange> code;                       // at most 64
+  std::map<std::string, ElfFunction> functions;  // names that it does not define are absent
+  std::vector<CodeRange> code;                   // at most 64
+  UnwindTable unwind;
   absl::flat_hash_map<uint64_t, std::string> slots;  // virtual address of a GOT slot ▶ function
 };
 

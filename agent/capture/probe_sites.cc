@@ -250,14 +250,17 @@ uint64_t LaterSite(CodeReader& code, const ElfFunction& function) {
 }
 
 bool IsLoneEntry(tw_function function) {
-  return function == TW_FUNCTION_CLEAR || function == TW_FUNCTION_FREE ||
+  return function == TW_FUNCTION_BEGIN || function == TW_FUNCTION_FREE ||
          function == TW_FUNCTION_PAST_API;
 }
 
 class Chooser {
  public:
   Chooser(int fd, const ElfSymbols& symbols, const TlsLibrary& library)
-      : code_(fd, symbols.code), symbols_(symbols), library_(library) {}
+      : code_(fd, symbols.code),
+        returns_(fd, symbols, &code_),
+        symbols_(symbols),
+        library_(library) {}
 
   std::vector<ProbeSite> Choose(bool public_only) {
     std::set<int> done, internal;
@@ -276,10 +279,22 @@ class Chooser {
       std::erase_if(sites_,
                     [](const ProbeSite& site) { return site.function == TW_FUNCTION_PAST_API; });
     }
+    for (ProbeSite& site : sites_) {
+      if (!IsLoneEntry(site.function)) site.returns = Returns(site);
+    }
     return std::move(sites_);
   }
 
  private:
+  // Behind calls some instruction may be emulated, a return itself never is.
+  ReturnSites Returns(const ProbeSite& site) {
+    if (site.internal) {
+      ReturnSites found = returns_.InCallers(site.offset);
+      if (!found.sites.empty()) return found;
+    }
+    return returns_.AtReturns(site.offset);
+  }
+
   const ElfFunction& Function(const TlsSymbol& symbol) const {
     return symbols_.functions.at(symbol.name);
   }
@@ -373,6 +388,7 @@ class Chooser {
   }
 
   CodeReader code_;
+  ReturnFinder returns_;
   const ElfSymbols& symbols_;
   const TlsLibrary& library_;
   std::vector<ProbeSite> sites_;

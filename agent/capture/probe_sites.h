@@ -15,6 +15,7 @@
 
 #include "absl/types/span.h"
 #include "agent/capture/elf_symbols.h"
+#include "agent/capture/return_sites.h"
 #include "agent/capture/tls_libraries.h"
 #include "bpf/function.h"
 
@@ -28,6 +29,9 @@ struct ProbeSite {
   bool emulated = false;  // else the kernel single-steps it
   std::string place;      // "SSL_write+0", "behind SSL_write"
   const char* reason = "";  // a sentence's part for people
+  // Where the returns of a read or write pass; without any the kernel's return probe is all there
+  // is.
+  ReturnSites returns;
 };
 
 // The sites for the functions of `library` that `symbols` found in `fd`, in the order of the table.

@@ -17,10 +17,11 @@ struct ConnectionKey {
   uint64_t pointer, owner, start;
 };
 struct CallKey {
-  uint64_t thread, stack;
+  uint64_t process, stack;
 };
 constexpr uint64_t kFreedNs = 10'000'000'000;  // a freed connection may still read its answer
 constexpr size_t kFreedAt = 16;                // offset of tw_connection.freed_ns
+constexpr size_t kThreadAt = 32;               // offset of tw_call.thread
 
 // Whether a process or thread of this id exists; asked once a sweep.
 class Alive {
@@ -73,10 +74,15 @@ SweepResult SweepKernelState(const KernelPrograms& programs, uint64_t now_mono_n
       ++result.kept_connections;
     }
   });
-  const int calls_fd = bpf_map__fd(programs.process().maps.tw_calls);
+  const bpf_map* calls = programs.process().maps.tw_calls;
+  const int calls_fd = bpf_map__fd(calls);
+  value.resize(bpf_map__value_size(calls));
   ForEachKey<CallKey>(calls_fd, [&](const CallKey& key) {
+    if (bpf_map_lookup_elem(calls_fd, &key, value.data()) != 0) return;
+    uint64_t thread = 0;
+    std::memcpy(&thread, value.data() + kThreadAt, sizeof(thread));
     // The low half of a pid_tgid is the thread.
-    if (!alive(static_cast<uint32_t>(key.thread))) {
+    if (!alive(static_cast<uint32_t>(thread))) {
       bpf_map_delete_elem(calls_fd, &key);
       ++result.calls;
     }

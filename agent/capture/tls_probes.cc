@@ -20,13 +20,15 @@ namespace {
 constexpr uint32_t kSlots = 4096;            // of the map tw_hits
 constexpr size_t kRememberedFiles = 100000;  // files that are no TLS library
 
-bool HasEntry(tw_function function) { return function != TW_FUNCTION_NEW; }
-
-// Reads and writes are finished at their returns; SSL_new is only known there.
+// Reads and writes are finished at their returns.
 bool HasExit(tw_function function) {
-  return function != TW_FUNCTION_CLEAR && function != TW_FUNCTION_FREE &&
+  return function != TW_FUNCTION_BEGIN && function != TW_FUNCTION_FREE &&
          function != TW_FUNCTION_PAST_API;
 }
+
+// A library's return sites are doubted where this many returns were missed, and more than one in
+// ten.
+constexpr uint64_t kDoubtedReturns = 16;
 
 bpf_program* EntryProgram(const tw_tls_skel& tls, tw_function function) {
   switch (function) {
@@ -40,14 +42,12 @@ bpf_program* EntryProgram(const tw_tls_skel& tls, tw_function function) {
       return tls.progs.tw_tls_read;
     case TW_FUNCTION_READ_EX:
       return tls.progs.tw_tls_read_ex;
-    case TW_FUNCTION_CLEAR:
-      return tls.progs.tw_tls_clear;
+    case TW_FUNCTION_BEGIN:
+      return tls.progs.tw_tls_begin;
     case TW_FUNCTION_FREE:
       return tls.progs.tw_tls_free;
     case TW_FUNCTION_PAST_API:
       return tls.progs.tw_tls_past_api;
-    case TW_FUNCTION_NEW:
-      break;
   }
   return nullptr;
 }
@@ -68,34 +68,42 @@ absl::StatusOr<FileId> IdentifyFile(int fd) {
   return id;
 }
 
-TlsProbes::TlsProbes(KernelPrograms* programs, bool public_only)
-    : programs_(programs), public_only_(public_only) {}
+TlsProbes::TlsProbes(KernelPrograms* programs, const ProbePolicy& policy)
+    : programs_(programs), policy_(policy) {}
 
 TlsProbes::~TlsProbes() = default;
 
 absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const Probe> probes,
                                        Library* library) const {
   const tw_tls_skel& tls = programs_->tls();
-  std::vector<uint64_t> entries, entry_cookies, exits, exit_cookies;
+  // Returns before entries: an entry without its return would leave records behind.
+  struct Group {
+    bpf_program* program;
+    bool at_return;  // the kernel's return probe
+    std::vector<uint64_t> offsets = {}, cookies = {};
+  } groups[] = {{tls.progs.tw_tls_exit, true},
+                {tls.progs.tw_tls_exit, false},
+                {tls.progs.tw_tls_entry, false}};
+  auto& [kernel_returns, returns, entries] = groups;
+  const auto add = [](Group& group, uint64_t offset, uint64_t cookie) {
+    group.offsets.push_back(offset);
+    group.cookies.push_back(cookie);
+  };
   for (const Probe& probe : probes) {
-    const tw_function function = probe.site.function;
-    const uint64_t cookie = TW_COOKIE(function, probe.slot);
-    if (HasEntry(function)) {
-      entries.push_back(probe.site.offset);
-      entry_cookies.push_back(cookie);
+    const ProbeSite& site = probe.site;
+    const uint64_t cookie = TW_COOKIE(site.function, probe.slot);
+    add(entries, site.offset, cookie);
+    for (const ReturnSite& at : site.returns.sites) {
+      add(returns, at.offset, at.at_return ? cookie | TW_COOKIE_AT_RETURN : cookie);
     }
-    if (HasExit(function)) {
-      exits.push_back(probe.site.offset);
-      exit_cookies.push_back(cookie);
+    if (HasExit(site.function) && site.returns.sites.empty()) {
+      add(kernel_returns, site.offset, cookie);
     }
   }
-  // The returns first: an entry without its return would leave records behind.
-  for (const bool at_return : {true, false}) {
-    const std::vector<uint64_t>& offsets = at_return ? exits : entries;
-    if (offsets.empty()) continue;
-    absl::StatusOr<UniqueFd> link =
-        LinkUprobeMulti(bpf_program__fd(at_return ? tls.progs.tw_tls_exit : tls.progs.tw_tls_entry),
-                        file, offsets, at_return ? exit_cookies : entry_cookies, at_return);
+  for (const Group& group : groups) {
+    if (group.offsets.empty()) continue;
+    absl::StatusOr<UniqueFd> link = LinkUprobeMulti(bpf_program__fd(group.program), file,
+                                                    group.offsets, group.cookies, group.at_return);
     if (!link.ok()) return link.status();
     library->links.push_back(*std::move(link));
   }
@@ -104,39 +112,47 @@ absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const
 
 absl::Status TlsProbes::AttachAlone(const std::string& file, Probe* probe) const {
   const tw_tls_skel& tls = programs_->tls();
-  const tw_function function = probe->site.function;
-  LIBBPF_OPTS(bpf_uprobe_opts, options);
-  if (programs_->has_cookie()) options.bpf_cookie = TW_COOKIE(function, probe->slot);
-  if (HasExit(function)) {
-    options.retprobe = true;
-    const bpf_program* program = programs_->has_cookie()       ? tls.progs.tw_tls_exit
-                                 : function == TW_FUNCTION_NEW ? tls.progs.tw_tls_new
-                                                               : tls.progs.tw_tls_return;
-    probe->exit.reset(
-        bpf_program__attach_uprobe_opts(program, -1, file.c_str(), probe->site.offset, &options));
-    if (probe->exit == nullptr) {
-      return KernelError(-errno, absl::StrCat("attaching to the return of ", probe->site.place));
+  const ProbeSite& site = probe->site;
+  const bool has_cookie = programs_->has_cookie();
+  const auto attach = [&](const bpf_program* program, uint64_t offset, uint64_t flags,
+                          bool at_return) -> absl::Status {
+    LIBBPF_OPTS(bpf_uprobe_opts, options);
+    if (has_cookie) options.bpf_cookie = TW_COOKIE(site.function, probe->slot) | flags;
+    options.retprobe = at_return;
+    Link link(bpf_program__attach_uprobe_opts(program, -1, file.c_str(), offset, &options));
+    if (link == nullptr) {
+      return KernelError(-errno, absl::StrCat("attaching to ", at_return ? "the return of " : "",
+                                              site.place, " (at offset ", offset, ")"));
     }
+    probe->links.push_back(std::move(link));
+    return absl::OkStatus();
+  };
+  absl::Status status;
+  for (const ReturnSite& at : site.returns.sites) {
+    const bpf_program* program = has_cookie     ? tls.progs.tw_tls_exit
+                                 : at.at_return ? tls.progs.tw_tls_at_return
+                                                : tls.progs.tw_tls_return;
+    status.Update(attach(program, at.offset, at.at_return ? TW_COOKIE_AT_RETURN : 0, false));
   }
-  if (HasEntry(function)) {
-    options.retprobe = false;
-    const bpf_program* program =
-        programs_->has_cookie() ? tls.progs.tw_tls_entry : EntryProgram(tls, function);
-    probe->entry.reset(
-        bpf_program__attach_uprobe_opts(program, -1, file.c_str(), probe->site.offset, &options));
-    if (probe->entry == nullptr) {
-      return KernelError(-errno, absl::StrCat("attaching to ", probe->site.place));
-    }
+  if (status.ok() && HasExit(site.function) && site.returns.sites.empty()) {
+    status =
+        attach(has_cookie ? tls.progs.tw_tls_exit : tls.progs.tw_tls_return, site.offset, 0, true);
   }
-  return absl::OkStatus();
+  if (status.ok()) {
+    status = attach(has_cookie ? tls.progs.tw_tls_entry : EntryProgram(tls, site.function),
+                    site.offset, 0, false);
+  }
+  if (!status.ok()) probe->links.clear();
+  return status;
 }
 
-absl::Status TlsProbes::AttachAll(bool public_only, Library* library) {
+absl::Status TlsProbes::AttachAll(Library* library) {
   std::vector<Probe> probes;
-  for (ProbeSite& site :
-       ChooseSites(library->file.get(), library->symbols, *library->row, public_only)) {
+  for (ProbeSite& site : ChooseSites(library->file.get(), library->symbols, *library->row,
+                                     library->policy.public_only)) {
     Probe& probe = probes.emplace_back();
     probe.site = std::move(site);
+    if (library->policy.kernel_returns) probe.site.returns = {{}, "sites for returns are off"};
     if (programs_->has_cookie() && next_slot_ < kSlots) probe.slot = next_slot_++;
   }
   // The link of the open file reaches it wherever it is, and when it has no name any more.
@@ -188,7 +204,8 @@ absl::StatusOr<bool> TlsProbes::Consider(int fd, const std::string& path) {
     library.symbols = *std::move(found);
     library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
     if (!library.file.valid()) return KernelError(-errno, "keeping a library's file");
-    const absl::Status status = AttachAll(public_only_, &library);
+    library.policy = policy_;
+    const absl::Status status = AttachAll(&library);
     if (!status.ok()) return status;
     Log(LogLevel::kDebug, "probing ", row.name, " in ", path);
     return true;
@@ -205,18 +222,31 @@ tw_probe_count TlsProbes::Count(uint32_t slot) const {
 void TlsProbes::CheckSites() {
   absl::MutexLock lock(&mutex_);
   for (auto& [id, library] : files_) {
-    // Without cookies all probes share a slot, and whichever misfits, all of them are doubted.
-    if (std::none_of(library.probes.begin(), library.probes.end(), [&](const Probe& probe) {
-          return probe.site.internal && Count(probe.slot).misfits != 0;
-        })) {
-      continue;
+    bool entries = true, returns = true;
+    // Without cookies all probes share a slot, and whichever is wrong, all of them are doubted.
+    for (const Probe& probe : library.probes) {
+      const tw_probe_count count = Count(probe.slot);
+      if (probe.site.internal && count.misfits != 0) entries = false;
+      if (!probe.site.returns.sites.empty() && count.missed > kDoubtedReturns &&
+          count.missed > count.returns / 10) {
+        returns = false;
+      }
     }
-    ++disproved_;
-    Log(LogLevel::kWarning, library.path,
-        ": the function behind the public ones is not what it was taken for; probing these");
+    if (entries && returns) continue;
+    if (!entries) {
+      ++disproved_;
+      library.policy.public_only = true;
+      Log(LogLevel::kWarning, library.path,
+          ": the function behind the public ones is not what it was taken for; probing these");
+    } else {
+      ++returns_disproved_;
+      library.policy.kernel_returns = true;
+      Log(LogLevel::kWarning, library.path,
+          ": returns went past the sites that were chosen for them; using the kernel's probes");
+    }
     library.links.clear();
     library.probes.clear();
-    const absl::Status status = AttachAll(/*public_only=*/true, &library);
+    const absl::Status status = AttachAll(&library);
     if (!status.ok()) Log(LogLevel::kWarning, library.path, ": ", status.message());
   }
 }
@@ -238,6 +268,14 @@ std::vector<ProbeStatus> TlsProbes::Status() const {
       row.offset = site.offset;
       row.hits_known = probe.slot != 0;
       if (row.hits_known) row.hits = Count(probe.slot).hits;
+      row.returns = !HasExit(site.function)      ? "none needed"
+                    : site.returns.sites.empty() ? "kernel"
+                                                 : "sites";
+      row.returns_reason = site.returns.reason;
+      for (const ReturnSite& at : site.returns.sites) {
+        row.return_offsets.push_back(at.offset);
+        row.stepped_returns += at.is_emulated ? 0 : 1;
+      }
     }
   }
   std::sort(status.begin(), status.end(), [](const ProbeStatus& a, const ProbeStatus& b) {
@@ -251,13 +289,18 @@ void TlsProbes::AddCounters(Counters* counters) const {
   (*counters)["files_examined"] = examined_;
   (*counters)["probes_failed_unseen"] = failed_;
   (*counters)["sites_disproved"] = disproved_;
-  uint64_t libraries = 0, probes = 0;
+  (*counters)["return_sites_disproved"] = returns_disproved_;
+  uint64_t libraries = 0, probes = 0, kernel_returns = 0;
   for (const auto& [id, library] : files_) {
     libraries += library.probes.empty() ? 0 : 1;
     probes += library.probes.size();
+    for (const Probe& probe : library.probes) {
+      kernel_returns += HasExit(probe.site.function) && probe.site.returns.sites.empty() ? 1 : 0;
+    }
   }
   (*counters)["libraries_probed"] = libraries;
   (*counters)["probes_attached"] = probes;
+  (*counters)["kernel_return_probes"] = kernel_returns;
 }
 
 }  // namespace tokenwatch

@@ -49,14 +49,25 @@ struct ProbeStatus {
   uint64_t offset = 0;  // in the file
   uint64_t hits = 0;    // entries in scope; 0 with hits_known false
   bool hits_known = true;
+  // How its returns are seen: "none needed", "sites" or "kernel"; how that was found, and for sites
+  // where they are and how many of them the kernel single-steps.
+  std::string returns;
+  std::string returns_reason;
+  std::vector<uint64_t> return_offsets;
+  size_t stepped_returns = 0;
+};
+
+// How probes are placed.
+struct ProbePolicy {
+  bool public_only = false;     // at public entries, whatever they cost
+  bool kernel_returns = false;  // by the kernel's return probes, also where sites are known
 };
 
 // Thread safe.
 class TlsProbes {
  public:
   // `programs` must outlive this.
-  // With `public_only` every probe sits on a public entry.
-  TlsProbes(KernelPrograms* programs, bool public_only);
+  TlsProbes(KernelPrograms* programs, const ProbePolicy& policy);
   ~TlsProbes();
 
   // Looks at an open regular file and attaches to it where it is a TLS library. True where it is
@@ -64,8 +75,8 @@ class TlsProbes {
   // Errors: none of the symbols could be attached. `fd` stays the caller's.
   absl::StatusOr<bool> Consider(int fd, const std::string& path);
 
-  // Puts the probes of a library back to the public entries where an internal site proved to be
-  // something else. To be called every some seconds.
+  // Puts the probes of a library back where a chosen site proved to be something else: to the
+  // public entries, or to the kernel's return probes. To be called every some seconds.
   void CheckSites();
 
   std::vector<ProbeStatus> Status() const;
@@ -74,8 +85,8 @@ class TlsProbes {
  private:
   struct Probe {
     ProbeSite site;
-    uint32_t slot = 0;  // in the map of hits; 0: not counted apart
-    Link entry, exit;   // empty where a link of many serves it
+    uint32_t slot = 0;        // in the map of hits; 0: not counted apart
+    std::vector<Link> links;  // empty where a link of many serves it
   };
   struct Library {
     const TlsLibrary* row = nullptr;
@@ -84,22 +95,24 @@ class TlsProbes {
     ElfSymbols symbols;
     std::vector<Probe> probes;
     std::vector<UniqueFd> links;  // of many probes
+    ProbePolicy policy;
   };
-  // Chooses sites and attaches to all of them, or to those that can be.
-  absl::Status AttachAll(bool public_only, Library* library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Chooses sites by the library's policy and attaches to all of them, or to those that can be.
+  absl::Status AttachAll(Library* library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AttachTogether(const std::string& file, absl::Span<const Probe> probes,
                               Library* library) const;
   absl::Status AttachAlone(const std::string& file, Probe* probe) const;
   tw_probe_count Count(uint32_t slot) const;
 
   KernelPrograms* programs_;
-  const bool public_only_;
+  const ProbePolicy policy_;
   mutable absl::Mutex mutex_;
   // A file that was looked at; without probes where it is no TLS library.
   absl::flat_hash_map<FileId, Library> files_ ABSL_GUARDED_BY(mutex_);
   uint32_t next_slot_ ABSL_GUARDED_BY(mutex_) = 1;  // 0: not known which
   uint64_t failed_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t disproved_ ABSL_GUARDED_BY(mutex_) = 0;  // libraries put back to their public entries
+  uint64_t returns_disproved_ ABSL_GUARDED_BY(mutex_) = 0;  // or to the kernel's return probes
   uint64_t examined_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

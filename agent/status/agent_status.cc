@@ -25,7 +25,11 @@ ordered_json ProbesJson(const CaptureStatus& capture) {
                         {"site", probe.site},
                         {"reason", probe.reason},
                         {"cost", probe.emulated ? "emulated" : "single-step"},
-                        {"offset", probe.offset}};
+                        {"offset", probe.offset},
+                        {"returns", probe.returns},
+                        {"returnsReason", probe.returns_reason},
+                        {"returnOffsets", probe.return_offsets},
+                        {"steppedReturns", probe.stepped_returns}};
     // Null where the kernel cannot tell which probe fired (before 5.15).
     row["hits"] = probe.hits_known ? ordered_json(probe.hits) : ordered_json();
     probes.push_back(std::move(row));
