@@ -16,6 +16,7 @@ constexpr int kMaxSteps = 600;           // instructions looked at for a functio
 constexpr uint64_t kMaxSize = 64 << 10;  // of a function whose jumps are looked at
 constexpr uint64_t kUnknownSize = 4096;  // taken for a symbol without a size
 constexpr int kMaxForwards = 2;          // tail calls followed
+constexpr size_t kHarm = 100;            // single-stepped instructions that a safe return is worth
 
 // What a register holds, as far as arguments go.
 enum class Value : uint8_t { kOther, kArg0, kArg1, kArg2, kArg3, kArg4, kStack };
@@ -267,7 +268,7 @@ class Chooser {
     for (const TlsSymbol& symbol : library_.symbols) {
       if (!symbols_.functions.contains(symbol.name)) continue;
       if (public_only) {
-        Public(symbol, "");
+        sites_.push_back(Public(symbol, "sites by disassembly are off"));
       } else if (symbol.twins == 0) {
         Lone(symbol);
       } else if (done.insert(symbol.twins).second && Twins(symbol.twins)) {
@@ -279,15 +280,13 @@ class Chooser {
       std::erase_if(sites_,
                     [](const ProbeSite& site) { return site.function == TW_FUNCTION_PAST_API; });
     }
-    for (ProbeSite& site : sites_) {
-      if (!IsLoneEntry(site.function)) site.returns = Returns(site);
-    }
     return std::move(sites_);
   }
 
  private:
   // Behind calls some instruction may be emulated, a return itself never is.
   ReturnSites Returns(const ProbeSite& site) {
+    if (IsLoneEntry(site.function)) return {};
     if (site.internal) {
       ReturnSites found = returns_.InCallers(site.offset);
       if (!found.sites.empty()) return found;
@@ -299,23 +298,27 @@ class Chooser {
     return symbols_.functions.at(symbol.name);
   }
 
-  void Add(const TlsSymbol& symbol, uint64_t offset, const char* reason) {
+  ProbeSite Site(const TlsSymbol& symbol, uint64_t offset, const char* reason) {
     const uint64_t start = Function(symbol).offset;
-    ProbeSite& site = sites_.emplace_back();
+    ProbeSite site;
     site.symbols = {&symbol};
     site.function = symbol.function;
     site.offset = offset;
     site.emulated = IsEmulatedAt(code_, offset);
     site.place = absl::StrCat(symbol.name, "+", offset - start);
     site.reason = reason;
+    site.returns = Returns(site);
+    return site;
   }
 
-  void Public(const TlsSymbol& symbol, const char* reason) {
+  void Add(const TlsSymbol& symbol, uint64_t offset, const char* reason) {
+    sites_.push_back(Site(symbol, offset, reason));
+  }
+
+  ProbeSite Public(const TlsSymbol& symbol, const char* reason) {
     const uint64_t offset = Function(symbol).offset;
-    Add(symbol, offset,
-        *reason != '\0'               ? reason
-        : IsEmulatedAt(code_, offset) ? "its first instruction is emulated"
-                                      : "sites by disassembly are off");
+    return Site(symbol, offset,
+                IsEmulatedAt(code_, offset) ? "its first instruction is emulated" : reason);
   }
 
   void Lone(const TlsSymbol& symbol) {
@@ -341,19 +344,30 @@ class Chooser {
         twins.push_back(&symbol);
       }
     }
-    const char* reason = "its first instruction is emulated";
-    if (!std::all_of(twins.begin(), twins.end(), [&](const TlsSymbol* twin) {
-          return IsEmulatedAt(code_, Function(*twin).offset);
-        })) {
-      const std::optional<ProbeSite> shared = Shared(twins);
-      if (shared.has_value()) {
-        sites_.push_back(*shared);
-        return true;
-      }
-      reason = "no one function behind it and its twins that begins with an emulated instruction";
+    const std::optional<ProbeSite> shared = Shared(twins);
+    size_t stepped = 0;
+    std::vector<ProbeSite> each;
+    for (const TlsSymbol* twin : twins) {
+      each.push_back(Public(*twin, shared.has_value()
+                                       ? "the function behind it and its twins costs no less"
+                                       : "no one function behind it and its twins that begins with "
+                                         "an emulated instruction"));
+      stepped += Stepped(each.back());
     }
-    for (const TlsSymbol* twin : twins) Public(*twin, reason);
+    if (shared.has_value() && Stepped(*shared) < stepped) {
+      sites_.push_back(*shared);
+      return true;
+    }
+    sites_.insert(sites_.end(), each.begin(), each.end());
     return false;
+  }
+
+  // Probed instructions that the kernel single-steps. A return probe of the kernel is none, but
+  // harms what switches stacks.
+  static size_t Stepped(const ProbeSite& site) {
+    size_t stepped = site.emulated ? 0 : 1;
+    for (const ReturnSite& at : site.returns.sites) stepped += at.is_emulated ? 0 : 1;
+    return site.returns.sites.empty() ? stepped + kHarm : stepped;
   }
 
   std::optional<ProbeSite> Shared(const std::vector<const TlsSymbol*>& twins) {
@@ -384,6 +398,7 @@ class Chooser {
     site.reason =
         "the first function that all of them call with their arguments; it begins with "
         "an emulated instruction";
+    site.returns = Returns(site);
     return site;
   }
 

@@ -4,15 +4,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "agent/capture/unique_fd.h"
+#include "tests/unit/agent/capture/code_program.h"
 
 namespace tokenwatch {
 namespace {
-
-constexpr uint64_t kStart = 4096;
 
 constexpr TlsSymbol kSymbols[] = {
     {"write", TW_FUNCTION_WRITE, 1},         {"write_ex", TW_FUNCTION_WRITE_EX, 1},
@@ -21,47 +20,13 @@ constexpr TlsSymbol kSymbols[] = {
 };
 constexpr TlsLibrary kLibrary = {"test", kSymbols, {}, {}};
 
-// Code in a file, put together function by function.
-class Program {
+class Program : public CodeProgram {
  public:
-  Program() : fd_(mkstemp(path_)) {
-    unlink(path_);
-    code_.assign(kStart, '\0');
-  }
-  // Where the next function will be.
-  uint64_t Here() const { return code_.size(); }
-  // Adds code; it is the symbol's where that has a name. Returns its place.
-  uint64_t Add(const std::string& name, const std::string& code) {
-    const uint64_t at = Here();
-    code_ += code;
-    if (!name.empty()) symbols_.functions[name] = {at, code.size()};
-    code_.resize((code_.size() + 15) / 16 * 16, '\xcc');
-    return at;
-  }
-  // A call or jump with a 32-bit distance, to stand `before` bytes behind the next function's
-  // start.
-  std::string To(char opcode, uint64_t before, uint64_t target) const {
-    const uint64_t distance = target - (Here() + before + 5);
-    std::string code(1, opcode);
-    for (int i = 0; i < 4; ++i) code += static_cast<char>(distance >> (8 * i));
-    return code;
-  }
-  void AddSlot(uint64_t address, const std::string& name) { symbols_.slots[address] = name; }
-
   std::vector<ProbeSite> Choose(bool public_only = false) {
-    symbols_.code = {{kStart, code_.size(), 0x10000}};
-    EXPECT_EQ(pwrite(fd_.get(), code_.data(), code_.size(), 0), static_cast<ssize_t>(code_.size()));
-    return ChooseSites(fd_.get(), symbols_, kLibrary, public_only);
+    const int fd = Write();
+    return ChooseSites(fd, symbols(), kLibrary, public_only);
   }
-
- private:
-  char path_[32] = "/tmp/probe_sites_test.XXXXXX";
-  UniqueFd fd_;
-  std::string code_;
-  ElfSymbols symbols_;
 };
-
-std::string Bytes(std::initializer_list<int> bytes) { return {bytes.begin(), bytes.end()}; }
 
 const std::string kPush = Bytes({0x41, 0x57, 0xc3});         // push r15; ret
 const std::string kFrame = Bytes({0x48, 0x83, 0xec, 0x18});  // sub rsp, 24
@@ -94,6 +59,7 @@ TEST(ProbeSitesTest, TwinsShareTheFunctionBehindThem) {
   EXPECT_TRUE(sites[0].internal);
   EXPECT_TRUE(sites[0].emulated);
   EXPECT_EQ(sites[0].place, "behind write");
+  EXPECT_EQ(sites[0].returns.sites.size(), 2u);  // behind the calls of both
 }
 
 // As in OpenSSL 3.5: the inner function takes flags, and one twin leaps to another through a stub.
