@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -19,6 +20,7 @@
 #include <thread>
 
 #include "tests/bpf/http2_scenarios.h"
+#include "tests/bpf/tls_pair.h"
 
 namespace {
 
@@ -117,6 +119,33 @@ void Send(int fd, const std::string& bytes) {
   }
 }
 
+// Both ends of a connection in memory, until `is_over`; what arrives is what was sent.
+void CallUntil(const std::atomic<bool>& is_over) {
+  tokenwatch::TlsPair pair;
+  std::string got(1024, '\0');
+  for (int i = 0; !is_over; ++i) {
+    SSL* const ends[] = {i % 2 == 0 ? pair.client() : pair.server(),
+                         i % 2 == 0 ? pair.server() : pair.client()};
+    const std::string sent = Get("/" + std::to_string(i));
+    const int size = static_cast<int>(sent.size());
+    size_t accepted = 0;
+    if (i % 3 == 0) {
+      if (SSL_write_ex(ends[0], sent.data(), sent.size(), &accepted) != 1 ||
+          accepted != sent.size()) {
+        Die("SSL_write_ex");
+      }
+    } else if (SSL_write(ends[0], sent.data(), size) != size) {
+      Die("SSL_write");
+    }
+    if (SSL_read(ends[1], got.data(), static_cast<int>(got.size())) != size ||
+        got.compare(0, sent.size(), sent) != 0) {
+      Die("SSL_read");
+    }
+    // Fails as it shall: there is nothing to read.
+    if (SSL_read(ends[1], got.data(), 1) >= 0) Die("an empty SSL_read");
+  }
+}
+
 using Scenario = std::function<void(int tls, int plain)>;
 
 const std::map<std::string, Scenario>& Scenarios() {
@@ -130,6 +159,20 @@ const std::map<std::string, Scenario>& Scenarios() {
            client.Read();
            client.Write(Get("/two"));
            client.Read();
+         }},
+        {"until_told",
+         [](int, int) {
+           std::atomic<bool> is_over = false;
+           std::thread other([&] { CallUntil(is_over); });
+           std::thread reader([&] {
+             char byte;
+             while (read(STDIN_FILENO, &byte, 1) > 0) {
+             }
+             is_over = true;
+           });
+           CallUntil(is_over);
+           other.join();
+           reader.join();
          }},
         {"tls_ex",
          [](int tls, int) {
