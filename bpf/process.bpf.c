@@ -1,10 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * The end of threads and processes, and the wiping of the ring.
+ * The end of threads, images and processes, and the wiping of the ring.
  */
 #include "process.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define TW_NESTED_CALLS 8 /* forgotten of a thread; deeper ones wait for the sweep */
+
+/* A thread is gone, and so are the TLS calls that it was inside of. */
+static __always_inline void tw_forget_thread(u64 id)
+{
+	struct tw_thread *thread = bpf_map_lookup_elem(&tw_threads, &id);
+	struct tw_call_key key = {.process = id >> 32};
+
+	if (!thread)
+		return;
+	key.stack = thread->inside ? thread->inside_stack : 0;
+	for (int i = 0; i < TW_NESTED_CALLS && key.stack; i++) {
+		struct tw_call *call = bpf_map_lookup_elem(&tw_calls, &key);
+		u64 outer;
+
+		if (!call || call->thread != id)
+			break;
+		outer = call->outer ? call->outer_stack : 0;
+		bpf_map_delete_elem(&tw_calls, &key);
+		key.stack = outer;
+	}
+	bpf_map_delete_elem(&tw_threads, &id);
+}
+
+/*
+ * The thread that calls exec lives on as the process's leading one, under its number; what it was
+ * inside of has gone with the image. The others exit.
+ */
+SEC("tp_btf/sched_process_exec")
+int tw_task_exec(u64 *ctx)
+{
+	tw_forget_thread((bpf_get_current_pid_tgid() >> 32 << 32) | (u32)ctx[1]);
+	return 0;
+}
 
 SEC("tp_btf/sched_process_exit")
 int tw_task_exit(u64 *ctx)
@@ -15,7 +50,7 @@ int tw_task_exit(u64 *ctx)
 	struct tw_image *image;
 	struct tw_exit *e;
 
-	bpf_map_delete_elem(&tw_threads, &id);
+	tw_forget_thread(id);
 	/* The thread group's last one. */
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return 0;

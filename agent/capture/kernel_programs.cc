@@ -100,6 +100,8 @@ absl::Status KernelPrograms::Load() {
 
   exit_link_.reset(bpf_program__attach(process_->progs.tw_task_exit));
   if (exit_link_ == nullptr) return KernelError(-errno, "attaching to sched_process_exit");
+  exec_link_.reset(bpf_program__attach(process_->progs.tw_task_exec));
+  if (exec_link_ == nullptr) return KernelError(-errno, "attaching to sched_process_exec");
   return absl::OkStatus();
 }
 

@@ -72,7 +72,7 @@ class KernelPrograms {
   ProcessObject process_;
   TlsObject tls_;
   std::vector<UniqueFd> cgroups_;
-  Link exit_link_;
+  Link exit_link_, exec_link_;
 };
 
 }  // namespace tokenwatch

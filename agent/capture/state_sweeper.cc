@@ -19,6 +19,9 @@ struct ConnectionKey {
 struct CallKey {
   uint64_t process, stack;
 };
+struct Image {
+  uint64_t process, exec_id, start;
+};
 constexpr uint64_t kFreedNs = 10'000'000'000;  // a freed connection may still read its answer
 constexpr size_t kFreedAt = 16;                // offset of tw_connection.freed_ns
 constexpr size_t kThreadAt = 32;               // offset of tw_call.thread
@@ -35,6 +38,17 @@ class Alive {
  private:
   absl::flat_hash_map<uint32_t, bool> known_;
 };
+
+// Whether the process has gone on to another image by exec since it made the connection, or is
+// another one under the same number.
+bool IsOfEarlierImage(int images_fd, const ConnectionKey& key) {
+  const auto pid = static_cast<uint32_t>(key.owner >> 32);
+  Image image = {};
+  if (bpf_map_lookup_elem(images_fd, &pid, &image) != 0) return false;
+  // Both count the process's calls of exec; the images' may not have seen the last one yet.
+  const auto newer = static_cast<uint32_t>(image.exec_id) - static_cast<uint32_t>(key.owner);
+  return image.start > key.start || (image.start == key.start && static_cast<int32_t>(newer) > 0);
+}
 
 template <typename Key, typename Visit>
 void ForEachKey(int map, Visit visit) {
@@ -57,6 +71,7 @@ SweepResult SweepKernelState(const KernelPrograms& programs, uint64_t now_mono_n
   Alive alive;
   const bpf_map* connections = programs.process().maps.tw_connections;
   const int connections_fd = bpf_map__fd(connections);
+  const int images_fd = bpf_map__fd(programs.process().maps.tw_images);
   std::vector<uint8_t> value(bpf_map__value_size(connections));
   ForEachKey<ConnectionKey>(connections_fd, [&](const ConnectionKey& key) {
     // A socket's entry is removed by the kernel's tcp_destroy_sock.
@@ -67,7 +82,8 @@ SweepResult SweepKernelState(const KernelPrograms& programs, uint64_t now_mono_n
     uint64_t freed_ns = 0;
     std::memcpy(&freed_ns, value.data() + kFreedAt, sizeof(freed_ns));
     const bool freed = freed_ns != 0 && now_mono_ns > freed_ns + kFreedNs;
-    if (freed || !alive(static_cast<uint32_t>(key.owner >> 32))) {
+    if (freed || !alive(static_cast<uint32_t>(key.owner >> 32)) ||
+        IsOfEarlierImage(images_fd, key)) {
       bpf_map_delete_elem(connections_fd, &key);
       ++result.connections;
     } else {
