@@ -5,7 +5,6 @@ Figures are printed with their aims; only counts can fail. The full size, of `te
 20,000 uses a figure.
 """
 
-import contextlib
 import os
 import resource
 import statistics
@@ -17,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from harness.servers import Truth
 from harness.tokenwatch import Agent, Collector
-from harness.world import LONG, check, cpu_seconds, main, note
+from harness.world import LONG, check, cpu_seconds, main, note, other_agents
 
 CONNECTIONS = 1000
 AIM_MIB = 40
@@ -126,16 +125,6 @@ def measure_cpu(agent, collector, client, uses):
              f" collector {spent[1] / STEADY * 1000:.3f} ({STEADY} uses,"
              f" {STEADY / elapsed:.0f} a second)")
     show_memory(f"after {uses.expected} uses", memory(agent.process.pid))
-
-
-def other_agents():
-    """Programs that probe every TLS library on this machine, the client's among them."""
-    found = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as comm:
-            if comm.read().strip() in ("tokenwatch-agen", "bpf_test"):  # 15 bytes of the name
-                found.add(pid)
-    return found
 
 
 def measure_added(agent, client, uses):

@@ -221,6 +221,16 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def other_agents():
+    """Programs that probe every TLS library on this machine, a scenario's copies among them."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as comm:
+            if comm.read().strip() in ("tokenwatch-agen", "bpf_test"):  # 15 bytes of the name
+                found.add(pid)
+    return found
+
+
 def tail(path, lines=30):
     try:
         with open(path, errors="replace") as file:
