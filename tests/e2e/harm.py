@@ -128,28 +128,25 @@ def compare(programs, collector, names):
 
 def check_nothing_kept(agent):
     """What the kernel's maps remember of programs that are gone goes away with them."""
-    def calls():
+    def kept():
+        """Entries by map; counted here, as the agent's own numbers are those of its last sweep."""
         held = maps_of(agent.process.pid)
         try:
-            found = [one for one in held if one.name == "tw_calls"]
-            check(found, f"no map tw_calls among {[one.name for one in held]}")
-            return sum(1 for _ in found[0].chunks()) // 2
+            found = {one.name: sum(1 for _ in one.keys()) for one in held
+                     if one.name in ("tw_calls", "tw_connections")}
         finally:
             for one in held:
                 one.close()
-
-    def is_empty():
-        return calls() == 0 and agent.counters()["connections_followed"] == 0
+        check(len(found) == 2, f"the agent's maps have other names: {found}")
+        return found
 
     try:
-        wait_until(is_empty, 30, "the kernel's maps to be empty", 0.5)
+        wait_until(lambda: not any(kept().values()), 30, "the kernel's maps to be empty", 0.5)
     except Failure as still:
-        counters = agent.counters()
-        raise Failure(f"{still}: {calls()} calls, {counters['connections_followed']} connections"
-                      ) from None
+        raise Failure(f"{still}: {kept()}") from None
     counters = agent.counters()
-    note(f"swept: {counters['calls_swept']} calls, {counters['connections_swept']} connections;"
-         f" nothing is left")
+    note(f"nothing is kept; swept so far: {counters['calls_swept']} calls,"
+         f" {counters['connections_swept']} connections")
 
 
 def images(programs, agent):

@@ -65,7 +65,7 @@ class Map:
              ("Q", ctypes.addressof(value)), ("Q", 0))
         return value.raw
 
-    def _entries(self):
+    def keys(self):
         key, following = None, ctypes.create_string_buffer(max(self.key_size, 1))
         while True:
             try:
@@ -75,6 +75,10 @@ class Map:
             except OSError:
                 return
             key = ctypes.create_string_buffer(following.raw, len(following))
+            yield key
+
+    def _entries(self):
+        for key in self.keys():
             yield key.raw
             with contextlib.suppress(OSError):  # deleted meanwhile, or of a kind without values
                 yield self._value(key)
