@@ -33,9 +33,9 @@ UNANSWERED = ": status is 0, not 200; outcome is 'unanswered', not 'ok'"
 SLOW = ("slow-plain", "slow-tls", "slow-dropped")
 
 
-def unloadable_openssl(world):
+def unloadable_openssl(world, name):
     """A copy of OpenSSL whose libssl may leave the process: Debian's asks to stay (NODELETE)."""
-    folder = world.path("unloadable")
+    folder = world.path(name)
     os.mkdir(folder)
     for name in ("libssl.so.3", "libcrypto.so.3"):
         shutil.copy(os.path.join("/usr/lib/x86_64-linux-gnu", name), folder)
@@ -61,7 +61,7 @@ class Programs:
         self.world, self.truth = world, truth
         self.known = {}
         self.openssl = world.private_openssl()
-        self.unloadable = unloadable_openssl(world)
+        self.unloadable = unloadable_openssl(world, "unloadable")
         for library in (self.unloadable, world.path("lib/libssl.so.3")):
             self._hold(library)
 
@@ -74,11 +74,11 @@ class Programs:
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         holder.stdout.readline()
 
-    def spawn(self, case, name):
+    def spawn(self, case, name, unloadable=""):
         program = os.path.join(self.world.bin_dir,
                                "harm_reload" if case == "reload" else "harm_client")
         self.known[name] = Client(name, program)
-        arguments = ([name, self.truth.tls, self.unloadable, RELOADS] if case == "reload" else
+        arguments = ([name, self.truth.tls, unloadable or self.unloadable, RELOADS] if case == "reload" else
                      [case, name, self.truth.tls, self.truth.plain])
         return self.world.spawn([program, *arguments], inside=True, env=self.openssl,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -196,6 +196,18 @@ def exists(kind, number):
                           check=False).returncode == 0
 
 
+def come_and_go(programs, alone):
+    """A library that nobody else maps: the agent's probes may come and go with it, unharmful.
+
+    It is mapped for too short a time to be seen for sure, so its uses are not compared.
+    """
+    library = unloadable_openssl(programs.world, "nobody-elses")
+    for number in range(3):
+        name = f"alone-with-it{number}"
+        result = programs.finish(programs.spawn("reload", name, library), name)
+        check(result == alone, f"{name}: {result}, without an agent {alone}")
+
+
 def slow_pages(programs, collector, agent):
     """A page that comes late delays the program that waits for it, and no other's uses."""
     for case in SLOW:
@@ -301,6 +313,7 @@ def scenario(world):
     collector.wait_for_uses(len(requests) + len(images(programs, agent)), 20)
     slow_pages(programs, collector, agent)
     restarts(programs, collector, agent)
+    come_and_go(programs, alone["reload"])
 
 
 if __name__ == "__main__":
