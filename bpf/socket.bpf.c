@@ -258,6 +258,7 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 		return;
 	tw_count(direction == TW_SENT ? TW_COUNT_SEND_CALLS : TW_COUNT_RECEIVE_CALLS);
 	seen = direction == TW_SENT ? &thread->seen[TW_SENT] : &thread->seen[TW_RECEIVED];
+	seen->stack = tw_user_stack();
 	seen->ends = ends;
 	seen->serial++;
 	/*

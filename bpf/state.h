@@ -166,6 +166,7 @@ struct tw_socket_call {
 
 /* The last socket that this thread used in one direction. */
 struct tw_sighting {
+	u64 stack; /* the call's user stack pointer; 0: not known */
 	struct tw_ends ends;
 	u32 serial; /* rises with each call; 0: none yet */
 };

@@ -149,9 +149,19 @@ static __always_inline u64 tw_accepted(struct tw_call *call, long result, u32 pr
 	return count < call->length ? count : call->length;
 }
 
-/* Learns the connection's socket from what this thread did inside, or beside, the call. */
+/* Whether the socket call was made on the TLS call's stack: another coroutine has another one. */
+static __always_inline bool tw_is_below(const struct tw_sighting *seen, u64 stack)
+{
+	return !seen->stack || stack - seen->stack < TW_STACK_NEAR;
+}
+
+/*
+ * Learns the connection's socket from what this thread did inside, or beside, the call, whose
+ * return address lay at `stack`.
+ */
 static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_thread *thread,
-					    struct tw_call *call, struct tw_connection_key *key)
+					    struct tw_call *call, struct tw_connection_key *key,
+					    u64 stack)
 {
 	/* A coroutine that has moved to another thread: what that one did before is not the call's.
 	 */
@@ -159,7 +169,8 @@ static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_t
 		return;
 	if (call->direction == TW_SENT) {
 		if (thread->seen[TW_SENT].serial != call->serials[TW_SENT]) {
-			tw_sighted(c, &thread->seen[TW_SENT].ends, true);
+			if (tw_is_below(&thread->seen[TW_SENT], stack))
+				tw_sighted(c, &thread->seen[TW_SENT].ends, true);
 		} else if (c->certainty != TW_PEER_EXACT) {
 			/* A memory BIO: the next send of this thread carries the bytes. Two writers
 			 * before one send say nothing. */
@@ -169,7 +180,8 @@ static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_t
 				thread->pending = *key;
 		}
 	} else if (thread->seen[TW_RECEIVED].serial != call->serials[TW_RECEIVED]) {
-		tw_sighted(c, &thread->seen[TW_RECEIVED].ends, true);
+		if (tw_is_below(&thread->seen[TW_RECEIVED], stack))
+			tw_sighted(c, &thread->seen[TW_RECEIVED].ends, true);
 	} else if (c->certainty != TW_PEER_EXACT && thread->seen[TW_RECEIVED].serial) {
 		tw_sighted(c, &thread->seen[TW_RECEIVED].ends, false);
 	}
@@ -208,7 +220,7 @@ static __always_inline int tw_return(struct pt_regs *ctx, u64 stack, u32 probe)
 	if (!c)
 		goto out;
 	c->freed_ns = 0;
-	tw_learn_socket(c, thread, call, &key);
+	tw_learn_socket(c, thread, call, &key, stack);
 	if (!tw_turn(c, direction))
 		goto out;
 	w = &thread->work;
