@@ -111,6 +111,24 @@ static __always_inline void tw_tell_peer(struct tw_connection *c)
 	bpf_ringbuf_submit(p, tw_ring_flags());
 }
 
+static __always_inline void tw_tell_tls(const struct tw_connection *c, u64 process, u8 event)
+{
+	struct tw_tls *t = bpf_ringbuf_reserve(&tw_segments, sizeof(*t), 0);
+
+	if (!t) {
+		tw_count(TW_COUNT_RING_FULL);
+		return;
+	}
+	tw_fill_header(&t->h, TW_TLS, sizeof(*t), 0, bpf_ktime_get_ns());
+	t->connection = c->id;
+	t->process = process;
+	t->pid = process ? bpf_get_current_pid_tgid() >> 32 : 0;
+	t->event = event;
+	t->sends = c->sends;
+	t->pad[0] = t->pad[1] = 0;
+	bpf_ringbuf_submit(t, tw_ring_flags());
+}
+
 /* Forgets a connection; an exchange that waits for an answer learns that none will come. */
 static __always_inline void tw_end_connection(struct tw_connection_key *key)
 {
@@ -120,6 +138,8 @@ static __always_inline void tw_end_connection(struct tw_connection_key *key)
 		return;
 	if (c->spoke)
 		tw_tell_close(c->id, true);
+	if (c->wire == TW_WIRE_HELLO)
+		tw_tell_tls(c, 0, TW_TLS_CLOSED);
 	bpf_map_delete_elem(&tw_connections, key);
 }
 
@@ -160,13 +180,32 @@ static __always_inline bool tw_same_ends(const struct tw_ends *a, const struct t
 	return !differ;
 }
 
+/* Plaintext of TLS connection `c` was seen: its socket is not a dark one. */
+static __always_inline void tw_light(struct tw_connection *c, u64 sock)
+{
+	struct tw_connection_key key;
+	struct tw_connection *socket;
+
+	tw_socket_key(&key, sock);
+	socket = bpf_map_lookup_elem(&tw_connections, &key);
+	if (!socket)
+		return;
+	c->lit = 1;
+	if (socket->wire != TW_WIRE_HELLO)
+		return;
+	socket->wire = TW_WIRE_SEEN;
+	tw_tell_tls(socket, tw_this_process(), TW_TLS_SEEN);
+}
+
 /*
- * A socket was seen together with a TLS connection. Inside the library's call it is that
- * connection's; beside it, two sightings have to agree.
+ * A socket was seen together with a TLS connection, of which a call has transferred plaintext.
+ * Inside the library's call it is that connection's; beside it, two sightings have to agree.
  */
-static __always_inline void tw_sighted(struct tw_connection *c, const struct tw_ends *ends,
+static __always_inline void tw_sighted(struct tw_connection *c, const struct tw_sighting *seen,
 				       bool exact)
 {
+	const struct tw_ends *ends = &seen->ends;
+
 	if (!ends->family)
 		return;
 	if (tw_same_ends(&c->ends, ends)) {
@@ -174,6 +213,8 @@ static __always_inline void tw_sighted(struct tw_connection *c, const struct tw_
 			c->certainty = TW_PEER_EXACT;
 		else if (c->certainty == TW_PEER_UNKNOWN)
 			c->certainty = TW_PEER_INFERRED;
+		if (!c->lit)
+			tw_light(c, seen->sock);
 		return;
 	}
 	/* An inferred contradiction of what is exact is the wrong one of the two. */
@@ -182,6 +223,9 @@ static __always_inline void tw_sighted(struct tw_connection *c, const struct tw_
 	c->ends = *ends;
 	c->certainty = exact ? TW_PEER_EXACT : TW_PEER_UNKNOWN;
 	c->announced = 0;
+	c->lit = 0;
+	if (exact)
+		tw_light(c, seen->sock);
 }
 
 #endif /* TOKENWATCH_BPF_CONNECTION_H_ */

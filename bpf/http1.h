@@ -97,6 +97,8 @@ static __always_inline void tw_response_ended(struct tw_connection *c, struct tw
 			 */
 			tw_set_mode(c, TW_MODE_START);
 			c->spoke = 0;
+			c->wire = TW_WIRE_UNKNOWN;
+			c->sends = 0;
 			return;
 		}
 	}

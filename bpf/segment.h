@@ -25,6 +25,7 @@ enum tw_type {
 	TW_GAP = 4,	/* a connection's framing was lost or given up, with its reason */
 	TW_PROCESS = 5, /* who a process is; precedes its first data segment */
 	TW_EXIT = 6,	/* a process that was announced has exited */
+	TW_TLS = 7,	/* what became of a TLS connection that was seen on the wire */
 };
 
 enum tw_direction {
@@ -169,6 +170,28 @@ struct tw_exit {
 	__u64 process;
 	__u32 pid;
 	__u32 pad;
+};
+
+enum tw_tls_event {
+	TW_TLS_HELLO = 1, /* its process sent a ClientHello (RFC 8446, 4.1.2) */
+	TW_TLS_SEEN = 2,  /* the plaintext of a call on it was seen */
+	TW_TLS_BUSY = 3,  /* TW_TLS_BUSY_SENDS were made without that */
+	TW_TLS_CLOSED = 4,
+	TW_TLS_QUIC = 5, /* a QUIC connection instead: no more is told of it */
+};
+
+/* Behind the ClientHello one more send ends the handshake. What comes after is data. */
+#define TW_TLS_DATA_SENDS 2
+#define TW_TLS_BUSY_SENDS 3
+
+struct tw_tls {
+	struct tw_header h;
+	__u64 connection; /* the socket's */
+	__u64 process;	  /* names a TW_PROCESS; 0 when closed: whoever drops the socket */
+	__u32 pid;
+	__u8 event; /* enum tw_tls_event */
+	__u8 sends; /* behind the ClientHello, at most 255 */
+	__u8 pad[2];
 };
 
 #endif /* TOKENWATCH_BPF_SEGMENT_H_ */

@@ -16,6 +16,8 @@
  */
 #include "http.h"
 
+#define TW_FIRST_SENDS 4 /* of a connection, that are looked at for a ClientHello */
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* tcp_recvmsg lost its `nonblock` argument in 5.19 (commit ec095263a965). */
@@ -147,7 +149,8 @@ static __always_inline struct tw_connection *tw_of_socket(struct tw_connection_k
 }
 
 /* A TLS write of this thread awaited its send: this socket may be the connection's. */
-static __always_inline void tw_match_pending(struct tw_thread *thread, const struct tw_ends *ends)
+static __always_inline void tw_match_pending(struct tw_thread *thread,
+					     const struct tw_sighting *seen)
 {
 	struct tw_connection_key key = thread->pending;
 	struct tw_connection *c;
@@ -159,7 +162,35 @@ static __always_inline void tw_match_pending(struct tw_thread *thread, const str
 		return;
 	c = bpf_map_lookup_elem(&tw_connections, &key);
 	if (c)
-		tw_sighted(c, ends, false);
+		tw_sighted(c, seen, false);
+}
+
+/*
+ * Whether a TLS connection begins in what a process sends first: a handshake record with a
+ * ClientHello (RFC 8446, 5.1 and 4). Some protocols ask for TLS before (PostgreSQL, STARTTLS).
+ */
+static __always_inline void tw_watch_wire(struct tw_connection *c, struct tw_socket_call *call)
+{
+	u8 head[6] = {};
+
+	if (c->wire >= TW_WIRE_SEEN || c->role == TW_ROLE_IGNORED)
+		return;
+	if (c->wire == TW_WIRE_HELLO) {
+		if (c->sends != 255)
+			c->sends++;
+		if (c->sends == TW_TLS_BUSY_SENDS)
+			tw_tell_tls(c, tw_this_process(), TW_TLS_BUSY);
+		return;
+	}
+	if (!call->unseen && call->left >= sizeof(head) &&
+	    !bpf_probe_read_user(head, sizeof(head), (void *)call->at) && head[0] == 22 &&
+	    head[1] == 3 && head[2] <= 4 && head[5] == 1) {
+		c->wire = TW_WIRE_HELLO;
+		c->sends = 0;
+		tw_tell_tls(c, tw_this_process(), TW_TLS_HELLO);
+	} else if (++c->sends == TW_FIRST_SENDS) {
+		c->wire = TW_WIRE_OTHER;
+	}
 }
 
 /*
@@ -261,6 +292,13 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	seen->stack = tw_user_stack();
 	seen->ends = ends;
 	seen->serial++;
+	seen->sock = (u64)sk;
+	tw_socket_key(&key, (u64)sk);
+	if (direction == TW_SENT) {
+		c = tw_of_socket(&key, &ends, direction);
+		if (c && known)
+			tw_watch_wire(c, call);
+	}
 	/*
 	 * A write inside SSL_write, a read inside SSL_read: the library's records, not HTTP. But
 	 * what is sent inside SSL_read may be anything: node finishes handshakes there, and its
@@ -269,8 +307,7 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	if (tw_is_inside(thread, direction))
 		return;
 	if (direction == TW_SENT)
-		tw_match_pending(thread, &ends);
-	tw_socket_key(&key, (u64)sk);
+		tw_match_pending(thread, seen);
 	c = tw_of_socket(&key, &ends, direction);
 	if (!c)
 		return;

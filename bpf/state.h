@@ -84,6 +84,14 @@ enum tw_spoke {
 	TW_SPOKE_HTTP2,
 };
 
+/* What a process sends at the beginning of a TCP connection. */
+enum tw_wire {
+	TW_WIRE_UNKNOWN = 0,
+	TW_WIRE_HELLO, /* TLS */
+	TW_WIRE_SEEN,  /* TLS, and plaintext of it was seen */
+	TW_WIRE_OTHER,
+};
+
 enum tw_role {
 	TW_ROLE_UNKNOWN = 0,
 	TW_ROLE_CLIENT,
@@ -123,7 +131,9 @@ struct tw_connection {
 	struct tw_ends ends;
 	u32 received_to; /* a socket's copied_seq behind what was received last, where .. */
 	u8 received;	 /* .. something was */
-	u8 pad[3];
+	u8 wire;	 /* enum tw_wire: a socket's */
+	u8 sends;	 /* looked at, or behind the ClientHello; at most 255 */
+	u8 lit;		 /* TLS: its socket knows that plaintext was seen */
 	u8 layer;
 	u8 role; /* enum tw_role */
 	u8 last_direction;
@@ -169,6 +179,8 @@ struct tw_sighting {
 	u64 stack; /* the call's user stack pointer; 0: not known */
 	struct tw_ends ends;
 	u32 serial; /* rises with each call; 0: none yet */
+	u32 pad;
+	u64 sock;
 };
 
 struct tw_thread {

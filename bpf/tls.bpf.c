@@ -170,7 +170,7 @@ static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_t
 	if (call->direction == TW_SENT) {
 		if (thread->seen[TW_SENT].serial != call->serials[TW_SENT]) {
 			if (tw_is_below(&thread->seen[TW_SENT], stack))
-				tw_sighted(c, &thread->seen[TW_SENT].ends, true);
+				tw_sighted(c, &thread->seen[TW_SENT], true);
 		} else if (c->certainty != TW_PEER_EXACT) {
 			/* A memory BIO: the next send of this thread carries the bytes. Two writers
 			 * before one send say nothing. */
@@ -181,9 +181,9 @@ static __always_inline void tw_learn_socket(struct tw_connection *c, struct tw_t
 		}
 	} else if (thread->seen[TW_RECEIVED].serial != call->serials[TW_RECEIVED]) {
 		if (tw_is_below(&thread->seen[TW_RECEIVED], stack))
-			tw_sighted(c, &thread->seen[TW_RECEIVED].ends, true);
+			tw_sighted(c, &thread->seen[TW_RECEIVED], true);
 	} else if (c->certainty != TW_PEER_EXACT && thread->seen[TW_RECEIVED].serial) {
-		tw_sighted(c, &thread->seen[TW_RECEIVED].ends, false);
+		tw_sighted(c, &thread->seen[TW_RECEIVED], false);
 	}
 }
 

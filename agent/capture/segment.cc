@@ -43,6 +43,9 @@ absl::StatusOr<Segment> ParseSegment(absl::Span<const uint8_t> record) {
     case TW_EXIT:
       size = sizeof(tw_exit);
       break;
+    case TW_TLS:
+      size = sizeof(tw_tls);
+      break;
     default:
       return absl::InvalidArgumentError(absl::StrCat("segment type ", header.type));
   }
@@ -65,6 +68,8 @@ absl::StatusOr<Segment> ParseSegment(absl::Span<const uint8_t> record) {
       return Copy<tw_gap>(record);
     case TW_PROCESS:
       return reinterpret_cast<const tw_process*>(record.data());
+    case TW_TLS:
+      return Copy<tw_tls>(record);
     default:
       return Copy<tw_exit>(record);
   }

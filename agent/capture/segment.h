@@ -28,7 +28,8 @@ struct DataSegment {
 };
 
 // Pointers, because a tw_process is some 5 KiB; valid as long as the ring buffer's record is.
-using Segment = std::variant<DataSegment, tw_peer, tw_close, tw_gap, const tw_process*, tw_exit>;
+using Segment =
+    std::variant<DataSegment, tw_peer, tw_close, tw_gap, const tw_process*, tw_exit, tw_tls>;
 
 // Checks one ring buffer record and returns it as a Segment that points into `record`.
 // InvalidArgument where type, version or length do not fit.

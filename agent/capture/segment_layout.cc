@@ -13,5 +13,6 @@ static_assert(sizeof(tw_gap) == 48 && offsetof(tw_gap, bytes) == 40);
 static_assert(offsetof(tw_process, comm) == 72 && offsetof(tw_process, exe) == 88);
 static_assert(sizeof(tw_process) == 88 + 3 * 1280 + 1024);
 static_assert(sizeof(tw_exit) == 32);
+static_assert(sizeof(tw_tls) == 40 && offsetof(tw_tls, event) == 36);
 
 }  // namespace tokenwatch
