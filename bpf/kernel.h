@@ -60,9 +60,55 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct rb_node {
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct rb_root_cached {
+	struct rb_root rb_root;
+};
+
+struct address_space {
+	struct rb_root_cached i_mmap;
+};
+
+struct super_block {
+	u32 s_dev;
+};
+
+struct inode {
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	u32 i_generation;
+};
+
 struct file {
 	struct path f_path;
+	struct inode *f_inode;
+	struct address_space *f_mapping;
 };
+
+struct vm_area_struct {
+	unsigned long vm_start, vm_end;
+	struct file *vm_file;
+	struct {
+		struct rb_node rb;
+	} shared;
+};
+
+/* Before 6.1 (commits d4af56c5c7c6, 524e00b36e8c) mappings were in a tree of nodes of their own. */
+struct vm_area_struct___tree {
+	struct rb_node vm_rb;
+} __attribute__((preserve_access_index));
+
+struct mm_struct___tree {
+	struct rb_root mm_rb;
+} __attribute__((preserve_access_index));
 
 struct mm_struct {
 	unsigned long arg_start, arg_end;

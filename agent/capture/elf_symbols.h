@@ -1,4 +1,6 @@
 // Where functions are in an ELF file.
+//
+// Read by pread into bounded memory: a mapping would fault where somebody truncates the file.
 #ifndef TOKENWATCH_AGENT_CAPTURE_ELF_SYMBOLS_H_
 #define TOKENWATCH_AGENT_CAPTURE_ELF_SYMBOLS_H_
 
@@ -37,11 +39,12 @@ struct ElfSymbols {
   std::vector<CodeRange> code;                   // at most 64
   UnwindTable unwind;
   absl::flat_hash_map<uint64_t, std::string> slots;  // virtual address of a GOT slot ▶ function
+  bool is_cut = false;  // it has more, or larger, tables than are looked at
 };
 
-// Looks for the functions in `names` in the dynamic and the full symbol table of `fd` (any ELF
-// file, hostile or not). InvalidArgument where the file is no ELF file for this processor. `fd`
-// stays the caller's.
+// Looks for the functions in `names` in the dynamic and the full symbol table of `fd` (any file,
+// hostile or not: at most 128 MiB of it are read). InvalidArgument where it is no ELF file for this
+// processor. `fd` stays the caller's.
 absl::StatusOr<ElfSymbols> FindFunctions(int fd, const std::vector<std::string>& names);
 
 }  // namespace tokenwatch
