@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
 #include "agent/capture/discovery.h"
+#include "agent/capture/inode_reader.h"
 #include "agent/capture/kernel_counters.h"
 #include "agent/capture/kernel_programs.h"
 #include "agent/capture/ring_reader.h"
@@ -59,12 +61,21 @@ absl::Status Exclude(int map, const ExcludedAddress& excluded) {
   return absl::OkStatus();
 }
 
+// A probed library keeps some descriptors. Where that is refused the usual 1024 have to do.
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 // In the order of their making; destroyed the other way round.
 struct Capture::Parts {
   std::unique_ptr<KernelPrograms> programs;
   std::unique_ptr<RingReader> ring;
+  std::unique_ptr<InodeReader> inodes;
   std::unique_ptr<TlsProbes> tls;
   std::unique_ptr<SocketBackend> sockets;
   std::unique_ptr<Discovery> discovery;
@@ -106,8 +117,12 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
   if (!sockets.ok()) return sockets.status();
   parts->sockets = *std::move(sockets);
 
+  absl::StatusOr<std::unique_ptr<InodeReader>> inodes = InodeReader::Create();
+  if (!inodes.ok()) return inodes.status();
+  parts->inodes = *std::move(inodes);
+  RaiseFileLimit();
   parts->tls = std::make_unique<TlsProbes>(
-      parts->programs.get(),
+      parts->programs.get(), parts->inodes.get(),
       ProbePolicy{.public_only = options.public_sites, .kernel_returns = options.kernel_returns});
   absl::StatusOr<std::unique_ptr<Discovery>> discovery = Discovery::Start(parts->tls.get());
   if (!discovery.ok()) return discovery.status();

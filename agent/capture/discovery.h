@@ -1,6 +1,6 @@
-// Finds the files that hold a TLS library: those mapped already, those mapped from now on, and
-// those that the usual places offer, so that a program's very first request finds its probe in
-// place.
+// Finds the files that hold a TLS library: those mapped already, those mapped from now on, those
+// that are written from now on, and those that the usual places offer, so that a program's very
+// first request finds its probe in place.
 #ifndef TOKENWATCH_AGENT_CAPTURE_DISCOVERY_H_
 #define TOKENWATCH_AGENT_CAPTURE_DISCOVERY_H_
 
@@ -8,9 +8,11 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <tuple>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "agent/capture/file_events.h"
 #include "agent/capture/mapping_events.h"
 #include "agent/capture/tls_probes.h"
 #include "agent/common/counters.h"
@@ -27,7 +29,9 @@ class Discovery {
   void AddCounters(Counters* counters) const;
 
  private:
-  using EventKey = std::tuple<uint32_t, uint32_t, uint64_t, uint64_t>;  // device, inode, generation
+  // Device, inode and generation, as the event tells them: of the file that the process sees, which
+  // on an overlay is not the one that is probed.
+  using EventKey = std::tuple<uint32_t, uint32_t, uint64_t, uint64_t>;
 
   explicit Discovery(TlsProbes* probes) : probes_(probes) {}
   void Run();
@@ -35,13 +39,19 @@ class Discovery {
   void ScanProcesses();
   void ScanProcess(const std::string& pid);
   void OnMapping(const Mapping& mapping);
-  bool Open(const std::string& path, const std::string& shown);
+  bool WasSeen(const EventKey& key, uint64_t now_ns);
+  bool Open(const std::string& path, const std::string& shown, uint64_t inode);
+  void Consider(int fd, const std::string& path, bool is_mapped);
+  void Publish();
 
   TlsProbes* probes_;
   std::unique_ptr<MappingEvents> events_;
+  std::unique_ptr<FileEvents> files_;  // null where the kernel has no fanotify for us
   UniqueFd stop_;
-  absl::flat_hash_set<EventKey> seen_;  // mappings that were looked at, by the thread
-  std::atomic<uint64_t> mappings_{0}, missed_{0}, lost_{0};
+  absl::flat_hash_map<EventKey, uint64_t> seen_;  // mappings, and when they were looked at
+  uint64_t dropped_ = 0;                          // of the probes, when seen_ was valid
+  std::atomic<uint64_t> mappings_{0}, missed_{0}, lost_{0}, written_{0}, writes_unseen_{0},
+      file_systems_{0}, unidentified_{0};
   std::thread thread_;
 };
 

@@ -129,15 +129,19 @@ class NameFinder {
   size_t longest_ = 1;
 };
 
+bool IsForThisProcessor(const Elf64_Ehdr& header) {
+  return memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
+         header.e_ident[EI_DATA] == ELFDATA2LSB && header.e_machine == EM_X86_64 &&
+         (header.e_type == ET_DYN || header.e_type == ET_EXEC);
+}
+
 class Reader {
  public:
   Reader(int fd, const std::vector<std::string>& names) : input_(fd), names_(names) {}
 
   absl::StatusOr<ElfSymbols> Find() {
     Elf64_Ehdr header;
-    if (!input_.Read(0, &header, sizeof(header)) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-        header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
-        header.e_machine != EM_X86_64 || (header.e_type != ET_DYN && header.e_type != ET_EXEC)) {
+    if (!input_.Read(0, &header, sizeof(header)) || !IsForThisProcessor(header)) {
       return absl::InvalidArgumentError("not an x86-64 ELF file");
     }
     ReadSegments(header);
@@ -262,6 +266,11 @@ class Reader {
 };
 
 }  // namespace
+
+bool IsElf(int fd) {
+  Elf64_Ehdr header;
+  return Input(fd).Read(0, &header, sizeof(header)) && IsForThisProcessor(header);
+}
 
 absl::StatusOr<ElfSymbols> FindFunctions(int fd, const std::vector<std::string>& names) {
   return Reader(fd, names).Find();

@@ -23,6 +23,7 @@ struct CodeRange {
 struct ElfFunction {
   uint64_t offset = 0;
   uint64_t size = 0;  // as the symbol says; 0: not known
+  bool operator==(const ElfFunction&) const = default;
 };
 
 // The table that unwinders search for the function at an address (.eh_frame_hdr; Linux Standard
@@ -41,6 +42,9 @@ struct ElfSymbols {
   absl::flat_hash_map<uint64_t, std::string> slots;  // virtual address of a GOT slot ▶ function
   bool is_cut = false;  // it has more, or larger, tables than are looked at
 };
+
+// Whether the first bytes say that it is an ELF file for this processor; cheap.
+bool IsElf(int fd);
 
 // Looks for the functions in `names` in the dynamic and the full symbol table of `fd` (any file,
 // hostile or not: at most 128 MiB of it are read). InvalidArgument where it is no ELF file for this

@@ -1,11 +1,11 @@
 #include "agent/capture/mapping_events.h"
 
 #include <linux/perf_event.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -75,12 +75,15 @@ MappingEvents::~MappingEvents() {
   for (const Ring& ring : rings_) munmap(ring.memory, kPage + kDataBytes);
 }
 
-void MappingEvents::Poll(int timeout_ms, int wake_fd,
+void MappingEvents::Poll(int timeout_ms, absl::Span<pollfd> others,
                          absl::FunctionRef<void(const Mapping&)> handler) {
-  std::vector<pollfd> waits;
-  for (const Ring& ring : rings_) waits.push_back({ring.fd.get(), POLLIN, 0});
-  waits.push_back({wake_fd, POLLIN, 0});
-  if (poll(waits.data(), waits.size(), timeout_ms) <= 0) return;
+  waits_.assign(others.begin(), others.end());
+  for (const Ring& ring : rings_) waits_.push_back({ring.fd.get(), POLLIN, 0});
+  if (poll(waits_.data(), waits_.size(), timeout_ms) <= 0) {
+    for (pollfd& each : others) each.revents = 0;
+    return;
+  }
+  std::copy_n(waits_.begin(), others.size(), others.begin());
   for (const Ring& ring : rings_) Drain(ring, handler);
 }
 

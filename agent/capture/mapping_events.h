@@ -2,6 +2,8 @@
 #ifndef TOKENWATCH_AGENT_CAPTURE_MAPPING_EVENTS_H_
 #define TOKENWATCH_AGENT_CAPTURE_MAPPING_EVENTS_H_
 
+#include <poll.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,6 +11,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "agent/capture/unique_fd.h"
 
 namespace tokenwatch {
@@ -29,8 +32,9 @@ class MappingEvents {
   static absl::StatusOr<std::unique_ptr<MappingEvents>> Create();
   ~MappingEvents();
 
-  // Waits up to `timeout_ms` and hands on what came. `wake_fd` readable ends the wait, too.
-  void Poll(int timeout_ms, int wake_fd, absl::FunctionRef<void(const Mapping&)> handler);
+  // Waits up to `timeout_ms`, or until one of `others` is ready, and hands on what came.
+  void Poll(int timeout_ms, absl::Span<pollfd> others,
+            absl::FunctionRef<void(const Mapping&)> handler);
 
   // Events that the kernel dropped: a scan has to make up for them.
   uint64_t lost() const { return lost_; }
@@ -44,6 +48,7 @@ class MappingEvents {
   void Drain(const Ring& ring, absl::FunctionRef<void(const Mapping&)> handler);
 
   std::vector<Ring> rings_;
+  std::vector<pollfd> waits_;
   std::vector<uint8_t> record_;
   uint64_t lost_ = 0;
 };

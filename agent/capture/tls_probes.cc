@@ -2,12 +2,13 @@
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <thread>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
@@ -17,8 +18,31 @@
 namespace tokenwatch {
 namespace {
 
-constexpr uint32_t kSlots = 4096;            // of the map tw_hits
-constexpr size_t kRememberedFiles = 100000;  // files that are no TLS library
+constexpr uint32_t kSlots = 4096;           // of the map tw_hits
+constexpr size_t kRememberedFiles = 16384;  // files that are no TLS library
+constexpr size_t kClosingThreads = 16;
+
+constexpr uint64_t kSecondNs = 1'000'000'000;
+constexpr uint64_t kCheckNs = 2 * kSecondNs;     // between two looks for a library's users
+constexpr uint64_t kIdleNs = 30 * kSecondNs;     // without users, before the probes go
+constexpr uint64_t kUnusedNs = 600 * kSecondNs;  // the same for a file that never had any
+constexpr size_t kMaxUnused = 256;               // of such files
+constexpr size_t kChecksARun = 64;
+
+// Descriptors that a library takes: its file, and its links; without links of many probes some 30
+// perf events and their links.
+constexpr size_t kDescriptors = 4, kDescriptorsAlone = 64;
+constexpr size_t kDescriptorsForOthers = 256;
+constexpr size_t kMaxLibraries = 4096;
+
+size_t MaxLibraries(bool has_uprobe_multi) {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = 1024;
+  const size_t left = limit.rlim_cur - std::min<size_t>(limit.rlim_cur, kDescriptorsForOthers);
+  return std::min(kMaxLibraries, left / (has_uprobe_multi ? kDescriptors : kDescriptorsAlone));
+}
+
+int64_t Nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000LL + time.tv_nsec; }
 
 // Reads and writes are finished at their returns.
 bool HasExit(tw_function function) {
@@ -54,24 +78,31 @@ bpf_program* EntryProgram(const tw_tls_skel& tls, tw_function function) {
 
 }  // namespace
 
-absl::StatusOr<FileId> IdentifyFile(int fd) {
-  struct stat info;
-  if (fstat(fd, &info) != 0) return KernelError(-errno, "looking at a file");
-  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError("not a regular file");
-  FileId id;
-  id.device = info.st_dev;
-  id.inode = info.st_ino;
-  id.changed_ns = info.st_ctim.tv_sec * 1'000'000'000LL + info.st_ctim.tv_nsec;
-  int generation = 0;
-  // Not every file system has generations; the change time has to do there.
-  if (ioctl(fd, FS_IOC_GETVERSION, &generation) == 0) id.generation = generation;
-  return id;
+TlsProbes::TlsProbes(KernelPrograms* programs, InodeReader* inodes, const ProbePolicy& policy)
+    : programs_(programs),
+      inodes_(inodes),
+      policy_(policy),
+      max_libraries_(MaxLibraries(programs->has_uprobe_multi())) {}
+
+TlsProbes::~TlsProbes() {
+  std::vector<Library> libraries;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [id, library] : libraries_) libraries.push_back(std::move(library));
+    for (auto& [id, library] : retired_) libraries.push_back(std::move(library));
+    libraries_.clear();
+    retired_.clear();
+  }
+  // Closes that wait together wait as long as one.
+  std::vector<std::thread> threads;
+  std::atomic<size_t> next{0};
+  for (size_t i = 0; i < std::min(libraries.size(), kClosingThreads); ++i) {
+    threads.emplace_back([&] {
+      for (size_t at = next++; at < libraries.size(); at = next++) libraries[at] = Library();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
-
-TlsProbes::TlsProbes(KernelPrograms* programs, const ProbePolicy& policy)
-    : programs_(programs), policy_(policy) {}
-
-TlsProbes::~TlsProbes() = default;
 
 absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const Probe> probes,
                                        Library* library) const {
@@ -153,7 +184,7 @@ absl::Status TlsProbes::AttachAll(Library* library) {
     Probe& probe = probes.emplace_back();
     probe.site = std::move(site);
     if (library->policy.kernel_returns) probe.site.returns = {{}, "sites for returns are off"};
-    if (programs_->has_cookie() && next_slot_ < kSlots) probe.slot = next_slot_++;
+    probe.slot = TakeSlot();
   }
   // The link of the open file reaches it wherever it is, and when it has no name any more.
   const std::string file = absl::StrCat("/proc/self/fd/", library->file.get());
@@ -173,44 +204,228 @@ absl::Status TlsProbes::AttachAll(Library* library) {
       continue;
     }
     ++failed_;
+    FreeSlots(absl::MakeConstSpan(&probe, 1));
     first_error.Update(status);
     Log(LogLevel::kWarning, library->path, ": ", status.message());
   }
   return library->probes.empty() ? first_error : absl::OkStatus();
 }
 
-absl::StatusOr<bool> TlsProbes::Consider(int fd, const std::string& path) {
-  absl::StatusOr<FileId> id = IdentifyFile(fd);
-  if (!id.ok()) return id.status();
-  absl::MutexLock lock(&mutex_);
-  if (const auto known = files_.find(*id); known != files_.end()) {
-    return !known->second.probes.empty();
-  }
-  ++examined_;
-  if (files_.size() >= kRememberedFiles) {
-    absl::erase_if(files_, [](const auto& file) { return file.second.probes.empty(); });
-  }
-  Library& library = files_[*id];
-  library.path = path;
-  static const auto& names = *new std::vector<std::string>(TlsSymbolNames());
-  absl::StatusOr<ElfSymbols> found = FindFunctions(fd, names);
-  if (!found.ok()) return false;
-  for (const TlsLibrary& row : TlsLibraries()) {
-    if (!std::all_of(row.markers.begin(), row.markers.end(),
-                     [&](const char* marker) { return found->functions.contains(marker); })) {
-      continue;
-    }
-    library.row = &row;
-    library.symbols = *std::move(found);
-    library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-    if (!library.file.valid()) return KernelError(-errno, "keeping a library's file");
-    library.policy = policy_;
-    const absl::Status status = AttachAll(&library);
-    if (!status.ok()) return status;
-    Log(LogLevel::kDebug, "probing ", row.name, " in ", path);
+absl::StatusOr<TlsProbes::Stamp> TlsProbes::StampOf(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) return KernelError(-errno, "looking at a file");
+  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError("not a regular file");
+  return Stamp{Nanoseconds(info.st_ctim), Nanoseconds(info.st_mtim), info.st_size};
+}
+
+bool TlsProbes::HasNewContent(const Library& library, const Stamp& stamp) {
+  if (stamp == library.stamp) return false;
+  if (stamp.modified_ns != library.stamp.modified_ns || stamp.size != library.stamp.size) {
     return true;
   }
+  // A new name or mode; or a copy over the file that kept the time of the original.
+  const absl::StatusOr<ElfSymbols> found = FindFunctions(library.file.get(), TlsSymbolNames());
+  return !found.ok() || found->functions != library.symbols.functions;
+}
+
+absl::StatusOr<bool> TlsProbes::Consider(int fd, const std::string& path,
+                                         const Sighting& sighting) {
+  const absl::StatusOr<Stamp> stamp = StampOf(fd);
+  if (!stamp.ok()) return stamp.status();
+  if (!IsElf(fd)) return false;
+  const absl::StatusOr<InodeFacts> inode = inodes_->Read(fd);
+  if (!inode.ok()) return inode.status();
+  absl::MutexLock lock(&mutex_);
+  // Probes that are on their way out would fire beside new ones.
+  const auto is_settled = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !(closing_ == inode->id);
+  };
+  mutex_.Await(absl::Condition(&is_settled));
+  if (const auto retired = retired_.find(inode->id); retired != retired_.end()) {
+    libraries_.emplace(inode->id, std::move(retired->second));
+    retired_.erase(retired);
+  }
+  const auto known = libraries_.find(inode->id);
+  if (known == libraries_.end()) return Examine(fd, path, inode->id, *stamp, sighting);
+  Library& library = known->second;
+  if (HasNewContent(library, *stamp)) {
+    Detach(&library);
+    libraries_.erase(known);
+    return Examine(fd, path, inode->id, *stamp, sighting);
+  }
+  library.stamp = *stamp;
+  library.is_lasting |= sighting.is_lasting;
+  if (sighting.is_mapped) {
+    library.idle_ns = 0;
+    // While it was written it may have had another name.
+    if (!library.was_mapped) library.path = path;
+    library.was_mapped = true;
+  }
+  return true;
+}
+
+absl::StatusOr<bool> TlsProbes::Examine(int fd, const std::string& path, const FileId& id,
+                                        const Stamp& stamp, const Sighting& sighting) {
+  if (others_.contains({id, stamp})) return false;
+  ++examined_;
+  static const auto& names = *new std::vector<std::string>(TlsSymbolNames());
+  absl::StatusOr<ElfSymbols> found = FindFunctions(fd, names);
+  const auto row =
+      std::find_if(TlsLibraries().begin(), TlsLibraries().end(), [&](const TlsLibrary& each) {
+        return found.ok() &&
+               std::all_of(each.markers.begin(), each.markers.end(),
+                           [&](const char* marker) { return found->functions.contains(marker); });
+      });
+  absl::Status status;
+  if (row != TlsLibraries().end()) {
+    if (libraries_.size() >= max_libraries_) {
+      ++refused_;
+      return absl::ResourceExhaustedError("too many TLS libraries are probed already");
+    }
+    Library library;
+    library.row = &*row;
+    library.path = path;
+    library.symbols = *std::move(found);
+    library.stamp = stamp;
+    library.is_lasting = sighting.is_lasting;
+    library.was_mapped = sighting.is_mapped;
+    library.idle_ns = sighting.is_mapped ? 0 : sighting.now_ns;
+    library.checked_ns = sighting.now_ns;
+    library.policy = policy_;
+    library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!library.file.valid()) return KernelError(-errno, "keeping a library's file");
+    status = AttachAll(&library);
+    if (status.ok()) {
+      Log(LogLevel::kDebug, "probing ", row->name, " in ", path);
+      libraries_.insert_or_assign(id, std::move(library));
+      if (!sighting.is_mapped) DropLongestWaiting();
+      return true;
+    }
+  } else if (found.ok() && found->is_cut) {
+    ++cut_;
+  }
+  if (others_.size() >= kRememberedFiles) others_.clear();
+  others_.insert({id, stamp});
+  if (!status.ok()) return status;
   return false;
+}
+
+void TlsProbes::DropUnused(uint64_t now_ns) {
+  std::vector<FileId> due;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [id, library] : libraries_) {
+      if (library.checked_ns + kCheckNs > now_ns) continue;
+      library.checked_ns = now_ns;
+      due.push_back(id);
+      if (due.size() == kChecksARun) break;
+    }
+  }
+  // One at a time, so that what was mapped just now has not to wait.
+  for (const FileId& id : due) DropIfUnused(id, now_ns);
+}
+
+void TlsProbes::DropIfUnused(const FileId& id, uint64_t now_ns) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = libraries_.find(id);
+  if (found == libraries_.end()) return;
+  Library& library = found->second;
+  const auto is_mapped = [this](const Library& of) {
+    const absl::StatusOr<InodeFacts> inode = inodes_->Read(of.file.get());
+    return !inode.ok() || inode->is_mapped;
+  };
+  if (is_mapped(library)) {
+    library.was_mapped = true;
+    library.idle_ns = 0;
+    return;
+  }
+  if (library.idle_ns == 0) {
+    library.idle_ns = now_ns;
+    return;
+  }
+  struct stat info;
+  const bool is_deleted = fstat(library.file.get(), &info) == 0 && info.st_nlink == 0;
+  if (!is_deleted && (library.is_lasting ||
+                      now_ns < library.idle_ns + (library.was_mapped ? kIdleNs : kUnusedNs))) {
+    return;
+  }
+  Library out = std::move(library);
+  libraries_.erase(found);
+  ++dropped_;
+  // Whoever maps it from now on is considered anew; who did so before, and may have been told as
+  // known, shows up here.
+  if (is_mapped(out)) {
+    libraries_.emplace(id, std::move(out));
+    return;
+  }
+  Log(LogLevel::kDebug, "no process uses ", out.path);
+  Retire(id, std::move(out));
+}
+
+void TlsProbes::DropLongestWaiting() {
+  size_t waiting = 0;
+  auto longest = libraries_.end();
+  for (auto each = libraries_.begin(); each != libraries_.end(); ++each) {
+    const Library& library = each->second;
+    if (library.was_mapped || library.is_lasting) continue;
+    ++waiting;
+    if (longest == libraries_.end() || library.idle_ns < longest->second.idle_ns) longest = each;
+  }
+  if (waiting <= kMaxUnused) return;
+  const FileId id = longest->first;
+  Library out = std::move(longest->second);
+  libraries_.erase(longest);
+  ++dropped_;
+  Retire(id, std::move(out));
+}
+
+void TlsProbes::Retire(const FileId& id, Library library) {
+  retired_.emplace(id, std::move(library));
+  detacher_.Later([this, id] { Close(id); });
+}
+
+void TlsProbes::Close(const FileId& id) {
+  Library library;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = retired_.find(id);
+    if (found == retired_.end()) return;
+    library = std::move(found->second);
+    retired_.erase(found);
+    closing_ = id;
+  }
+  library.links.clear();
+  for (Probe& probe : library.probes) probe.links.clear();
+  absl::MutexLock lock(&mutex_);
+  FreeSlots(library.probes);
+  closing_.reset();
+}
+
+void TlsProbes::Detach(Library* library) {
+  library->links.clear();
+  for (Probe& probe : library->probes) probe.links.clear();
+  FreeSlots(library->probes);
+  library->probes.clear();
+}
+
+uint32_t TlsProbes::TakeSlot() {
+  if (!programs_->has_cookie()) return 0;
+  if (!free_slots_.empty()) {
+    const uint32_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    return slot;
+  }
+  return next_slot_ < kSlots ? next_slot_++ : 0;
+}
+
+void TlsProbes::FreeSlots(absl::Span<const Probe> probes) {
+  const int map = bpf_map__fd(programs_->process().maps.tw_hits);
+  for (const Probe& probe : probes) {
+    if (probe.slot == 0) continue;
+    const tw_probe_count none = {};
+    bpf_map_update_elem(map, &probe.slot, &none, BPF_ANY);
+    free_slots_.push_back(probe.slot);
+  }
 }
 
 tw_probe_count TlsProbes::Count(uint32_t slot) const {
@@ -221,7 +436,7 @@ tw_probe_count TlsProbes::Count(uint32_t slot) const {
 
 void TlsProbes::CheckSites() {
   absl::MutexLock lock(&mutex_);
-  for (auto& [id, library] : files_) {
+  for (auto& [id, library] : libraries_) {
     bool entries = true, returns = true;
     // Without cookies all probes share a slot, and whichever is wrong, all of them are doubted.
     for (const Probe& probe : library.probes) {
@@ -244,8 +459,7 @@ void TlsProbes::CheckSites() {
       Log(LogLevel::kWarning, library.path,
           ": returns went past the sites that were chosen for them; using the kernel's probes");
     }
-    library.links.clear();
-    library.probes.clear();
+    Detach(&library);
     const absl::Status status = AttachAll(&library);
     if (!status.ok()) Log(LogLevel::kWarning, library.path, ": ", status.message());
   }
@@ -254,7 +468,7 @@ void TlsProbes::CheckSites() {
 std::vector<ProbeStatus> TlsProbes::Status() const {
   absl::MutexLock lock(&mutex_);
   std::vector<ProbeStatus> status;
-  for (const auto& [id, library] : files_) {
+  for (const auto& [id, library] : libraries_) {
     for (const Probe& probe : library.probes) {
       const ProbeSite& site = probe.site;
       ProbeStatus& row = status.emplace_back();
@@ -287,18 +501,20 @@ std::vector<ProbeStatus> TlsProbes::Status() const {
 void TlsProbes::AddCounters(Counters* counters) const {
   absl::MutexLock lock(&mutex_);
   (*counters)["files_examined"] = examined_;
+  (*counters)["files_cut_unseen"] = cut_;
+  (*counters)["libraries_full_unseen"] = refused_;
+  (*counters)["libraries_dropped_unused"] = dropped_;
   (*counters)["probes_failed_unseen"] = failed_;
   (*counters)["sites_disproved"] = disproved_;
   (*counters)["return_sites_disproved"] = returns_disproved_;
-  uint64_t libraries = 0, probes = 0, kernel_returns = 0;
-  for (const auto& [id, library] : files_) {
-    libraries += library.probes.empty() ? 0 : 1;
+  uint64_t probes = 0, kernel_returns = 0;
+  for (const auto& [id, library] : libraries_) {
     probes += library.probes.size();
     for (const Probe& probe : library.probes) {
       kernel_returns += HasExit(probe.site.function) && probe.site.returns.sites.empty() ? 1 : 0;
     }
   }
-  (*counters)["libraries_probed"] = libraries;
+  (*counters)["libraries_probed"] = libraries_.size();
   (*counters)["probes_attached"] = probes;
   (*counters)["kernel_return_probes"] = kernel_returns;
 }

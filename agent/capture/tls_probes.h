@@ -2,16 +2,22 @@
 #ifndef TOKENWATCH_AGENT_CAPTURE_TLS_PROBES_H_
 #define TOKENWATCH_AGENT_CAPTURE_TLS_PROBES_H_
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "agent/capture/detacher.h"
 #include "agent/capture/elf_symbols.h"
+#include "agent/capture/inode_reader.h"
 #include "agent/capture/kernel_programs.h"
 #include "agent/capture/probe_sites.h"
 #include "agent/capture/tls_libraries.h"
@@ -20,22 +26,12 @@
 
 namespace tokenwatch {
 
-// A file, also one that was deleted or is in another mount namespace. The generation and the change
-// time tell apart files that were given the same inode number one after the other.
-struct FileId {
-  uint64_t device = 0;
-  uint64_t inode = 0;
-  uint64_t generation = 0;
-  int64_t changed_ns = 0;
-  bool operator==(const FileId&) const = default;
-  template <typename H>
-  friend H AbslHashValue(H h, const FileId& id) {
-    return H::combine(std::move(h), id.device, id.inode, id.generation, id.changed_ns);
-  }
+// How a file came to be looked at.
+struct Sighting {
+  bool is_mapped = true;    // by a process; else it was found on disk, or was just written
+  bool is_lasting = false;  // it keeps its probes without users: the host's own library
+  uint64_t now_ns = 0;      // CLOCK_MONOTONIC
 };
-
-// Identity of an open file.
-absl::StatusOr<FileId> IdentifyFile(int fd);
 
 // One attached probe, for the status page.
 struct ProbeStatus {
@@ -66,14 +62,23 @@ struct ProbePolicy {
 // Thread safe.
 class TlsProbes {
  public:
-  // `programs` must outlive this.
-  TlsProbes(KernelPrograms* programs, const ProbePolicy& policy);
+  // `programs` and `inodes` must outlive this.
+  TlsProbes(KernelPrograms* programs, InodeReader* inodes, const ProbePolicy& policy);
   ~TlsProbes();
 
-  // Looks at an open regular file and attaches to it where it is a TLS library. True where it is
-  // one (now or before). A symbol that cannot be probed is counted and never keeps the others away.
-  // Errors: none of the symbols could be attached. `fd` stays the caller's.
-  absl::StatusOr<bool> Consider(int fd, const std::string& path);
+  // Looks at an open file and attaches to it where it is a TLS library. True where it is one (now
+  // or before). A symbol that cannot be probed is counted and never keeps the others away.
+  // InvalidArgument where it is no regular file that can be mapped; other errors: it could not be
+  // identified, or none of the symbols could be attached. `fd` stays the caller's.
+  absl::StatusOr<bool> Consider(int fd, const std::string& path, const Sighting& sighting);
+
+  // Takes the probes off files that no process maps: a deleted one within seconds, any other that
+  // is not lasting after half a minute, or ten minutes where it was never mapped. To be called
+  // every some seconds with CLOCK_MONOTONIC.
+  void DropUnused(uint64_t now_ns);
+
+  // Grows with each file that was dropped: what is mapped from now on has to be considered anew.
+  uint64_t dropped() const { return dropped_; }
 
   // Puts the probes of a library back where a chosen site proved to be something else: to the
   // public entries, or to the kernel's return probes. To be called every some seconds.
@@ -88,15 +93,47 @@ class TlsProbes {
     uint32_t slot = 0;        // in the map of hits; 0: not counted apart
     std::vector<Link> links;  // empty where a link of many serves it
   };
+  // Of a file's content, as far as its inode tells.
+  struct Stamp {
+    int64_t changed_ns = 0;   // also by a rename, or new permissions
+    int64_t modified_ns = 0;  // can be set at will
+    int64_t size = 0;
+    bool operator==(const Stamp&) const = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const Stamp& stamp) {
+      return H::combine(std::move(h), stamp.changed_ns, stamp.modified_ns, stamp.size);
+    }
+  };
   struct Library {
     const TlsLibrary* row = nullptr;
     std::string path;
-    UniqueFd file;  // of a probed library, to attach once more
+    UniqueFd file;  // to attach once more, and to ask for its users
+    Stamp stamp;
+    bool is_lasting = false;
+    bool was_mapped = false;
+    uint64_t idle_ns = 0;     // when it was first found without users; 0: it has some
+    uint64_t checked_ns = 0;  // when it was last asked for them
     ElfSymbols symbols;
     std::vector<Probe> probes;
     std::vector<UniqueFd> links;  // of many probes
     ProbePolicy policy;
   };
+  static absl::StatusOr<Stamp> StampOf(int fd);
+  // Reads the file and attaches where it is a library; else remembers that it is none.
+  absl::StatusOr<bool> Examine(int fd, const std::string& path, const FileId& id,
+                               const Stamp& stamp, const Sighting& sighting)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the file of a probed library holds something else by now.
+  static bool HasNewContent(const Library& library, const Stamp& stamp);
+  void DropIfUnused(const FileId& id, uint64_t now_ns);
+  void DropLongestWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Closes the probes later, on another thread, unless the file is considered again before.
+  void Retire(const FileId& id, Library library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Close(const FileId& id);
+  // Takes the probes off before this returns.
+  void Detach(Library* library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FreeSlots(absl::Span<const Probe> probes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint32_t TakeSlot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Chooses sites by the library's policy and attaches to all of them, or to those that can be.
   absl::Status AttachAll(Library* library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AttachTogether(const std::string& file, absl::Span<const Probe> probes,
@@ -105,15 +142,24 @@ class TlsProbes {
   tw_probe_count Count(uint32_t slot) const;
 
   KernelPrograms* programs_;
+  InodeReader* inodes_;
   const ProbePolicy policy_;
+  const size_t max_libraries_;
+  std::atomic<uint64_t> dropped_{0};
   mutable absl::Mutex mutex_;
-  // A file that was looked at; without probes where it is no TLS library.
-  absl::flat_hash_map<FileId, Library> files_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<FileId, Library> libraries_ ABSL_GUARDED_BY(mutex_);  // those with probes
+  absl::flat_hash_set<std::pair<FileId, Stamp>> others_ ABSL_GUARDED_BY(mutex_);  // no libraries
   uint32_t next_slot_ ABSL_GUARDED_BY(mutex_) = 1;  // 0: not known which
+  std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(mutex_);
   uint64_t failed_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t disproved_ ABSL_GUARDED_BY(mutex_) = 0;  // libraries put back to their public entries
   uint64_t returns_disproved_ ABSL_GUARDED_BY(mutex_) = 0;  // or to the kernel's return probes
   uint64_t examined_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t cut_ ABSL_GUARDED_BY(mutex_) = 0;      // files not looked at to their end
+  uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // libraries beyond max_libraries_
+  absl::flat_hash_map<FileId, Library> retired_ ABSL_GUARDED_BY(mutex_);  // to be closed
+  std::optional<FileId> closing_ ABSL_GUARDED_BY(mutex_);                 // being closed
+  Detacher detacher_;  // the last member: its thread ends first
 };
 
 }  // namespace tokenwatch

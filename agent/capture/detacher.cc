@@ -1,0 +1,39 @@
+#include "agent/capture/detacher.h"
+
+#include <utility>
+
+namespace tokenwatch {
+
+Detacher::Detacher() : thread_([this] { Run(); }) {}
+
+Detacher::~Detacher() {
+  {
+    absl::MutexLock lock(&mutex_);
+    is_over_ = true;
+  }
+  thread_.join();
+}
+
+void Detacher::Later(absl::AnyInvocable<void()> work) {
+  absl::MutexLock lock(&mutex_);
+  work_.push_back(std::move(work));
+}
+
+void Detacher::Run() {
+  const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return is_over_ || !work_.empty();
+  };
+  while (true) {
+    absl::AnyInvocable<void()> work;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(&ready));
+      if (work_.empty()) return;
+      work = std::move(work_.front());
+      work_.pop_front();
+    }
+    work();
+  }
+}
+
+}  // namespace tokenwatch
