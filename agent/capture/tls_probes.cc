@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
 #include "agent/capture/uprobe_multi.h"
+#include "agent/common/clock.h"
 #include "agent/common/log.h"
 
 namespace tokenwatch {
@@ -295,6 +296,7 @@ absl::StatusOr<bool> TlsProbes::Examine(int fd, const std::string& path, const F
     library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
     if (!library.file.valid()) return KernelError(-errno, "keeping a library's file");
     status = AttachAll(&library);
+    library.attached_ns = RealClock().MonotonicNs();
     if (status.ok()) {
       Log(LogLevel::kDebug, "probing ", row->name, " in ", path);
       libraries_.insert_or_assign(id, std::move(library));
@@ -308,6 +310,19 @@ absl::StatusOr<bool> TlsProbes::Examine(int fd, const std::string& path, const F
   others_.insert({id, stamp});
   if (!status.ok()) return status;
   return false;
+}
+
+FileState TlsProbes::Find(int fd, uint64_t* attached_ns) const {
+  const absl::StatusOr<Stamp> stamp = StampOf(fd);
+  if (!stamp.ok()) return FileState::kOther;
+  const absl::StatusOr<InodeFacts> inode = inodes_->Read(fd);
+  if (!inode.ok()) return FileState::kOther;
+  absl::MutexLock lock(&mutex_);
+  if (const auto known = libraries_.find(inode->id); known != libraries_.end()) {
+    *attached_ns = known->second.attached_ns;
+    return FileState::kProbed;
+  }
+  return others_.contains({inode->id, *stamp}) ? FileState::kOther : FileState::kUnexamined;
 }
 
 void TlsProbes::DropUnused(uint64_t now_ns) {

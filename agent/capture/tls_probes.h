@@ -33,6 +33,13 @@ struct Sighting {
   uint64_t now_ns = 0;      // CLOCK_MONOTONIC
 };
 
+// What is known of a file.
+enum class FileState {
+  kUnexamined,
+  kOther,  // no TLS library that is in the table, or none that could be probed
+  kProbed,
+};
+
 // One attached probe, for the status page.
 struct ProbeStatus {
   std::string library;  // row of the table
@@ -71,6 +78,9 @@ class TlsProbes {
   // InvalidArgument where it is no regular file that can be mapped; other errors: it could not be
   // identified, or none of the symbols could be attached. `fd` stays the caller's.
   absl::StatusOr<bool> Consider(int fd, const std::string& path, const Sighting& sighting);
+
+  // What is known of an open file; of a probed one, when it got its probes (CLOCK_MONOTONIC).
+  FileState Find(int fd, uint64_t* attached_ns) const;
 
   // Takes the probes off files that no process maps: a deleted one within seconds, any other that
   // is not lasting after half a minute, or ten minutes where it was never mapped. To be called
@@ -111,6 +121,7 @@ class TlsProbes {
     Stamp stamp;
     bool is_lasting = false;
     bool was_mapped = false;
+    uint64_t attached_ns = 0;
     uint64_t idle_ns = 0;     // when it was first found without users; 0: it has some
     uint64_t checked_ns = 0;  // when it was last asked for them
     ElfSymbols symbols;

@@ -132,6 +132,8 @@ TEST_F(AttachTest, ComesAndGoesUnderLoad) {
   knobs.scope_cgroups = {cgroup_};
   absl::StatusOr<std::unique_ptr<KernelPrograms>> programs = KernelPrograms::Create(knobs);
   ASSERT_TRUE(programs.ok()) << programs.status();
+  const absl::StatusOr<std::unique_ptr<InodeReader>> inodes = InodeReader::Create();
+  ASSERT_TRUE(inodes.ok()) << inodes.status();
   const UniqueFd file(open(library.c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_TRUE(file.valid());
 
@@ -145,8 +147,8 @@ TEST_F(AttachTest, ComesAndGoesUnderLoad) {
   const ptrdiff_t open_files = OpenFiles();
   int rounds_with_hits = 0;
   for (int round = 0; round < rounds; ++round) {
-    TlsProbes probes(programs->get(), {});
-    const absl::StatusOr<bool> is_library = probes.Consider(file.get(), library);
+    TlsProbes probes(programs->get(), inodes->get(), {});
+    const absl::StatusOr<bool> is_library = probes.Consider(file.get(), library, Sighting());
     ASSERT_TRUE(is_library.ok()) << is_library.status();
     ASSERT_TRUE(*is_library);
     if (round % 10 == 0) {

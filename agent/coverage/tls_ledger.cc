@@ -1,0 +1,179 @@
+#include "agent/coverage/tls_ledger.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tokenwatch {
+namespace {
+
+void Add(const TlsCoverage& row, TlsCoverage* sum) {
+  if (sum->connections == 0) {
+    *sum = row;
+    return;
+  }
+  sum->connections += row.connections;
+  sum->since = std::min(sum->since, row.since);
+  sum->until = std::max(sum->until, row.until);
+  sum->pid = row.pid;
+}
+
+}  // namespace
+
+TlsLedger::TlsLedger(TlsSights* sights, const Clock* clock, FindWorkload find_workload,
+                     std::function<void(const TlsCoverage&)> emit)
+    : sights_(sights),
+      clock_(clock),
+      find_workload_(std::move(find_workload)),
+      emit_(std::move(emit)) {}
+
+void TlsLedger::Begin(const tw_tls& event) {
+  if (open_.size() >= kMaxOpen) {
+    absl::MutexLock lock(&mutex_);
+    ++counters_["tls_connections_not_followed_unseen"];
+    return;
+  }
+  // The number of a connection that is open already would be a kernel's mistake; its count stands.
+  const auto [at, is_new] = open_.try_emplace(event.connection);
+  if (!is_new) return;
+  Open& open = at->second;
+  open.process = event.process;
+  open.pid = event.pid;
+  open.begun_ns = event.h.mono_ns;
+  // The process may be gone when the verdict is due.
+  open.workload = find_workload_(event.process, event.pid);
+  ++images_[event.process].open;
+  sights_->Look(event.process, event.pid);
+}
+
+void TlsLedger::OnTls(const tw_tls& event) {
+  if (event.event == TW_TLS_HELLO) {
+    Begin(event);
+    return;
+  }
+  if (event.event == TW_TLS_QUIC) {
+    Open quic;
+    quic.pid = event.pid;
+    quic.begun_ns = event.h.mono_ns;
+    quic.workload = find_workload_(event.process, event.pid);
+    Count(quic, "quic");
+    return;
+  }
+  const auto at = open_.find(event.connection);
+  if (at == open_.end()) return;
+  Open& open = at->second;
+  switch (event.event) {
+    case TW_TLS_SEEN:
+      Decide(event.connection, "");
+      break;
+    case TW_TLS_BUSY:
+      if (open.dark_from_ns == 0) {
+        open.dark_from_ns =
+            event.h.mono_ns + static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
+      }
+      break;
+    case TW_TLS_CLOSED:
+      if (event.sends < TW_TLS_DATA_SENDS) {
+        absl::MutexLock lock(&mutex_);
+        ++counters_["tls_handshakes_without_data"];
+        Drop(event.connection);
+      } else {
+        open.is_closed = true;
+        open.dark_from_ns = event.h.mono_ns;
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+void TlsLedger::Drop(uint64_t connection) {
+  const auto at = open_.find(connection);
+  if (at == open_.end()) return;
+  const auto image = images_.find(at->second.process);
+  if (image != images_.end() && --image->second.open == 0 && image->second.has_ended) {
+    sights_->Forget(image->first);
+    images_.erase(image);
+  }
+  open_.erase(at);
+}
+
+void TlsLedger::OnExit(uint64_t process) {
+  const auto image = images_.find(process);
+  if (image == images_.end()) return;
+  image->second.has_ended = true;
+  if (image->second.open != 0) return;
+  sights_->Forget(process);
+  images_.erase(image);
+}
+
+void TlsLedger::Decide(uint64_t connection, const std::string& reason) {
+  const auto at = open_.find(connection);
+  if (at == open_.end()) return;
+  Count(at->second, reason);
+  Drop(connection);
+}
+
+void TlsLedger::Count(const Open& open, const std::string& reason) {
+  TlsCoverage row;
+  row.reason = reason;
+  row.connections = 1;
+  row.since = row.until = clock_->FromMonotonic(open.begun_ns);
+  row.pid = open.pid;
+  if (open.workload != nullptr) {
+    const Workload& workload = *open.workload;
+    row.comm = workload.comm;
+    row.exe = workload.exe;
+    row.container_id = workload.container_id;
+    row.pod = workload.pod;
+    row.namespace_ = workload.namespace_name;
+    row.unit = workload.unit;
+  }
+  RowKey key{row.reason, row.comm, row.exe, row.container_id, row.pod, row.namespace_, row.unit};
+  Add(row, &rows_[key]);
+  absl::MutexLock lock(&mutex_);
+  if (totals_.size() >= kMaxPrograms && !totals_.contains(key)) {
+    // No program has all of these empty.
+    key = RowKey{row.reason, "", "", "", "", "", ""};
+    row.comm = row.exe = row.container_id = row.pod = row.namespace_ = row.unit = "";
+  }
+  Add(row, &totals_[key]);
+}
+
+void TlsLedger::Sweep(uint64_t now_ns) {
+  std::vector<std::pair<uint64_t, std::string>> dark;
+  for (const auto& [connection, open] : open_) {
+    if (open.dark_from_ns == 0 || now_ns < open.dark_from_ns) continue;
+    std::optional<std::string> why = sights_->WhyDark(open.process, open.begun_ns);
+    const uint64_t patience = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
+    if (!why.has_value() && now_ns < open.dark_from_ns + patience) continue;
+    dark.emplace_back(connection, why.value_or("unknown"));
+  }
+  for (const auto& [connection, reason] : dark) Decide(connection, reason);
+  for (const auto& [key, row] : rows_) emit_(row);
+  rows_.clear();
+}
+
+void TlsLedger::Finish() {
+  for (auto& [connection, open] : open_) {
+    if (open.dark_from_ns != 0) open.dark_from_ns = 1;
+  }
+  Sweep(~uint64_t{0});
+}
+
+std::vector<TlsCoverage> TlsLedger::Totals() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<TlsCoverage> totals;
+  for (const auto& [key, row] : totals_) totals.push_back(row);
+  return totals;
+}
+
+void TlsLedger::AddCounters(Counters* counters) const {
+  absl::MutexLock lock(&mutex_);
+  uint64_t seen = 0, dark = 0;
+  for (const auto& [key, row] : totals_) (row.reason.empty() ? seen : dark) += row.connections;
+  (*counters)["tls_connections_seen"] = seen;
+  (*counters)["tls_connections_dark"] = dark;
+  for (const auto& [name, value] : counters_) (*counters)[name] = value;
+}
+
+}  // namespace tokenwatch

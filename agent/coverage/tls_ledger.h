@@ -1,0 +1,103 @@
+// TLS connections on the wire against those whose plaintext was seen: how much is dark, whose it
+// is, and why.
+#ifndef TOKENWATCH_AGENT_COVERAGE_TLS_LEDGER_H_
+#define TOKENWATCH_AGENT_COVERAGE_TLS_LEDGER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "agent/capture/segment.h"
+#include "agent/common/clock.h"
+#include "agent/common/counters.h"
+#include "agent/report/tls_coverage.h"
+#include "agent/workload/workload.h"
+
+namespace tokenwatch {
+
+// What a process was found to do TLS with; the ledger asks when it needs to know.
+class TlsSights {
+ public:
+  virtual ~TlsSights() = default;
+  // Begins to look at a process image.
+  virtual void Look(uint64_t process, uint32_t pid) = 0;
+  // Why a connection of the process that began at `begun_ns` (CLOCK_MONOTONIC) is dark, a word of
+  // TlsCoverage::reason; none while the process is being looked at.
+  virtual std::optional<std::string> WhyDark(uint64_t process, uint64_t begun_ns) = 0;
+  virtual void Forget(uint64_t process) = 0;
+};
+
+// A connection gets its verdict once: seen, when the plaintext of one call on it was; dark, when it
+// ends after it has carried data, or has carried some for kPatience, without that. One that ends
+// with its handshake is neither. OnTls and Sweep on one thread, Totals and AddCounters on any.
+class TlsLedger {
+ public:
+  static constexpr absl::Duration kPatience = absl::Seconds(10);
+  static constexpr size_t kMaxOpen = 65536;
+  static constexpr size_t kMaxPrograms = 4096;  // in the totals; others are added up without a name
+
+  using FindWorkload =
+      std::function<std::shared_ptr<const Workload>(uint64_t process, uint32_t pid)>;
+
+  // `emit` receives what was decided since the last Sweep. Pointers outlive this.
+  TlsLedger(TlsSights* sights, const Clock* clock, FindWorkload find_workload,
+            std::function<void(const TlsCoverage&)> emit);
+
+  void OnTls(const tw_tls& event);
+  // An image has ended: nothing more is asked about it once its connections are decided.
+  void OnExit(uint64_t process);
+  // To be called every second or so with CLOCK_MONOTONIC.
+  void Sweep(uint64_t now_ns);
+  // The agent ends: what has carried data is dark.
+  void Finish();
+
+  // Since the start, by program and reason.
+  std::vector<TlsCoverage> Totals() const;
+  void AddCounters(Counters* counters) const;
+
+ private:
+  struct Open {
+    uint64_t process = 0;
+    uint32_t pid = 0;
+    uint64_t begun_ns = 0;
+    uint64_t dark_from_ns = 0;  // when the verdict is due; 0: not carrying data yet
+    bool is_closed = false;
+    std::shared_ptr<const Workload> workload;
+  };
+  struct Image {
+    uint32_t open = 0;  // connections without a verdict
+    bool has_ended = false;
+  };
+  using RowKey = std::tuple<std::string, std::string, std::string, std::string, std::string,
+                            std::string, std::string>;
+
+  void Begin(const tw_tls& event);
+  void Decide(uint64_t connection, const std::string& reason);
+  void Count(const Open& open, const std::string& reason);
+  void Drop(uint64_t connection);
+
+  TlsSights* sights_;
+  const Clock* clock_;
+  FindWorkload find_workload_;
+  std::function<void(const TlsCoverage&)> emit_;
+  absl::flat_hash_map<uint64_t, Open> open_;     // by connection
+  absl::flat_hash_map<uint64_t, Image> images_;  // by process
+  std::map<RowKey, TlsCoverage> rows_;           // since the last Sweep
+
+  mutable absl::Mutex mutex_;
+  std::map<RowKey, TlsCoverage> totals_ ABSL_GUARDED_BY(mutex_);
+  Counters counters_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_COVERAGE_TLS_LEDGER_H_
