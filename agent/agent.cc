@@ -87,7 +87,7 @@ struct Agent::Parts {
     status.kernel = kernel.release;
     status.started = started;
     status.key_ids = key_ids;
-    status.scope_cgroups = options.scope_cgroups;
+    status.scope = options.scope;
     status.inbound = options.inbound;
     status.capture = capture->Status();
     status.reporter = reporter->State();
@@ -150,7 +150,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   parts->key_ids = parts->fingerprinter->KeyIds();
 
   CaptureOptions capture_options;
-  capture_options.scope_cgroups = options.scope_cgroups;
+  capture_options.scope = options.scope;
   capture_options.inbound = options.inbound;
   capture_options.socket_backend = options.socket_backend;
   capture_options.public_sites = options.probe_sites == "public";
@@ -210,11 +210,8 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
 absl::Status Agent::Run(const std::atomic<bool>& stop) {
   Parts& parts = *parts_;
   const auto on_segment = [&parts](const Segment& segment) { parts.OnSegment(segment); };
-  Log(LogLevel::kInfo, "watching ",
-      parts.options.scope_cgroups.empty()
-          ? "the whole host"
-          : absl::StrCat("cgroup ", absl::StrJoin(parts.options.scope_cgroups, ", ")),
-      ", sockets by ", parts.capture->Status().socket_backend);
+  Log(LogLevel::kInfo, "watching ", parts.options.scope.Text(), ", sockets by ",
+      parts.capture->Status().socket_backend);
   uint64_t next_sweep_ns = 0;
   while (!stop) {
     const absl::StatusOr<int> polled = parts.capture->Poll(kPollMs, on_segment);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "agent/capture/scope.h"
 
 namespace tokenwatch {
 
@@ -17,7 +18,7 @@ struct AgentOptions {
   std::vector<std::string> key_files;
   std::string spool_dir = "/var/lib/tokenwatch-agent";
   uint64_t spool_max_bytes = uint64_t{256} << 20;
-  std::vector<std::string> scope_cgroups;
+  Scope scope;
   bool inbound = false;
   bool plaintext = false;
   std::string status_listen;       // HOST:PORT; empty: none

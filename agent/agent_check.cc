@@ -77,7 +77,7 @@ absl::Status CheckAgentOptions(const AgentOptions& options) {
   const absl::StatusOr<std::vector<FleetKey>> keys = LoadKeys(options.key_files);
   if (!keys.ok()) return keys.status();
   if (absl::Status status = Fingerprinter::Create(*keys).status(); !status.ok()) return status;
-  if (absl::Status status = CheckScope(options.scope_cgroups); !status.ok()) return status;
+  if (absl::Status status = CheckScope(options.scope); !status.ok()) return status;
   return CheckStatusListen(options.status_listen);
 }
 

@@ -62,9 +62,22 @@ int main(int argc, char** argv) {
            "bound of the spool; beyond it the oldest uses are dropped and counted")
       .Range(uint64_t{1} << 20, uint64_t{1} << 40)
       .Placeholder("BYTES");
-  root.Add("scope-cgroup", &options.scope_cgroups,
-           "watch only this directory of a cgroup2 mount and those below it")
+  root.Add("scope-cgroup", &options.scope.cgroups,
+           "watch only this directory of a cgroup2 mount and those below it; this and the next "
+           "three narrow each other")
       .Placeholder("PATH");
+  root.Add("scope-user", &options.scope.users, "watch only processes whose real user this is")
+      .Placeholder("NAME|NUMBER");
+  root.Add("scope-exe", &options.scope.executables,
+           "watch only processes of this executable, an absolute path as they see it, in "
+           "containers, too; what it is a link to here is watched as well")
+      .Placeholder("PATH");
+  root.Add("scope-namespace", &options.scope.namespaces,
+           "watch only the pods of this Kubernetes namespace on this node")
+      .Placeholder("NAME");
+  root.Add("pods-dir", &options.scope.pods_dir,
+           "where the kubelet has a directory for each pod, for --scope-namespace")
+      .Placeholder("DIR");
   root.Add("inbound", &options.inbound, "report requests that servers receive, too");
   root.Add("plaintext", &options.plaintext,
            "no TLS to the collector, which must be on loopback or a Unix socket");

@@ -54,6 +54,7 @@ int tw_task_exit(u64 *ctx)
 	/* The thread group's last one. */
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return 0;
+	bpf_map_delete_elem(&tw_verdicts, &tgid);
 	image = bpf_map_lookup_elem(&tw_images, &tgid);
 	if (!image)
 		return 0;

@@ -8,14 +8,9 @@
 #ifndef TOKENWATCH_BPF_PROCESS_H_
 #define TOKENWATCH_BPF_PROCESS_H_
 
+#include "path.h"
+#include "scope.h"
 #include "state.h"
-
-#define TW_PATH_DEPTH 32
-
-static __always_inline u64 tw_start_time(struct task_struct *task)
-{
-	return BPF_CORE_READ(task, group_leader, start_boottime);
-}
 
 /* Appends one path component and its NUL at *len; false where it does not fit. */
 static __always_inline bool tw_put_name(char *to, u32 *len, const void *name)
@@ -36,38 +31,24 @@ static __always_inline bool tw_put_name(char *to, u32 *len, const void *name)
 /* Writes the components of a path from the last to the first; false where it was cut. */
 static __always_inline bool tw_put_path(char *to, u16 *out_len, struct path *path)
 {
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
-	struct vfsmount *vfs = BPF_CORE_READ(path, mnt);
-	struct mount *mount;
+	struct tw_climb climb;
 	u32 len = 0;
 	bool whole = false;
 
-	if (!dentry || !vfs)
+	if (!tw_begin_climb(&climb, path))
 		return false;
-	mount = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
 	for (int i = 0; i < TW_PATH_DEPTH; i++) {
-		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
-		struct dentry *parent;
+		const unsigned char *name = NULL;
+		enum tw_path_step step = tw_climb(&climb, &name);
 
-		if (dentry == root) {
-			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-
-			if (above == mount) {
-				whole = true;
-				break;
-			}
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = above;
-			continue;
-		}
-		parent = BPF_CORE_READ(dentry, d_parent);
-		if (parent == dentry) {
+		if (step == TW_PATH_ROOT) {
 			whole = true;
 			break;
 		}
-		if (!tw_put_name(to, &len, BPF_CORE_READ(dentry, d_name.name)))
+		if (step == TW_PATH_MOUNT)
+			continue;
+		if (!tw_put_name(to, &len, name))
 			break;
-		dentry = parent;
 	}
 	*out_len = len;
 	return whole;
@@ -87,10 +68,7 @@ static __always_inline bool tw_put_cgroup(char *to, u16 *out_len, struct task_st
 			whole = true;
 			break;
 		}
-		if (bpf_core_field_exists(((struct kernfs_node___renamed *)node)->__parent))
-			parent = BPF_CORE_READ((struct kernfs_node___renamed *)node, __parent);
-		else
-			parent = BPF_CORE_READ(node, parent);
+		parent = tw_kernfs_parent(node);
 		/* The root's name is empty and no component. */
 		if (parent && !tw_put_name(to, &len, BPF_CORE_READ(node, name)))
 			break;

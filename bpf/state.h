@@ -13,8 +13,6 @@
 #include "segment.h"
 
 /* Knobs, set before load. Each object has its own copy. */
-const volatile __u32 tw_self_tgid = 0;	      /* the agent, never observed */
-const volatile __u32 tw_scope_cgroups = 0;    /* entries of tw_scope in use; 0: the whole host */
 const volatile bool tw_inbound = false;	      /* keep what servers receive, too */
 const volatile __u32 tw_wake_bytes = 1 << 20; /* wake the reader when this much waits */
 
@@ -39,6 +37,8 @@ enum tw_counter {
 	TW_COUNT_SIDE_UNKNOWN,	   /* HEADERS frames withheld: not known which side is the client */
 	TW_COUNT_RESUMED,	   /* directions whose HTTP/2 frames were found again */
 	TW_COUNT_MPTCP,		   /* transfers over MPTCP, which is not read */
+	TW_COUNT_VERDICTS_FULL,	   /* scope of an executable not remembered: map full */
+	TW_COUNT_EXE_DEEP,	   /* executables too deep in the file system to be compared */
 	TW_COUNTERS,
 };
 
@@ -291,13 +291,6 @@ struct {
 } tw_excluded SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
-	__uint(max_entries, 64);
-	__type(key, u32);
-	__type(value, u32);
-} tw_scope SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, TW_COUNTERS);
 	__type(key, u32);
@@ -329,22 +322,6 @@ static __always_inline void tw_count(u32 counter)
 static __always_inline u64 tw_unique(void)
 {
 	return bpf_ktime_get_ns() << 8 | (bpf_get_smp_processor_id() & 0xff);
-}
-
-/* Whether the current task is to be observed. Nothing of a task is read before this says so. */
-static __always_inline bool tw_in_scope(void)
-{
-	if ((u32)(bpf_get_current_pid_tgid() >> 32) == tw_self_tgid)
-		return false;
-	if (!tw_scope_cgroups)
-		return true;
-	for (u32 i = 0; i < 64; i++) {
-		if (i >= tw_scope_cgroups)
-			break;
-		if (bpf_current_task_under_cgroup(&tw_scope, i) == 1)
-			return true;
-	}
-	return false;
 }
 
 /* Wakes the reader only when it sleeps or much is waiting: wake-ups are what a ring costs. */

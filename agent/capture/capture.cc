@@ -13,6 +13,7 @@
 #include "agent/capture/inode_reader.h"
 #include "agent/capture/kernel_counters.h"
 #include "agent/capture/kernel_programs.h"
+#include "agent/capture/pod_scope.h"
 #include "agent/capture/ring_reader.h"
 #include "agent/capture/socket_backend.h"
 #include "agent/capture/state_sweeper.h"
@@ -74,13 +75,15 @@ void RaiseFileLimit() {
 // In the order of their making; destroyed the other way round.
 struct Capture::Parts {
   std::unique_ptr<KernelPrograms> programs;
+  std::unique_ptr<PodScope> pods;  // null where no namespace is given
   std::unique_ptr<RingReader> ring;
   std::unique_ptr<InodeReader> inodes;
   std::unique_ptr<TlsProbes> tls;
   std::unique_ptr<SocketBackend> sockets;
   std::unique_ptr<Discovery> discovery;
   uint64_t swept_ns = 0;
-  std::atomic<uint64_t> swept_connections{0}, swept_calls{0}, kept_connections{0};
+  std::atomic<uint64_t> swept_connections{0}, swept_calls{0}, swept_verdicts{0},
+      kept_connections{0};
 };
 
 const std::vector<std::string>& Capture::SocketBackends() { return SocketBackendNames(); }
@@ -96,7 +99,7 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
 
   auto parts = std::make_unique<Parts>();
   KernelKnobs knobs;
-  knobs.scope_cgroups = options.scope_cgroups;
+  knobs.scope = options.scope;
   knobs.inbound = options.inbound;
   absl::StatusOr<std::unique_ptr<KernelPrograms>> programs = KernelPrograms::Create(knobs);
   if (!programs.ok()) return programs.status();
@@ -105,6 +108,16 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
   for (const ExcludedAddress& address : options.excluded) {
     status = Exclude(excluded, address);
     if (!status.ok()) return status;
+  }
+
+  if (!options.scope.namespaces.empty()) {
+    absl::StatusOr<std::unique_ptr<PodScope>> pods =
+        PodScope::Start({.namespaces = options.scope.namespaces,
+                         .pods_dir = options.scope.pods_dir,
+                         .cgroup_root = parts->programs->scope().cgroup_root},
+                        bpf_map__fd(parts->programs->process().maps.tw_scope_pods));
+    if (!pods.ok()) return pods.status();
+    parts->pods = *std::move(pods);
   }
 
   absl::StatusOr<std::unique_ptr<RingReader>> ring =
@@ -144,6 +157,7 @@ void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
   const SweepResult swept = SweepKernelState(*parts_->programs, now_mono_ns);
   parts_->swept_connections += swept.connections;
   parts_->swept_calls += swept.calls;
+  parts_->swept_verdicts += swept.verdicts;
   parts_->kept_connections = swept.kept_connections;
 }
 
@@ -160,6 +174,13 @@ CaptureStatus Capture::Status() const {
   status.socket_sites = parts_->sockets->sites();
   status.socket_blind_to = parts_->sockets->blind_to();
   status.socket_rejected = parts_->sockets->rejected();
+  status.scope_executables = parts_->programs->scope().executables;
+  if (parts_->pods != nullptr) {
+    PodStatus pods = parts_->pods->Status();
+    status.scope_pods = pods.pods;
+    status.scope_pods_without_cgroup = pods.pods_without_cgroup;
+    status.scope_degraded = std::move(pods.degraded);
+  }
   return status;
 }
 
@@ -168,11 +189,13 @@ void Capture::AddCounters(Counters* counters) const {
   (*counters)["program_runs_lost"] = MissedRuns(parts_->programs->process().obj) +
                                      MissedRuns(parts_->programs->tls().obj) +
                                      MissedRuns(parts_->sockets->object());
+  if (parts_->pods != nullptr) parts_->pods->AddCounters(counters);
   parts_->ring->AddCounters(counters);
   parts_->tls->AddCounters(counters);
   parts_->discovery->AddCounters(counters);
   (*counters)["connections_swept"] = parts_->swept_connections;
   (*counters)["calls_swept"] = parts_->swept_calls;
+  (*counters)["scope_verdicts_swept"] = parts_->swept_verdicts;
   (*counters)["connections_followed"] = parts_->kept_connections;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "agent/capture/scope.h"
 #include "agent/capture/segment.h"
 #include "agent/common/counters.h"
 
@@ -20,7 +21,7 @@ struct ExcludedAddress {
 };
 
 struct CaptureOptions {
-  std::vector<std::string> scope_cgroups;  // cgroup2 directories; empty: the whole host
+  Scope scope;
   bool inbound = false;
   std::string socket_backend = "auto";
   std::vector<ExcludedAddress> excluded;
@@ -47,6 +48,11 @@ struct CaptureStatus {
   std::vector<std::string> socket_sites;
   std::string socket_blind_to;  // empty: nothing known
   std::string socket_rejected;  // why the backends before it were not taken
+  // What --scope-exe names, with what links lead to.
+  std::vector<std::string> scope_executables;
+  // Of the namespaces in scope; pods that have a cgroup, and that have none.
+  uint64_t scope_pods = 0, scope_pods_without_cgroup = 0;
+  std::string scope_degraded;  // a mode's name and a sentence; empty: all is well
 };
 
 class Capture : public SegmentSource {

@@ -30,6 +30,8 @@ constexpr const char* kNames[] = {
     "http2_side_unknown_unseen",  // HEADERS frames withheld: not known which side is the client
     "http2_framing_resumed",      // directions
     "mptcp_transfers_unseen",
+    "scope_verdicts_recomputed",      // an executable's, as the map of them is full
+    "scope_executables_deep_unseen",  // too deep in the file system to be compared
 };
 
 }  // namespace

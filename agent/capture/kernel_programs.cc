@@ -27,18 +27,42 @@ int PrintLibbpf(enum libbpf_print_level level, const char* format, va_list args)
   return 0;
 }
 
+// Hash maps take their memory when they are made: those of kinds that are not in use are tiny.
+void ShrinkUnusedMaps(const tw_process_skel& process, const Scope& scope) {
+  const auto shrink = [](bpf_map* map) { bpf_map__set_max_entries(map, 1); };
+  if (scope.users.empty()) shrink(process.maps.tw_scope_users);
+  if (scope.namespaces.empty()) shrink(process.maps.tw_scope_pods);
+  if (scope.executables.empty()) {
+    shrink(process.maps.tw_scope_exes);
+    shrink(process.maps.tw_verdicts);
+  }
+}
+
+template <typename Key>
+absl::Status PutInScope(const bpf_map* map, const Key& key, const std::string& what) {
+  const uint8_t one = 1;
+  if (bpf_map_update_elem(bpf_map__fd(map), &key, &one, BPF_ANY) == 0) return absl::OkStatus();
+  return KernelError(-errno, absl::StrCat("putting ", what, " into scope"));
+}
+
+}  // namespace
+
 // Rodata members have the same names in every object; not every object has all of them.
 template <typename Rodata>
-void FillKnobs(Rodata* rodata, const KernelKnobs& knobs) {
+void KernelPrograms::FillKnobs(Rodata* rodata) const {
   rodata->tw_self_tgid = static_cast<uint32_t>(getpid());
-  rodata->tw_scope_cgroups = static_cast<uint32_t>(knobs.scope_cgroups.size());
-  rodata->tw_wake_bytes = knobs.ring_bytes / 4;
+  rodata->tw_scope_cgroups = static_cast<uint32_t>(scope_.cgroups.size());
+  rodata->tw_scope_by_user = !knobs_.scope.users.empty();
+  rodata->tw_scope_by_exe = !knobs_.scope.executables.empty();
+  rodata->tw_scope_by_pod = !knobs_.scope.namespaces.empty();
+  rodata->tw_scope_seed = scope_seed_;
+  rodata->tw_wake_bytes = knobs_.ring_bytes / 4;
 }
 
 template <typename Rodata>
-void FillTable(Rodata* rodata, const KernelKnobs& knobs) {
-  FillKnobs(rodata, knobs);
-  rodata->tw_inbound = knobs.inbound;
+void KernelPrograms::FillTable(Rodata* rodata) const {
+  FillKnobs(rodata);
+  rodata->tw_inbound = knobs_.inbound;
   const FramingTable& table = GetFramingTable();
   static_assert(sizeof(rodata->tw_class) == sizeof(table.classes));
   static_assert(sizeof(rodata->tw_table) == sizeof(table.transitions));
@@ -47,8 +71,6 @@ void FillTable(Rodata* rodata, const KernelKnobs& knobs) {
   std::memcpy(const_cast<uint8_t*>(reinterpret_cast<const volatile uint8_t*>(&rodata->tw_table)),
               table.transitions.data(), sizeof(table.transitions));
 }
-
-}  // namespace
 
 void SkeletonDeleter::operator()(tw_process_skel* skeleton) const {
   tw_process_skel__destroy(skeleton);
@@ -73,7 +95,15 @@ absl::Status KernelPrograms::Load() {
   has_uprobe_multi_ = has_cookie_ && HasUprobeMulti();
   process_.reset(tw_process_skel__open());
   if (process_ == nullptr) return KernelError(-errno, "opening the BPF object of processes");
-  FillKnobs(process_->rodata, knobs_);
+  absl::StatusOr<ResolvedScope> scope = ResolveScope(knobs_.scope);
+  if (!scope.ok()) return scope.status();
+  scope_ = *std::move(scope);
+  // Without a seed that nobody knows, a path could be made whose hash is another's.
+  if (getentropy(&scope_seed_, sizeof(scope_seed_)) != 0) {
+    return KernelError(-errno, "asking the kernel for random bytes");
+  }
+  FillKnobs(process_->rodata);
+  ShrinkUnusedMaps(*process_, knobs_.scope);
   bpf_map__set_max_entries(process_->maps.tw_segments, knobs_.ring_bytes);
   int error = tw_process_skel__load(process_.get());
   if (error != 0) return KernelError(error, "loading the BPF programs of processes");
@@ -82,7 +112,7 @@ absl::Status KernelPrograms::Load() {
 
   tls_.reset(tw_tls_skel__open());
   if (tls_ == nullptr) return KernelError(-errno, "opening the BPF object of TLS libraries");
-  FillTable(tls_->rodata, knobs_);
+  FillTable(tls_->rodata);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, tls_->obj) {
     const bool is_generic =
@@ -105,17 +135,24 @@ absl::Status KernelPrograms::Load() {
   return absl::OkStatus();
 }
 
-absl::Status KernelPrograms::FillScope() {
-  absl::StatusOr<std::vector<UniqueFd>> cgroups = OpenScope(knobs_.scope_cgroups);
-  if (!cgroups.ok()) return cgroups.status();
-  cgroups_ = *std::move(cgroups);
-  const int map = bpf_map__fd(process_->maps.tw_scope);
-  for (uint32_t i = 0; i < cgroups_.size(); ++i) {
-    const int cgroup = cgroups_[i].get();
-    if (bpf_map_update_elem(map, &i, &cgroup, BPF_ANY) != 0) {
+absl::Status KernelPrograms::FillScope() const {
+  const int cgroups = bpf_map__fd(process_->maps.tw_scope);
+  for (uint32_t i = 0; i < scope_.cgroups.size(); ++i) {
+    const int cgroup = scope_.cgroups[i].get();
+    if (bpf_map_update_elem(cgroups, &i, &cgroup, BPF_ANY) != 0) {
       return KernelError(
-          -errno, absl::StrCat("putting the cgroup ", knobs_.scope_cgroups[i], " into scope"));
+          -errno, absl::StrCat("putting the cgroup ", knobs_.scope.cgroups[i], " into scope"));
     }
+  }
+  for (const uint32_t uid : scope_.uids) {
+    absl::Status status =
+        PutInScope(process_->maps.tw_scope_users, uid, absl::StrCat("user ", uid));
+    if (!status.ok()) return status;
+  }
+  for (const std::string& path : scope_.executables) {
+    absl::Status status =
+        PutInScope(process_->maps.tw_scope_exes, HashPath(path, scope_seed_), path);
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -135,7 +172,7 @@ absl::Status KernelPrograms::ShareMaps(bpf_object* object) const {
 absl::StatusOr<SocketObject> KernelPrograms::OpenSocketObject() const {
   SocketObject socket(tw_socket_skel__open());
   if (socket == nullptr) return KernelError(-errno, "opening the BPF object of sockets");
-  FillTable(socket->rodata, knobs_);
+  FillTable(socket->rodata);
   absl::Status status = ShareMaps(socket->obj);
   if (!status.ok()) return status;
   return socket;

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "agent/capture/scope.h"
 #include "agent/capture/unique_fd.h"
 #include "process.skel.h"
 #include "socket.skel.h"
@@ -21,7 +22,7 @@ namespace tokenwatch {
 
 // What the programs are told before they are loaded.
 struct KernelKnobs {
-  std::vector<std::string> scope_cgroups;  // directories of a cgroup2 mount; empty: the whole host
+  Scope scope;
   bool inbound = false;
   uint32_t ring_bytes = 4 << 20;  // a power of two of at least 256 KiB
 };
@@ -53,6 +54,8 @@ class KernelPrograms {
   absl::StatusOr<SocketObject> OpenSocketObject() const;
 
   const tw_process_skel& process() const { return *process_; }
+  // The knobs' scope, as the maps have it; the pods of its namespaces are the caller's to add.
+  const ResolvedScope& scope() const { return scope_; }
   tw_tls_skel& tls() { return *tls_; }
   // Whether the programs can tell which attached probe fired (5.15 on): then tw_tls_entry and
   // tw_tls_exit are loaded, else a program a function.
@@ -63,15 +66,20 @@ class KernelPrograms {
  private:
   KernelPrograms() = default;
   absl::Status Load();
+  template <typename Rodata>
+  void FillKnobs(Rodata* rodata) const;
+  template <typename Rodata>
+  void FillTable(Rodata* rodata) const;
   absl::Status ShareMaps(bpf_object* object) const;
-  absl::Status FillScope();
+  absl::Status FillScope() const;
 
   KernelKnobs knobs_;
+  ResolvedScope scope_;
+  uint64_t scope_seed_ = 0;
   bool has_cookie_ = false;
   bool has_uprobe_multi_ = false;
   ProcessObject process_;
   TlsObject tls_;
-  std::vector<UniqueFd> cgroups_;
   Link exit_link_, exec_link_;
 };
 

@@ -103,6 +103,13 @@ SweepResult SweepKernelState(const KernelPrograms& programs, uint64_t now_mono_n
       ++result.calls;
     }
   });
+  const int verdicts_fd = bpf_map__fd(programs.process().maps.tw_verdicts);
+  ForEachKey<uint32_t>(verdicts_fd, [&](uint32_t process) {
+    if (!alive(process)) {
+      bpf_map_delete_elem(verdicts_fd, &process);
+      ++result.verdicts;
+    }
+  });
   return result;
 }
 

@@ -12,6 +12,7 @@ namespace tokenwatch {
 struct SweepResult {
   uint64_t connections = 0;  // removed
   uint64_t calls = 0;
+  uint64_t verdicts = 0;  // on executables
   uint64_t kept_connections = 0;
 };
 

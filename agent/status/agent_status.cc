@@ -37,6 +37,20 @@ ordered_json ProbesJson(const CaptureStatus& capture) {
   return probes;
 }
 
+ordered_json ScopeJson(const AgentStatus& status) {
+  const Scope& scope = status.scope;
+  const CaptureStatus& capture = status.capture;
+  return {{"wholeHost", scope.IsWholeHost()},
+          {"cgroups", scope.cgroups},
+          {"users", scope.users},
+          {"executables", capture.scope_executables},
+          {"namespaces", scope.namespaces},
+          {"podsDir", scope.namespaces.empty() ? "" : scope.pods_dir},
+          {"pods", capture.scope_pods},
+          {"podsWithoutCgroup", capture.scope_pods_without_cgroup},
+          {"degraded", capture.scope_degraded}};
+}
+
 ordered_json SpoolJson(const ReporterState& reporter) {
   ordered_json spool = {{"bytes", reporter.spool_bytes},
                         {"files", reporter.spool_files},
@@ -74,7 +88,7 @@ std::string StatusJson(const AgentStatus& status) {
       {"kernel", status.kernel},
       {"started", Rfc3339(status.started)},
       {"keyIds", status.key_ids},
-      {"scope", {{"cgroups", status.scope_cgroups}, {"wholeHost", status.scope_cgroups.empty()}}},
+      {"scope", ScopeJson(status)},
       {"inbound", status.inbound},
       {"probes", ProbesJson(status.capture)},
       {"socketBackend",
@@ -106,6 +120,8 @@ std::string StatusMetrics(const AgentStatus& status) {
   gauge("tokenwatch_agent_collector_connected", "1 while the collector is connected.",
         status.reporter.connected ? 1 : 0);
   gauge("tokenwatch_agent_spool_bytes", "Bytes in the spool.", status.reporter.spool_bytes);
+  gauge("tokenwatch_agent_scope_degraded", "1 while pods cannot be found; /status says why.",
+        status.capture.scope_degraded.empty() ? 0 : 1);
   gauge("tokenwatch_agent_waiting_uses", "Uses in memory that are not in the spool yet.",
         status.reporter.waiting_uses);
   gauge("tokenwatch_agent_unacknowledged_uses",

@@ -18,7 +18,7 @@ struct AgentStatus {
   std::string host, version, kernel;
   absl::Time started;
   std::vector<std::string> key_ids;
-  std::vector<std::string> scope_cgroups;  // empty: the whole host
+  Scope scope;
   bool inbound = false;
   CaptureStatus capture;
   ReporterState reporter;

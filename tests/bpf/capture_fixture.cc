@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 namespace tokenwatch {
@@ -49,12 +51,17 @@ void CaptureTest::SetUp() {
 void CaptureTest::TearDown() {
   capture_.reset();
   server_.reset();
+  while (!cgroups_.empty()) {
+    rmdir(cgroups_.back().c_str());
+    cgroups_.pop_back();
+  }
   if (!cgroup_.empty()) rmdir(cgroup_.c_str());
+  if (!copies_.empty()) std::filesystem::remove_all(copies_);
 }
 
 bool CaptureTest::Start(const CaptureOptions& options) {
   CaptureOptions scoped = options;
-  scoped.scope_cgroups = {cgroup_};
+  if (scoped.scope.cgroups.empty()) scoped.scope.cgroups = {cgroup_};
   absl::StatusOr<std::unique_ptr<Capture>> capture = Capture::Create(scoped);
   if (!capture.ok()) {
     ADD_FAILURE() << capture.status();
@@ -64,19 +71,49 @@ bool CaptureTest::Start(const CaptureOptions& options) {
   return true;
 }
 
+std::string CaptureTest::MakeCgroup(const std::string& path) {
+  std::string at = cgroup_;
+  for (const std::string& name : std::vector<std::string>(absl::StrSplit(path, '/'))) {
+    at += "/" + name;
+    if (mkdir(at.c_str(), 0755) == 0) cgroups_.push_back(at);
+  }
+  EXPECT_EQ(access(at.c_str(), F_OK), 0) << at;
+  return at;
+}
+
+std::string CaptureTest::CopyWorkload(const std::string& name) {
+  if (copies_.empty()) {
+    copies_ = std::filesystem::temp_directory_path() / "tokenwatch-bpf-XXXXXX";
+    EXPECT_NE(mkdtemp(copies_.data()), nullptr);
+    chmod(copies_.c_str(), 0755);
+  }
+  std::string copy = copies_ + "/" + name;
+  std::filesystem::copy_file(BPF_WORKLOAD, copy);
+  chmod(copy.c_str(), 0755);
+  return copy;
+}
+
 pid_t CaptureTest::RunWorkload(const std::string& scenario, bool in_scope) {
+  return RunWorkload(scenario, {.cgroup = in_scope ? "" : "/"});
+}
+
+pid_t CaptureTest::RunWorkload(const std::string& scenario, const WorkloadOptions& options) {
+  const std::string program = options.program.empty() ? BPF_WORKLOAD : options.program;
+  const std::string chain = absl::StrJoin(options.next, ":");
   const std::string tls = std::to_string(server_->tls_port());
   const std::string plain = std::to_string(server_->plain_port());
-  const std::string procs = cgroup_ + "/cgroup.procs";
+  const std::string procs = (options.cgroup.empty() ? cgroup_ : options.cgroup) + "/cgroup.procs";
   const pid_t pid = fork();
   if (pid == 0) {
-    if (in_scope) {
+    if (options.cgroup != "/") {
       std::ofstream file(procs);
       file << getpid();
       file.close();
       if (!file) _exit(98);
     }
-    execl(BPF_WORKLOAD, BPF_WORKLOAD, scenario.c_str(), tls.c_str(), plain.c_str(), nullptr);
+    setenv("BPF_WORKLOAD_NEXT", chain.c_str(), 1);
+    if (setresuid(options.uid, options.uid, options.uid) != 0) _exit(97);
+    execl(program.c_str(), program.c_str(), scenario.c_str(), tls.c_str(), plain.c_str(), nullptr);
     _exit(99);
   }
   int status = 0;
@@ -85,7 +122,7 @@ pid_t CaptureTest::RunWorkload(const std::string& scenario, bool in_scope) {
   return pid;
 }
 
-Seen CaptureTest::Collect(pid_t pid) {
+Seen CaptureTest::Collect(pid_t pid, int milliseconds) {
   Seen seen;
   std::map<std::pair<uint64_t, uint8_t>, Block> open;
   bool exited = false;
@@ -120,7 +157,7 @@ Seen CaptureTest::Collect(pid_t pid) {
       exited = exited || exit->pid == static_cast<uint32_t>(pid);
     }
   };
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
   while (!exited && std::chrono::steady_clock::now() < end) {
     EXPECT_TRUE(capture_->Poll(100, on_segment).ok());
   }

@@ -35,6 +35,15 @@ struct Seen {
   std::string Paths() const;
 };
 
+// Who runs a workload, and where.
+struct WorkloadOptions {
+  std::string cgroup;   // directory; empty: the fixture's own
+  std::string program;  // path of a copy of the workload; empty: the workload itself
+  uint32_t uid = 0;
+  // Programs that the workload becomes one after the other (scenario "chain").
+  std::vector<std::string> next;
+};
+
 class CaptureTest : public testing::Test {
  protected:
   static constexpr const char* kAnyBackend = "auto";
@@ -46,11 +55,18 @@ class CaptureTest : public testing::Test {
   bool Start(const CaptureOptions& options = {});
   // Runs a scenario in (or outside of) the cgroup to its end; its pid.
   pid_t RunWorkload(const std::string& scenario, bool in_scope = true);
-  // Reads the ring until the exit of `pid` was told, or for two seconds.
-  Seen Collect(pid_t pid);
+  pid_t RunWorkload(const std::string& scenario, const WorkloadOptions& options);
+  // A directory below the fixture's cgroup, removed at the end.
+  std::string MakeCgroup(const std::string& path);
+  // A copy of the workload that every user can run, in a directory of its own.
+  std::string CopyWorkload(const std::string& name);
+  // Reads the ring until the exit of `pid` was told, or for so long.
+  Seen Collect(pid_t pid, int milliseconds = 2000);
   uint64_t CounterValue(const std::string& name) const;
 
   std::string cgroup_;
+  std::vector<std::string> cgroups_;  // below it, outer ones first
+  std::string copies_;                // directory; empty: none yet
   std::unique_ptr<TinyServer> server_;
   std::unique_ptr<Capture> capture_;
 };

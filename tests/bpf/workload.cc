@@ -282,6 +282,31 @@ const std::map<std::string, Scenario>& Scenarios() {
            PlainRead(fd);
            close(fd);
          }},
+        // One request that names the executable, over TLS and in plain; then the next program.
+        {"chain",
+         [](int tls, int plain) {
+           char self[4096] = {};
+           if (readlink("/proc/self/exe", self, sizeof(self) - 1) <= 0) Die("readlink");
+           const std::string path = strrchr(self, '/');
+           {
+             TlsClient client(tls);
+             client.Write(Get(path));
+             client.Read();
+           }
+           const int fd = Dial(plain);
+           Send(fd, Get(path));
+           PlainRead(fd);
+           close(fd);
+           const std::string next = getenv("BPF_WORKLOAD_NEXT");
+           if (next.empty()) return;
+           const size_t colon = next.find(':');
+           const std::string rest = colon == std::string::npos ? "" : next.substr(colon + 1);
+           setenv("BPF_WORKLOAD_NEXT", rest.c_str(), 1);
+           const std::string program = next.substr(0, colon);
+           execl(program.c_str(), program.c_str(), "chain", std::to_string(tls).c_str(),
+                 std::to_string(plain).c_str(), nullptr);
+           Die("execl");
+         }},
         {"early",
          [](int, int plain) {
            const int fd = Dial(plain);

@@ -11,7 +11,14 @@ AgentStatus Sample() {
   AgentStatus status;
   status.host = "h";
   status.started = absl::FromUnixSeconds(0);
-  status.scope_cgroups = {"/sys/fs/cgroup/x"};
+  status.scope.cgroups = {"/sys/fs/cgroup/x"};
+  status.scope.users = {"app"};
+  status.scope.executables = {"/usr/bin/x"};
+  status.scope.namespaces = {"shop"};
+  status.capture.scope_executables = {"/usr/bin/x", "/usr/bin/x1"};
+  status.capture.scope_pods = 3;
+  status.capture.scope_pods_without_cgroup = 1;
+  status.capture.scope_degraded = "pods-directory-missing: why";
   status.capture.socket_backend = "fentry";
   status.capture.probes.push_back({"openssl",
                                    "/lib/\xff\"x\n",
@@ -49,7 +56,11 @@ TEST(AgentStatusTest, JsonHasProbesSpoolAndGaps) {
   EXPECT_EQ(page["spool"]["bytes"], 99);
   EXPECT_EQ(page["gaps"]["ring_full_lost"], 2);
   EXPECT_FALSE(page["gaps"].contains("segments"));
-  EXPECT_EQ(page["scope"]["wholeHost"], false);
+  EXPECT_EQ(page["scope"], nlohmann::json::parse(R"({
+    "wholeHost": false, "cgroups": ["/sys/fs/cgroup/x"], "users": ["app"],
+    "executables": ["/usr/bin/x", "/usr/bin/x1"], "namespaces": ["shop"],
+    "podsDir": "/var/log/pods", "pods": 3, "podsWithoutCgroup": 1,
+    "degraded": "pods-directory-missing: why"})"));
   EXPECT_TRUE(page["collector"]["lastAcknowledged"].is_null());
 }
 
@@ -59,6 +70,7 @@ TEST(AgentStatusTest, MetricsTellLossesApart) {
   EXPECT_NE(page.find("tokenwatch_agent_losses_total{kind=\"ring_full_lost\"} 2\n"),
             std::string::npos);
   EXPECT_EQ(page.find("events_total{kind=\"ring_full_lost\"}"), std::string::npos);
+  EXPECT_NE(page.find("tokenwatch_agent_scope_degraded 1\n"), std::string::npos);
   // A line a sample, whatever a file is called.
   EXPECT_EQ(page.find("x\n\","), std::string::npos);
 }
