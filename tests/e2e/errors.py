@@ -76,11 +76,20 @@ def agent_rows(world):
     agent("scope that is not there", ["no-such-group"],
           scope_cgroup="/sys/fs/cgroup/no-such-group")
     agent("scope that is no cgroup", ["cgroup2"], scope_cgroup="/tmp")
+    agent("scope of a user that nobody knows", ["no-such-user", "getent"],
+          scope_user="no-such-user")
+    agent("scope of a relative executable", ["--scope-exe curl", "absolute"], scope_exe="curl")
+    agent("scope of a pattern", ["name each"], scope_exe="/usr/bin/*")
+    agent("scope of a namespace that cannot be", ["Kubernetes namespace"], scope_namespace="A_b")
     agent("status for other machines", ["could be reached", "127.0.0.1:80"],
           status_listen="0.0.0.0:80")
     for name, words, changes in (
             ("key file", ["no-such.key"], {"key_file": world.path("no-such.key")}),
             ("scope", ["no-such-group"], {"scope_cgroup": "/sys/fs/cgroup/no-such-group"}),
+            ("user", ["no-such-user"], {"scope_user": "no-such-user"}),
+            ("executable", ["absolute"], {"scope_exe": "curl"}),
+            ("namespace", ["namespace"], {"scope_namespace": "A_b"}),
+            ("pods directory", ["pods-dir"], {"scope_namespace": "a", "pods_dir": "pods"}),
             ("collector", ["unencrypted"], {"collector": "192.0.2.1:7443"}),
             ("spool directory", ["not a directory"], {"spool_dir": world.write("rows-spool", "")})):
         agent(f"--check of a wrong {name}", words, extra=["--check"], **changes)

@@ -100,6 +100,16 @@ class World:
         self._cgroups.append(path)
         return path
 
+    def make_inner_cgroup(self, path):
+        """A cgroup below the world's own, with what is missing above it."""
+        at = self.cgroup
+        for name in path.split("/"):
+            at = os.path.join(at, name)
+            if not os.path.isdir(at):
+                os.mkdir(at)
+                self._cgroups.insert(0, at)  # inner ones are removed first
+        return at
+
     @staticmethod
     def _remove_cgroup(path):
         for _ in range(100):
@@ -128,7 +138,9 @@ class World:
         return path
 
     def spawn(self, argv, inside=False, uid=None, env=None, log=None, **options):
-        """Starts a process, in the cgroup if `inside`, with output in the file named `log`.
+        """Starts a process, with output in the file named `log`.
+
+        `inside` is a cgroup's directory, or True for the world's own.
 
         The shell that enters the cgroup is replaced by the program, so the pid is the program's and
         its parent is this process.
@@ -137,7 +149,7 @@ class World:
         if uid is not None:
             argv = ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *argv]
         if inside:
-            procs = os.path.join(self.cgroup, "cgroup.procs")
+            procs = os.path.join(self.cgroup if inside is True else inside, "cgroup.procs")
             argv = ["/bin/sh", "-c", 'echo $$ >"$0" && exec "$@"', procs, *argv]
         if log:
             with open(self.path(log), "ab") as out:
