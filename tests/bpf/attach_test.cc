@@ -129,7 +129,7 @@ TEST_F(AttachTest, ComesAndGoesUnderLoad) {
   const int rounds = getenv("TOKENWATCH_E2E_LONG") != nullptr ? 1000 : 100;
   const std::string library = folder_ + "/libssl.so.3";
   KernelKnobs knobs;
-  knobs.scope_cgroups = {cgroup_};
+  knobs.scope.cgroups = {cgroup_};
   absl::StatusOr<std::unique_ptr<KernelPrograms>> programs = KernelPrograms::Create(knobs);
   ASSERT_TRUE(programs.ok()) << programs.status();
   const absl::StatusOr<std::unique_ptr<InodeReader>> inodes = InodeReader::Create();

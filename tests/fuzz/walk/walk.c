@@ -34,7 +34,6 @@ enum {
   BPF_MAP_TYPE_HASH = 1,
   BPF_MAP_TYPE_ARRAY,
   BPF_MAP_TYPE_RINGBUF,
-  BPF_MAP_TYPE_CGROUP_ARRAY,
   BPF_MAP_TYPE_PERCPU_ARRAY,
   BPF_F_MMAPABLE,
   BPF_NOEXIST,
@@ -70,10 +69,6 @@ static u64 bpf_ktime_get_ns(void) { return ++now_ns; }
 static u32 bpf_get_smp_processor_id(void) { return 0; }
 static u64 bpf_get_current_pid_tgid(void) { return 1ULL << 32 | 1; }
 static u64 bpf_get_current_task(void) { return 0; }
-static long bpf_current_task_under_cgroup(void* map, u32 index) {
-  (void)map, (void)index;
-  return 1;
-}
 static long bpf_probe_read_user(void* to, u32 size, const void* from) {
   memcpy(to, from, size);
   return 0;
