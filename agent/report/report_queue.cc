@@ -46,6 +46,14 @@ void ReportQueue::AddGap(const Gap& gap) {
   Merge(gap);
 }
 
+void ReportQueue::AddTlsCoverage(const TlsCoverage& row) {
+  if (row.connections == 0) return;
+  const absl::MutexLock lock(&mutex_);
+  tls_connections_added_ += row.connections;
+  tls_coverage_.Add(row);
+  NoteFirst();
+}
+
 void ReportQueue::MarkAttached(absl::Time time, absl::Span<const Gap> gaps) {
   const absl::MutexLock lock(&mutex_);
   attached_ = true;
@@ -110,6 +118,7 @@ QueuedReports ReportQueue::Take() {
   taken.gaps.reserve(gaps_.size());
   for (auto& [key, gap] : gaps_) taken.gaps.push_back(std::move(gap));
   gaps_.clear();
+  taken.tls_coverage = tls_coverage_.Take();
   taken.taken = clock_->Now();
   taken.coverage = coverage_;
   taken.attached = attached_;
@@ -138,6 +147,16 @@ uint64_t ReportQueue::uses_added() const {
 uint64_t ReportQueue::gaps_added() const {
   const absl::MutexLock lock(&mutex_);
   return gaps_added_;
+}
+
+uint64_t ReportQueue::tls_connections_added() const {
+  const absl::MutexLock lock(&mutex_);
+  return tls_connections_added_;
+}
+
+uint64_t ReportQueue::tls_connections_folded() const {
+  const absl::MutexLock lock(&mutex_);
+  return tls_coverage_.folded();
 }
 
 std::map<std::string, uint64_t> ReportQueue::dropped() const {

@@ -1,4 +1,4 @@
-// Uses and gaps on their way from the draining thread to the spool, bounded.
+// Uses, gaps and TLS coverage on their way from the draining thread to the spool, bounded.
 #ifndef TOKENWATCH_AGENT_REPORT_REPORT_QUEUE_H_
 #define TOKENWATCH_AGENT_REPORT_REPORT_QUEUE_H_
 
@@ -18,6 +18,8 @@
 #include "absl/types/span.h"
 #include "agent/common/clock.h"
 #include "agent/report/gap.h"
+#include "agent/report/tls_coverage.h"
+#include "agent/report/tls_coverage_sums.h"
 #include "agent/token/token_use.h"
 #include "agent/workload/workload.h"
 
@@ -47,6 +49,7 @@ struct Coverage {
 struct QueuedReports {
   std::vector<QueuedUse> uses;
   std::vector<Gap> gaps;
+  std::vector<TlsCoverage> tls_coverage;
   absl::Time taken;
   Coverage coverage;      // of what is here or was taken before
   bool attached = false;  // MarkAttached was called by then
@@ -65,6 +68,9 @@ class ReportQueue {
   // of a kind do, without detail or process.
   void AddGap(const Gap& gap);
 
+  // Summed by program and reason, within the bound of TlsCoverageSums.
+  void AddTlsCoverage(const TlsCoverage& row);
+
   // Watching has begun at `time`: `gaps` and the flag are taken together.
   void MarkAttached(absl::Time time, absl::Span<const Gap> gaps);
 
@@ -82,6 +88,9 @@ class ReportQueue {
 
   uint64_t uses_added() const;
   uint64_t gaps_added() const;
+  uint64_t tls_connections_added() const;
+  // TLS connections whose program found no room and is not told.
+  uint64_t tls_connections_folded() const;
   // By kind: uses that found no room (sum of their counts).
   std::map<std::string, uint64_t> dropped() const;
   // Uses that wait (sum of their counts).
@@ -102,6 +111,7 @@ class ReportQueue {
   absl::CondVar changed_ ABSL_GUARDED_BY(mutex_);
   std::vector<QueuedUse> uses_ ABSL_GUARDED_BY(mutex_);
   std::map<GapKey, Gap> gaps_ ABSL_GUARDED_BY(mutex_);
+  TlsCoverageSums tls_coverage_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<uint64_t> first_added_ns_ ABSL_GUARDED_BY(mutex_);  // of what waits, monotonic
   bool attached_ ABSL_GUARDED_BY(mutex_) = false;
@@ -112,6 +122,7 @@ class ReportQueue {
   uint64_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t uses_added_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t gaps_added_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t tls_connections_added_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace tokenwatch

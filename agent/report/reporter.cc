@@ -117,6 +117,8 @@ void Reporter::Add(TokenUse use, std::shared_ptr<const Workload> workload) {
 
 void Reporter::AddGap(const Gap& gap) { queue_.AddGap(gap); }
 
+void Reporter::AddTlsCoverage(const TlsCoverage& row) { queue_.AddTlsCoverage(row); }
+
 void Reporter::MarkAttached(absl::Time time) {
   {
     const absl::MutexLock lock(&mutex_);
@@ -317,6 +319,8 @@ ReporterState Reporter::State() const {
 void Reporter::AddCounters(Counters* counters) const {
   (*counters)["report_uses"] += queue_.uses_added();
   (*counters)["report_gaps"] += queue_.gaps_added();
+  (*counters)["report_tls_connections"] += queue_.tls_connections_added();
+  (*counters)["tls_connections_folded"] += queue_.tls_connections_folded();
   for (const auto& [kind, count] : queue_.dropped()) (*counters)[kind] += count;
   (*counters)["spool_removal_errors"] += spool_->State().removal_failures;
   sender_->AddCounters(counters);

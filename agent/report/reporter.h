@@ -24,6 +24,7 @@
 #include "agent/report/sender.h"
 #include "agent/report/spool.h"
 #include "agent/report/spool_directory.h"
+#include "agent/report/tls_coverage.h"
 #include "agent/token/token_use.h"
 #include "agent/workload/workload.h"
 
@@ -67,9 +68,9 @@ struct ReporterState {
   uint64_t spool_files = 0;
 };
 
-// Owns a thread that spools and one that sends. Add, AddGap, State and AddCounters are for any
-// thread. What was added is spooled at the latest 100 ms later, or counted as a gap: while the disk
-// refuses, uses wait in memory; what finds no room there is dropped and counted.
+// Owns a thread that spools and one that sends. Add, AddGap, AddTlsCoverage, State and AddCounters
+// are for any thread. What was added is spooled at the latest 100 ms later, or counted as a gap:
+// while the disk refuses, uses wait in memory; what finds no room there is dropped and counted.
 //
 // Gaps that the reporter adds by itself: `agent_down`, `agent_stopped` (from the last time that is
 // covered by the spool to MarkAttached, after a kill or a Stop), `open_requests_lost` (requests
@@ -91,6 +92,9 @@ class Reporter {
   // Cheap: moves into a queue. `workload` may be null where it is not known.
   void Add(TokenUse use, std::shared_ptr<const Workload> workload);
   void AddGap(const Gap& gap);
+  // Rows of one program and reason are added up until they are spooled. Of too many different ones
+  // at once those of a reason become one without a program, counted in `tls_connections_folded`.
+  void AddTlsCoverage(const TlsCoverage& row);
 
   // The first probe is attached: ends the gap that the previous process left. Called once; until
   // then the agent counts as not watching.

@@ -10,6 +10,7 @@
 #include "agent/capture/capture.h"
 #include "agent/common/counters.h"
 #include "agent/report/reporter.h"
+#include "agent/report/tls_coverage.h"
 
 namespace tokenwatch {
 
@@ -23,6 +24,7 @@ struct AgentStatus {
   CaptureStatus capture;
   ReporterState reporter;
   Counters counters;
+  std::vector<TlsCoverage> tls_coverage;  // totals since the start, by program and reason
 };
 
 // A counter of something that was not seen or not kept.
