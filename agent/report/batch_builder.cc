@@ -15,6 +15,7 @@ constexpr size_t kColumnBytes = 22;                                // of one use
 constexpr size_t kWorkloadBytes = 48;
 constexpr size_t kContextBytes = 64;
 constexpr size_t kGapBytes = 40;
+constexpr size_t kTlsCoverageBytes = 48;
 
 std::string_view Bytes(const TokenIdBytes& id) {
   return {reinterpret_cast<const char*>(id.data()), id.size()};
@@ -214,6 +215,23 @@ void BatchBuilder::AddGap(const v1::Gap& gap) {
   ++info_.gaps;
 }
 
+void BatchBuilder::AddTlsCoverage(const TlsCoverage& row) {
+  v1::TlsCoverageRecord* record = batch_.add_tls_coverage();
+  record->set_reason(String(row.reason));
+  record->set_connections(row.connections);
+  record->set_since_us(WireMicros(row.since));
+  record->set_until_us(WireMicros(row.until));
+  record->set_pid(row.pid);
+  record->set_comm(String(row.comm));
+  record->set_exe(String(row.exe));
+  record->set_container_id(String(row.container_id));
+  record->set_pod(String(row.pod));
+  record->set_namespace_(String(row.namespace_));
+  record->set_unit(String(row.unit));
+  bytes_ += kTlsCoverageBytes;
+  ++info_.gaps;
+}
+
 SpoolRecord BatchBuilder::Finish(uint64_t first_sequence, absl::Time spooled) {
   if (info_.uses != 0) {
     v1::UseColumns* columns = batch_.mutable_uses();
@@ -233,6 +251,32 @@ SpoolRecord BatchBuilder::Finish(uint64_t first_sequence, absl::Time spooled) {
   *this = BatchBuilder();
   strings_cut_ = strings_cut;
   return record;
+}
+
+std::vector<TlsCoverage> TlsCoverageOf(const v1::Batch& batch) {
+  const auto& strings = batch.definitions().strings();
+  std::vector<TlsCoverage> rows;
+  for (const v1::TlsCoverageRecord& record : batch.tls_coverage()) {
+    bool sound = true;
+    const auto text = [&](uint32_t index) -> std::string {
+      if (index == 0) return "";
+      sound = sound && index <= static_cast<uint32_t>(strings.size());
+      return sound ? strings[static_cast<int>(index - 1)] : "";
+    };
+    TlsCoverage row{.reason = text(record.reason()),
+                    .connections = record.connections(),
+                    .since = absl::FromUnixMicros(record.since_us()),
+                    .until = absl::FromUnixMicros(record.until_us()),
+                    .pid = record.pid(),
+                    .comm = text(record.comm()),
+                    .exe = text(record.exe()),
+                    .container_id = text(record.container_id()),
+                    .pod = text(record.pod()),
+                    .namespace_ = text(record.namespace_()),
+                    .unit = text(record.unit())};
+    if (sound) rows.push_back(std::move(row));
+  }
+  return rows;
 }
 
 }  // namespace tokenwatch

@@ -1,4 +1,4 @@
-// Turns uses and gaps into the records of the spool.
+// Turns uses, gaps and TLS coverage into the records of the spool.
 #ifndef TOKENWATCH_AGENT_REPORT_BATCH_BUILDER_H_
 #define TOKENWATCH_AGENT_REPORT_BATCH_BUILDER_H_
 
@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "agent/report/gap.h"
 #include "agent/report/spool.h"
+#include "agent/report/tls_coverage.h"
 #include "agent/token/token_use.h"
 #include "agent/workload/workload.h"
 #include "tokenwatch/v1/ingest.pb.h"
@@ -28,11 +29,13 @@ class BatchBuilder {
   static constexpr int kMaxRecords = 4096;
   static constexpr size_t kMaxBytes = size_t{512} << 10;
 
-  // `workload` may be null: not known. Gaps follow uses: no use is added to a batch with gaps.
+  // `workload` may be null: not known. Gaps follow uses and TLS coverage follows gaps: nothing is
+  // added to a batch that holds what comes behind it.
   void AddUse(const TokenUse& use, const std::shared_ptr<const Workload>& workload);
   void AddGap(const Gap& gap);
   // A gap as another batch held it.
   void AddGap(const v1::Gap& gap);
+  void AddTlsCoverage(const TlsCoverage& row);
 
   bool empty() const { return info_.uses + info_.gaps == 0; }
   bool full() const;
@@ -61,6 +64,10 @@ class BatchBuilder {
   absl::flat_hash_map<std::string, uint32_t> tokens_;
   absl::flat_hash_map<std::string, uint32_t> contexts_;
 };
+
+// The TLS coverage in a batch with a dictionary of its own; rows that name an undefined string are
+// left out.
+std::vector<TlsCoverage> TlsCoverageOf(const v1::Batch& batch);
 
 // Microseconds since the epoch, within the years that a protobuf timestamp has.
 int64_t WireMicros(absl::Time time);

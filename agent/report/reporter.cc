@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/common/log.h"
 #include "agent/report/collector_address.h"
+#include "agent/report/tls_coverage_sums.h"
 
 namespace tokenwatch {
 namespace {
@@ -159,6 +160,10 @@ void Reporter::Encode(const QueuedReports& reports) {
     builder_.AddGap(gap);
     if (builder_.full()) FinishRecord(spooled_.Complete());
   }
+  for (const TlsCoverage& row : reports.tls_coverage) {
+    builder_.AddTlsCoverage(row);
+    if (builder_.full()) FinishRecord(spooled_.Complete());
+  }
   if (!builder_.empty()) FinishRecord(reports.coverage.Complete());
   if (!pending_.empty()) MakeRoom();
 }
@@ -168,7 +173,8 @@ void Reporter::FinishRecord(absl::Time spooled) {
   next_sequence_ = pending_.back().info.end_sequence();
 }
 
-// Gaps in the files that go keep their counts: they are reported anew, alike ones as one.
+// Gaps and TLS coverage in the files that go keep their counts: they are reported anew, alike ones
+// as one.
 void Reporter::MakeRoom() {
   uint64_t incoming = kGapBytes;
   for (const SpoolRecord& record : pending_) incoming += SizeOnDisk(record);
@@ -183,9 +189,11 @@ void Reporter::MakeRoom() {
     counters_["spool_overflow_dropped"] += drop->uses;
   }
   std::map<std::tuple<std::string, std::string, uint32_t, std::string>, v1::Gap> merged;
+  TlsCoverageSums tls_coverage;
   for (const std::string& payload : drop->payloads_with_gaps) {
     v1::Batch batch;
     if (!batch.ParseFromString(payload)) continue;
+    for (const TlsCoverage& row : TlsCoverageOf(batch)) tls_coverage.Add(row);
     for (const v1::Gap& gap : batch.gaps()) {
       const auto [entry, added] =
           merged.try_emplace({gap.kind(), gap.detail(), gap.pid(), gap.exe()}, gap);
@@ -200,7 +208,13 @@ void Reporter::MakeRoom() {
     builder_.AddGap(gap);
     if (builder_.full()) FinishRecord(absl::InfinitePast());
   }
+  for (const TlsCoverage& row : tls_coverage.Take()) {
+    builder_.AddTlsCoverage(row);
+    if (builder_.full()) FinishRecord(absl::InfinitePast());
+  }
   if (!builder_.empty()) FinishRecord(absl::InfinitePast());
+  const absl::MutexLock lock(&mutex_);
+  counters_["tls_connections_folded"] += tls_coverage.folded();
 }
 
 absl::Status Reporter::AppendPending() {
@@ -252,7 +266,8 @@ void Reporter::SetSpoolError(const absl::Status& status) {
 
 void Reporter::KeepMark(const QueuedReports& reports) {
   const bool first = marked_ == absl::InfinitePast();
-  const bool spooled = !reports.uses.empty() || !reports.gaps.empty();
+  const bool spooled =
+      !reports.uses.empty() || !reports.gaps.empty() || !reports.tls_coverage.empty();
   if (!first && !spooled && reports.taken - marked_ < kMarkInterval && reports.taken >= marked_) {
     return;
   }

@@ -39,7 +39,7 @@ struct SegmentHeader {
 struct RecordInfo {
   uint64_t first_sequence = 0;
   uint32_t uses = 0;
-  uint32_t gaps = 0;
+  uint32_t gaps = 0;       // and rows of TLS coverage, which follow them
   uint64_t counted = 0;    // sum of the uses' counts
   int64_t since_us = 0;    // of the earliest use; 0 without uses
   int64_t until_us = 0;    // of the latest use

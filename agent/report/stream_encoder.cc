@@ -60,6 +60,17 @@ void ForStrings(v1::ContextRecord* c, Visit visit) {
   c->set_probe(visit(c->probe()));
 }
 
+template <typename Visit>
+void ForStrings(v1::TlsCoverageRecord* r, Visit visit) {
+  r->set_reason(visit(r->reason()));
+  r->set_comm(visit(r->comm()));
+  r->set_exe(visit(r->exe()));
+  r->set_container_id(visit(r->container_id()));
+  r->set_pod(visit(r->pod()));
+  r->set_namespace_(visit(r->namespace_()));
+  r->set_unit(visit(r->unit()));
+}
+
 bool AllBelow(const google::protobuf::RepeatedField<uint32_t>& indices, size_t limit) {
   return std::all_of(indices.begin(), indices.end(), [&](uint32_t i) { return i <= limit; });
 }
@@ -83,6 +94,7 @@ bool Sound(v1::Batch* record) {
   for (const v1::TokenBlock& block : definitions->tokens()) {
     sound = sound && AllBelow(block.key_ids(), strings);
   }
+  for (v1::TlsCoverageRecord& row : *record->mutable_tls_coverage()) ForStrings(&row, check);
   const v1::UseColumns& uses = record->uses();
   return sound && AllBelow(uses.request_id(), strings) &&
          AllBelow(uses.token(), TokensIn(*definitions)) &&
@@ -143,6 +155,10 @@ absl::StatusOr<v1::Batch> StreamEncoder::Encode(v1::Batch record, std::string_vi
     batch.mutable_uses()->Swap(uses);
   }
   batch.mutable_gaps()->Swap(record.mutable_gaps());
+  for (v1::TlsCoverageRecord& row : *record.mutable_tls_coverage()) {
+    ForStrings(&row, [&](uint32_t index) { return map.strings[index]; });
+  }
+  batch.mutable_tls_coverage()->Swap(record.mutable_tls_coverage());
   return batch;
 }
 

@@ -62,11 +62,12 @@ absl::StatusOr<IngestBatch> BatchDecoder::Decode(const v1::Batch& batch) {
   if (batch.stream_id().size() != kIdSize) return Malformed("stream_id is not 16 bytes");
   const auto uses = static_cast<size_t>(batch.uses().context_size());
   const auto gaps = static_cast<size_t>(batch.gaps_size());
-  if (uses + gaps == 0) return Malformed("it holds no record");
-  if (uses + gaps > limits_.records_per_batch) {
-    return Malformed("it holds ", uses + gaps, " records, more than ", limits_.records_per_batch);
+  const size_t records = uses + gaps + static_cast<size_t>(batch.tls_coverage_size());
+  if (records == 0) return Malformed("it holds no record");
+  if (records > limits_.records_per_batch) {
+    return Malformed("it holds ", records, " records, more than ", limits_.records_per_batch);
   }
-  if (batch.first_sequence() == 0 || batch.first_sequence() > kMaxSequence - uses - gaps) {
+  if (batch.first_sequence() == 0 || batch.first_sequence() > kMaxSequence - records) {
     return Malformed("first_sequence is ", batch.first_sequence());
   }
   if (batch.reset_dictionary()) Reset();
@@ -97,7 +98,33 @@ absl::StatusOr<IngestBatch> BatchDecoder::Decode(const v1::Batch& batch) {
                          .until_us = gap.until_us(),
                          .pid = gap.pid()});
   }
+  if (auto status = DecodeTlsCoverage(batch, &rows.tls_coverage); !status.ok()) return status;
   return rows;
+}
+
+absl::Status BatchDecoder::DecodeTlsCoverage(const v1::Batch& batch,
+                                             std::vector<TlsCoverageRow>* rows) const {
+  rows->reserve(static_cast<size_t>(batch.tls_coverage_size()));
+  for (const v1::TlsCoverageRecord& record : batch.tls_coverage()) {
+    TlsCoverageRow row{.connections = record.connections(),
+                       .since_us = record.since_us(),
+                       .until_us = record.until_us(),
+                       .pid = record.pid()};
+    const bool known =
+        Lookup(record.reason(), &row.reason) && Lookup(record.comm(), &row.comm) &&
+        Lookup(record.exe(), &row.exe) && Lookup(record.container_id(), &row.container_id) &&
+        Lookup(record.pod(), &row.pod) && Lookup(record.namespace_(), &row.namespace_name) &&
+        Lookup(record.unit(), &row.unit);
+    if (!known) return NoSuchString("TLS coverage");
+    if (row.connections == 0 || row.connections > kMaxSequence) {
+      return Malformed("TLS coverage's connections are out of range");
+    }
+    if (!IsTime(row.since_us) || !IsTime(row.until_us)) {
+      return Malformed("TLS coverage's time is out of range");
+    }
+    rows->push_back(std::move(row));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status BatchDecoder::Define(const v1::Definitions& definitions) {

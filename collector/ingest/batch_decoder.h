@@ -49,6 +49,7 @@ class BatchDecoder {
   absl::Status DefineContext(const v1::ContextRecord& record);
   absl::Status DefineTokens(const v1::TokenBlock& block);
   absl::Status DecodeUses(const v1::Batch& batch, std::vector<UseRow>* rows) const;
+  absl::Status DecodeTlsCoverage(const v1::Batch& batch, std::vector<TlsCoverageRow>* rows) const;
   // Sets *text; false where there is no such string.
   bool Lookup(uint32_t index, std::string* text) const;
 

@@ -18,10 +18,12 @@ size_t BytesOf(const IngestBatch& batch) {
   for (const GapRow& gap : batch.gaps) {
     bytes += sizeof(gap) + gap.kind.size() + gap.detail.size() + gap.comm.size() + gap.exe.size();
   }
+  for (const TlsCoverageRow& row : batch.tls_coverage) {
+    bytes += sizeof(row) + row.reason.size() + row.comm.size() + row.exe.size() +
+             row.container_id.size() + row.pod.size() + row.namespace_name.size() + row.unit.size();
+  }
   return bytes;
 }
-
-size_t RecordsOf(const IngestBatch& batch) { return batch.uses.size() + batch.gaps.size(); }
 
 }  // namespace
 
@@ -82,7 +84,7 @@ bool Committer::TakeWork(Work* work) {
   const absl::MutexLock lock(&mutex_);
   while (batches_.empty() && agents_.empty() && !stopping_) changed_.Wait(&mutex_);
   for (size_t records = 0; !batches_.empty() && records < options_.max_commit_records;) {
-    records += RecordsOf(batches_.front());
+    records += batches_.front().records();
     work->batches.push_back(std::move(batches_.front()));
     work->entries.push_back(std::move(entries_.front()));
     batches_.pop_front();
@@ -109,11 +111,12 @@ void Committer::Commit(const Work& work) {
     for (const IngestBatch& batch : work.batches) {
       counters_["ingest_uses"] += batch.uses.size();
       counters_["ingest_gaps"] += batch.gaps.size();
+      counters_["ingest_tls_coverage"] += batch.tls_coverage.size();
     }
   }
   for (size_t i = 0; i < work.batches.size(); ++i) {
     const IngestBatch& batch = work.batches[i];
-    work.entries[i].source->OnCommitted(batch.stream, batch.first_sequence + RecordsOf(batch) - 1);
+    work.entries[i].source->OnCommitted(batch.stream, batch.first_sequence + batch.records() - 1);
   }
   Release(work);
 }

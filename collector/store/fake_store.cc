@@ -17,6 +17,11 @@ std::map<FakeStore::RecordKey, GapRow> FakeStore::gaps() const {
   return gaps_;
 }
 
+std::map<FakeStore::RecordKey, TlsCoverageRow> FakeStore::tls_coverage() const {
+  const absl::MutexLock lock(&mutex_);
+  return tls_coverage_;
+}
+
 std::map<std::string, AgentInfo> FakeStore::agents() const {
   const absl::MutexLock lock(&mutex_);
   return agents_;
@@ -57,6 +62,7 @@ absl::Status FakeStore::Commit(absl::Span<const IngestBatch> batches) {
     };
     for (const UseRow& row : batch.uses) keep(&uses_, row);
     for (const GapRow& row : batch.gaps) keep(&gaps_, row);
+    for (const TlsCoverageRow& row : batch.tls_coverage) keep(&tls_coverage_, row);
   }
   return absl::OkStatus();
 }

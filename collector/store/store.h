@@ -57,7 +57,19 @@ struct GapRow {
   uint32_t pid = 0;
 };
 
-// Consecutive records of one stream: uses first, then gaps, numbered from first_sequence.
+// TLS connections of one kind of program that began within a time; all names are empty where the
+// program is not known.
+struct TlsCoverageRow {
+  std::string reason;  // why the plaintext was not seen; empty: it was
+  std::string comm, exe, container_id, pod, namespace_name, unit;
+  uint64_t connections = 0;
+  int64_t since_us = 0;
+  int64_t until_us = 0;
+  uint32_t pid = 0;  // of the latest
+};
+
+// Consecutive records of one stream: uses first, then gaps, then TLS coverage, numbered from
+// first_sequence.
 struct IngestBatch {
   std::string agent;          // agent id
   std::string agent_address;  // as the collector sees it
@@ -65,6 +77,9 @@ struct IngestBatch {
   uint64_t first_sequence = 0;
   std::vector<UseRow> uses;
   std::vector<GapRow> gaps;
+  std::vector<TlsCoverageRow> tls_coverage;
+
+  uint64_t records() const { return uses.size() + gaps.size() + tls_coverage.size(); }
 };
 
 struct AgentInfo {
