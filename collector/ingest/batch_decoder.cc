@@ -1,9 +1,12 @@
 #include "collector/ingest/batch_decoder.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/request_id.h"
 #include "collector/ingest/valid_utf8.h"
@@ -26,6 +29,14 @@ absl::Status Malformed(const Args&... args) {
 
 absl::Status NoSuchString(const char* where) {
   return Malformed(where, " names an undefined string");
+}
+
+// As reasons are written: they are labels of metrics.
+bool IsWord(std::string_view text) {
+  constexpr size_t kMaxWord = 40;
+  return text.size() <= kMaxWord && std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+         });
 }
 
 // A column is as long as `uses` or empty, which means the default for each.
@@ -116,6 +127,7 @@ absl::Status BatchDecoder::DecodeTlsCoverage(const v1::Batch& batch,
         Lookup(record.pod(), &row.pod) && Lookup(record.namespace_(), &row.namespace_name) &&
         Lookup(record.unit(), &row.unit);
     if (!known) return NoSuchString("TLS coverage");
+    if (!IsWord(row.reason)) return Malformed("TLS coverage's reason is no short word");
     if (row.connections == 0 || row.connections > kMaxSequence) {
       return Malformed("TLS coverage's connections are out of range");
     }

@@ -98,6 +98,8 @@ absl::StatusOr<v1::ListAgentsResponse> FakeStore::ListAgents(const v1::ListReque
   return list_agents;
 }
 
+absl::StatusOr<std::vector<TlsTotal>> FakeStore::TlsTotals() { return tls_totals; }
+
 absl::StatusOr<std::vector<v1::Use>> FakeStore::UsesAfter(const v1::ListRequest& /*request*/,
                                                           std::string* cursor, uint32_t limit) {
   std::vector<v1::Use> uses;

@@ -40,6 +40,7 @@ class FakeStore : public Store {
   absl::StatusOr<v1::TokenDetail> token_detail = absl::NotFoundError("no such token");
   v1::Stats stats;
   v1::ListAgentsResponse list_agents;
+  absl::StatusOr<std::vector<TlsTotal>> tls_totals = std::vector<TlsTotal>();
   absl::Status health;
 
   absl::Status Commit(absl::Span<const IngestBatch> batches) override;
@@ -51,6 +52,7 @@ class FakeStore : public Store {
   absl::StatusOr<v1::TokenDetail> GetToken(const std::string& token_id) override;
   absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) override;
   absl::StatusOr<v1::ListAgentsResponse> ListAgents(const v1::ListRequest& request) override;
+  absl::StatusOr<std::vector<TlsTotal>> TlsTotals() override;
   // All of `list_uses` once: a cursor that is not empty has seen them.
   absl::StatusOr<std::vector<v1::Use>> UsesAfter(const v1::ListRequest& request,
                                                  std::string* cursor, uint32_t limit) override;

@@ -205,6 +205,7 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
       return Bad("token", request.token(), "is no token id", "tok_35602yf42tr1pnyk1wrynxw9gd");
     }
   }
+  filter.coverage = request.coverage();
   filter.host = request.host();
   filter.provider = request.provider();
   filter.workload = request.workload();

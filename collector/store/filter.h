@@ -35,6 +35,7 @@ struct Filter {
   uint32_t status_low = 0;      // inclusive, both
   uint32_t status_high = std::numeric_limits<uint32_t>::max();
   uint32_t limit = 0;
+  bool coverage = false;  // of agents: TLS coverage by program is asked for
   // Equal for requests with the same filters, whatever the page or its size.
   uint64_t fingerprint = 0;
 

@@ -82,6 +82,13 @@ struct IngestBatch {
   uint64_t records() const { return uses.size() + gaps.size() + tls_coverage.size(); }
 };
 
+// TLS connections that an agent ever told of, by the reason why their plaintext was not seen
+// (empty: it was). Never less than before.
+struct TlsTotal {
+  std::string agent, host, reason;
+  uint64_t connections = 0;
+};
+
 struct AgentInfo {
   std::string agent, host, version, kernel, capture, address;
   std::vector<std::string> key_ids;
@@ -119,6 +126,9 @@ class Store {
   virtual absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) = 0;
   // `connected` is left false: only the ingest service knows.
   virtual absl::StatusOr<v1::ListAgentsResponse> ListAgents(const v1::ListRequest& request) = 0;
+
+  // Of every agent and reason with a connection.
+  virtual absl::StatusOr<std::vector<TlsTotal>> TlsTotals() = 0;
 
   // Uses committed after `cursor` (opaque; empty: from now on), oldest first, at most `limit`, that
   // pass the request's filters; `cursor` is moved. What TailUses polls.

@@ -24,6 +24,7 @@ void CheckRows(const v1::Batch& batch, const IngestBatch& rows) {
   Require(rows.stream.size() == 16 && rows.first_sequence != 0);
   Require(rows.uses.size() == static_cast<size_t>(batch.uses().context_size()));
   Require(rows.gaps.size() == static_cast<size_t>(batch.gaps_size()));
+  Require(rows.tls_coverage.size() == static_cast<size_t>(batch.tls_coverage_size()));
   for (const UseRow& row : rows.uses) {
     Require(row.context != nullptr && row.count != 0 && row.time_us >= 0);
     Require(IsValidUtf8(row.request_id) && IsValidUtf8(row.context->host) &&
@@ -33,6 +34,10 @@ void CheckRows(const v1::Batch& batch, const IngestBatch& rows) {
     for (const auto& [key, id] : row.token->ids) Require(!key.empty() && id.size() == 16);
   }
   for (const GapRow& row : rows.gaps) Require(IsValidUtf8(row.detail) && IsValidUtf8(row.comm));
+  for (const TlsCoverageRow& row : rows.tls_coverage) {
+    Require(row.connections != 0 && row.since_us >= 0 && IsValidUtf8(row.exe));
+    Require(row.reason.find_first_of("\"\n\\ ") == std::string::npos);
+  }
 }
 
 void Decode(const uint8_t* data, size_t size, const DecoderLimits& limits) {
@@ -59,7 +64,11 @@ void Encode(const uint8_t* data, size_t size) {
     const int uses = record.uses().context_size();
     const int gaps = record.gaps_size();
     const auto batch = encoder.Encode(record, std::string(16, 's'), sequence++);
-    if (batch.ok()) Require(batch->uses().context_size() == uses && batch->gaps_size() == gaps);
+    const int coverage = record.tls_coverage_size();
+    if (batch.ok()) {
+      Require(batch->uses().context_size() == uses && batch->gaps_size() == gaps &&
+              batch->tls_coverage_size() == coverage);
+    }
     record.Clear();
   }
 }

@@ -1,5 +1,10 @@
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
+#include "collector/store/sqlite/tls_coverage.h"
 
 namespace tokenwatch::sqlite {
 namespace {
@@ -40,6 +45,19 @@ void AddGapTotals(Session* session, int64_t agent, const Filter& filter, v1::Age
   }
 }
 
+void AddCoverage(Session* session, int64_t number, const Filter& filter, v1::Agent* agent,
+                 v1::ListAgentsResponse* response) {
+  std::vector<v1::ProgramCoverage> programs;
+  *agent->mutable_coverage() =
+      ReadTlsCoverage(session->database.get(), session->dimensions.get(), number, filter,
+                      filter.coverage ? &programs : nullptr);
+  for (v1::ProgramCoverage& program : programs) {
+    program.set_agent(agent->agent());
+    program.set_host(agent->host());
+    *response->add_coverage() = std::move(program);
+  }
+}
+
 }  // namespace
 
 v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter,
@@ -76,7 +94,12 @@ v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter,
     }
     AddGaps(session, last_id, filter, agent);
     AddGapTotals(session, last_id, filter, agent);
+    AddCoverage(session, last_id, filter, agent, &response);
   }
+  std::stable_sort(response.mutable_coverage()->begin(), response.mutable_coverage()->end(),
+                   [](const v1::ProgramCoverage& a, const v1::ProgramCoverage& b) {
+                     return a.dark() > b.dark();
+                   });
   return response;
 }
 

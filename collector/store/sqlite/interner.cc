@@ -49,6 +49,23 @@ int64_t Interner::String(absl::string_view text) {
   return id;
 }
 
+std::optional<int64_t> Interner::FindString(absl::string_view text) {
+  if (text.empty()) return 0;
+  std::string clean;
+  if (!IsCleanText(text)) {
+    clean = CleanText(text);
+    text = clean;
+  }
+  if (const int64_t* known = strings_.Find(text)) return *known;
+  Statement& find = database_->Cached("SELECT id FROM strings WHERE text = ?");
+  find.Start(text);
+  std::optional<int64_t> id;
+  if (find.Next()) id = find.Int(0);
+  find.Reset();
+  if (id.has_value()) strings_.Insert(std::string(text), *id);
+  return id;
+}
+
 ContextRef Interner::Context(const UseContext& context, int64_t day) {
   ContextRef* ref = contexts_.Find(context.id);
   if (ref == nullptr) {

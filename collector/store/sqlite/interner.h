@@ -3,6 +3,7 @@
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_INTERNER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -41,6 +42,8 @@ class Interner {
   explicit Interner(Database* database) : database_(database) {}
 
   int64_t String(absl::string_view text);
+  // As String, and adds nothing: none where the text has no number.
+  std::optional<int64_t> FindString(absl::string_view text);
   // `day`: of the use, days since the epoch; kept as the newest day of workload and shape.
   ContextRef Context(const UseContext& context, int64_t day);
   // The number of a token's first id. Ids that come together for the first time are joined, unless

@@ -1,5 +1,7 @@
 #include "collector/store/sqlite/schema.h"
 
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
@@ -104,6 +106,39 @@ CREATE INDEX zones_by_newest ON zones(day, newest);
 CREATE TABLE health(id INTEGER PRIMARY KEY, checked INTEGER NOT NULL) STRICT;
 )sql";
 
+constexpr char kTlsCoverageTables[] = R"sql(
+-- A kind of program with TLS connections, of one agent. All names are 0 in the row of those that are
+-- not known or not told apart.
+CREATE TABLE tls_programs(
+  id INTEGER PRIMARY KEY, agent INTEGER NOT NULL, exe INTEGER NOT NULL, comm INTEGER NOT NULL,
+  container INTEGER NOT NULL, pod INTEGER NOT NULL, namespace INTEGER NOT NULL,
+  unit INTEGER NOT NULL,
+  UNIQUE(agent, exe, comm, container, pod, namespace, unit)) STRICT;
+
+-- reason: why the plaintext was not seen, 0 where it was; pid: of the latest.
+CREATE TABLE tls_usage(
+  program INTEGER NOT NULL, reason INTEGER NOT NULL, connections INTEGER NOT NULL,
+  first INTEGER NOT NULL, last INTEGER NOT NULL, pid INTEGER NOT NULL,
+  PRIMARY KEY(program, reason)) STRICT, WITHOUT ROWID;
+
+-- The sums of an agent.
+CREATE TABLE tls_totals(
+  agent INTEGER NOT NULL, reason INTEGER NOT NULL, connections INTEGER NOT NULL,
+  PRIMARY KEY(agent, reason)) STRICT, WITHOUT ROWID;
+
+-- hour: of `last`, since the epoch; `first` may lie before it where an agent summed for long.
+CREATE TABLE tls_hourly(
+  agent INTEGER NOT NULL, hour INTEGER NOT NULL, program INTEGER NOT NULL,
+  reason INTEGER NOT NULL, connections INTEGER NOT NULL, first INTEGER NOT NULL,
+  last INTEGER NOT NULL, pid INTEGER NOT NULL,
+  PRIMARY KEY(agent, hour, program, reason)) STRICT, WITHOUT ROWID;
+)sql";
+
+// [i] makes of version i the next; version 0 is an empty database. What has been released is never
+// changed here: a new version is a new entry.
+constexpr const char* kUpgrades[] = {kTables, kTlsCoverageTables};
+static_assert(std::size(kUpgrades) == kSchemaVersion);
+
 int64_t Number(Database* database, absl::string_view sql) {
   Statement statement = database->Prepare(sql);
   statement.Start();
@@ -129,8 +164,9 @@ absl::Status PrepareSchema(Database* database, const std::string& path) {
           path, " was written by a newer tokenwatch (schema ", version, ", this one knows ",
           kSchemaVersion, "); install that version, or start with an empty --data-dir"));
     }
-    if (tables == 0) {
-      database->Execute(kTables);
+    const int64_t from = tables == 0 ? 0 : version;
+    for (int64_t step = from; step < kSchemaVersion; ++step) database->Execute(kUpgrades[step]);
+    if (from < kSchemaVersion) {
       database->Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
                                      "; PRAGMA user_version = ", kSchemaVersion));
     }

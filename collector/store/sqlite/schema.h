@@ -4,7 +4,8 @@
 // hold what repeats; ids in them are dense, and 0 stands for "none" or the empty string. Uses lie
 // in one table a UTC day, numbered in the order of their arrival across all days; `zones` says
 // between which times each run of kZoneUses numbers of a day lies, and stands in for an index by
-// time at a 60th of its size. `hourly` and `usage` are the rollups.
+// time at a 60th of its size. `hourly` and `usage` are the rollups; `tls_hourly` and `tls_usage`
+// are those of TLS coverage, whose single rows are not kept.
 #ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
 
@@ -16,14 +17,15 @@
 
 namespace tokenwatch::sqlite {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 inline constexpr int kZoneBits = 8;  // a zone is 256 numbers
 
 inline constexpr int64_t kMicrosPerHour = 3600LL * 1000 * 1000;
 inline constexpr int64_t kMicrosPerDay = 24 * kMicrosPerHour;
 
-// Makes the tables of an empty database, or checks that it is one of ours and of this version.
-// FailedPrecondition says in one sentence what else was found and what to do.
+// Makes the tables of an empty database, or brings those of an older version to this one, in one
+// transaction and without touching what is in them. FailedPrecondition says in one sentence where
+// it is none of ours, or of a newer version, and what to do.
 absl::Status PrepareSchema(Database* database, const std::string& path);
 
 // "uses_20261122", for days since the epoch.

@@ -19,6 +19,7 @@
 #include "collector/store/sqlite/database.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/schema.h"
+#include "collector/store/sqlite/tls_coverage.h"
 #include "collector/store/sqlite/writer.h"
 
 namespace tokenwatch {
@@ -143,6 +144,12 @@ class SqliteStore final : public Store {
         [](Session* session, const Filter& filter, const PagePosition* page) {
           return sqlite::ListAgents(session, filter, page);
         });
+  }
+
+  absl::StatusOr<std::vector<TlsTotal>> TlsTotals() override {
+    return Read<std::vector<TlsTotal>>([](Session* session) {
+      return sqlite::ReadTlsTotals(session->database.get(), session->dimensions.get());
+    });
   }
 
   absl::StatusOr<std::vector<v1::Use>> UsesAfter(const v1::ListRequest& request,

@@ -17,7 +17,8 @@ struct SqliteOptions {
   // Made with mode 0700 where it does not exist (its parent must). Everything in it is readable by
   // its owner alone.
   std::string data_dir;
-  // Whole UTC days after which single uses are dropped; their sums stay. 0: never.
+  // Whole UTC days after which single uses, gaps and the hours and names of TLS coverage are
+  // dropped; the sums stay. 0: never.
   int retention_days = 0;
   // Queries that run at once; more wait. None of them waits for a commit, nor a commit for them.
   int readers = 4;

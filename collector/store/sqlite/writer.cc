@@ -28,6 +28,16 @@ bool IsPossible(int64_t time_us, int64_t now_us) {
          time_us <= now_us + kNewestMicros;
 }
 
+struct Span {
+  int64_t since_us = 0;
+  int64_t until_us = 0;
+};
+
+Span PossibleSpan(int64_t since_us, int64_t until_us, int64_t now_us) {
+  const int64_t until = IsPossible(until_us, now_us) ? until_us : now_us;
+  return {IsPossible(since_us, now_us) ? std::min(since_us, until) : until, until};
+}
+
 absl::Status CheckBatch(const IngestBatch& batch) {
   if (batch.agent.empty()) return absl::InvalidArgumentError("a batch without agent id");
   if (batch.stream.size() != kStreamBytes) {
@@ -90,6 +100,7 @@ absl::Status Writer::Finish(Transaction* transaction) {
   if (!status.ok()) {
     // Whatever was remembered may have been undone.
     interner_.Forget();
+    tls_coverage_.Forget();
     rollups_.Clear();
     streams_.Clear();
     inserts_.clear();
@@ -142,7 +153,8 @@ int64_t Writer::AgentRow(absl::string_view agent, int64_t now_us) {
 void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses) {
   const std::string key = absl::StrCat(batch.agent, batch.stream);
   Stream stream = FindStream(batch, key, now_us);
-  const uint64_t records = batch.uses.size() + batch.gaps.size();
+  const uint64_t records = batch.records();
+  const uint64_t gaps_end = batch.uses.size() + batch.gaps.size();
   const uint64_t seen =
       stream.committed >= batch.first_sequence ? stream.committed - batch.first_sequence + 1 : 0;
   int64_t counted = 0;
@@ -165,10 +177,15 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
     uses->push_back(use);
   }
   uint64_t missed = 0;
-  for (uint64_t i = std::max<uint64_t>(seen, batch.uses.size()); i < records; ++i) {
+  for (uint64_t i = std::max<uint64_t>(seen, batch.uses.size()); i < gaps_end; ++i) {
     const GapRow& gap = batch.gaps[i - batch.uses.size()];
     missed += std::min(gap.count, kMaxGapCount);
     WriteGap(stream.agent, gap, now_us);
+  }
+  for (uint64_t i = std::max(seen, gaps_end); i < records; ++i) {
+    const TlsCoverageRow& row = batch.tls_coverage[i - gaps_end];
+    const Span span = PossibleSpan(row.since_us, row.until_us, now_us);
+    tls_coverage_.Add(stream.agent, row, span.since_us, span.until_us);
   }
   if (seen < records) {
     stream.committed = batch.first_sequence + records - 1;
@@ -239,10 +256,9 @@ Statement& Writer::InsertInto(int64_t day) {
 }
 
 void Writer::WriteGap(int64_t agent, const GapRow& gap, int64_t now_us) {
-  const int64_t until = IsPossible(gap.until_us, now_us) ? gap.until_us : now_us;
-  const int64_t since = IsPossible(gap.since_us, now_us) ? std::min(gap.since_us, until) : until;
+  const Span span = PossibleSpan(gap.since_us, gap.until_us, now_us);
   database_->Cached("INSERT INTO gaps VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-      .Run(agent, since, until, std::min(gap.count, kMaxGapCount), gap.pid,
+      .Run(agent, span.since_us, span.until_us, std::min(gap.count, kMaxGapCount), gap.pid,
            interner_.String(gap.kind), interner_.String(gap.detail), interner_.String(gap.comm),
            interner_.String(gap.exe));
 }
@@ -297,6 +313,7 @@ absl::Status Writer::DropOld(int64_t now_us) {
   }
   Transaction transaction(database_.get(), Transaction::Kind::kWrite);
   database_->Cached("DELETE FROM gaps WHERE until < ?").Run(oldest_us);
+  tls_coverage_.DropOld(oldest_us);
   if (dropped) {
     // Not the newest row: its number would be given out again, and readers remember numbers.
     for (const absl::string_view table : {"workloads", "shapes"}) {

@@ -17,6 +17,7 @@
 #include "collector/store/sqlite/database.h"
 #include "collector/store/sqlite/interner.h"
 #include "collector/store/sqlite/rollups.h"
+#include "collector/store/sqlite/tls_coverage.h"
 #include "collector/store/store.h"
 
 namespace tokenwatch::sqlite {
@@ -63,7 +64,8 @@ class Writer {
   Writer(std::unique_ptr<Database> database, int retention_days)
       : database_(std::move(database)),
         retention_days_(retention_days),
-        interner_(database_.get()) {}
+        interner_(database_.get()),
+        tls_coverage_(database_.get(), &interner_) {}
 
   // Learns the days and the numbers in the database; does nothing while they are known.
   absl::Status ReadState();
@@ -78,6 +80,7 @@ class Writer {
   const std::unique_ptr<Database> database_;
   const int retention_days_;
   Interner interner_;
+  TlsCoverageWriter tls_coverage_;
   Rollups rollups_;
   BoundedCache<std::string, Stream> streams_{8192};  // by agent and stream
   absl::flat_hash_map<int64_t, Statement> inserts_;  // by day

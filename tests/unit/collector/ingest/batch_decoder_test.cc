@@ -10,14 +10,14 @@
 namespace tokenwatch {
 namespace {
 
-// One use of one context, workload and token, and a gap.
+// One use of one context, workload and token, a gap and a row of TLS coverage.
 v1::Batch GoodBatch() {
   v1::Batch batch;
   batch.set_stream_id("0123456789abcdef");
   batch.set_first_sequence(1);
   batch.set_base_time_us(1'700'000'000'000'000);
   v1::Definitions* definitions = batch.mutable_definitions();
-  for (const char* text : {"curl", "key_862n1q9x", "api.example.com"}) {
+  for (const char* text : {"curl", "key_862n1q9x", "api.example.com", "attached_late"}) {
     definitions->add_strings(text);
   }
   v1::WorkloadRecord* workload = definitions->add_workloads();
@@ -35,6 +35,10 @@ v1::Batch GoodBatch() {
   v1::Gap* gap = batch.add_gaps();
   gap->set_kind("ring_full");
   gap->set_count(3);
+  v1::TlsCoverageRecord* coverage = batch.add_tls_coverage();
+  coverage->set_reason(4);
+  coverage->set_connections(2);
+  coverage->set_comm(1);
   return batch;
 }
 
@@ -61,6 +65,11 @@ TEST_F(BatchDecoderTest, MissingColumnsMeanTheirDefaults) {
   ASSERT_NE(use.token, nullptr);
   EXPECT_EQ(use.token->ids[0].second, "sixteen bytes id");
   EXPECT_EQ(rows->gaps.size(), 1u);
+  ASSERT_EQ(rows->tls_coverage.size(), 1u);
+  EXPECT_EQ(rows->tls_coverage[0].reason, "attached_late");
+  EXPECT_EQ(rows->tls_coverage[0].comm, "curl");
+  EXPECT_EQ(rows->tls_coverage[0].connections, 2u);
+  EXPECT_EQ(rows->records(), 3u);
   EXPECT_EQ(rows->agent_address, "127.0.0.1");
 }
 
@@ -70,13 +79,13 @@ TEST_F(BatchDecoderTest, RefusesWhatBreaksTheRules) {
     std::function<void(v1::Batch*)> change;
   } cases[] = {
       {"stream_id", [](auto* b) { b->set_stream_id("short"); }},
-      {"no record", [](auto* b) { b->clear_uses(), b->clear_gaps(); }},
+      {"no record", [](auto* b) { b->clear_uses(), b->clear_gaps(), b->clear_tls_coverage(); }},
       {"first_sequence", [](auto* b) { b->set_first_sequence(0); }},
       {"first_sequence", [](auto* b) { b->set_first_sequence(~uint64_t{0}); }},
       {"first_sequence",
        [](auto* b) { b->set_first_sequence(std::numeric_limits<int64_t>::max()); }},
       {"a workload names an undefined string",
-       [](auto* b) { b->mutable_definitions()->mutable_workloads(0)->set_unit(4); }},
+       [](auto* b) { b->mutable_definitions()->mutable_workloads(0)->set_unit(5); }},
       {"a workload's start time",
        [](auto* b) { b->mutable_definitions()->mutable_workloads(0)->set_start_time_us(-1); }},
       {"a context names an undefined string",
@@ -99,7 +108,7 @@ TEST_F(BatchDecoderTest, RefusesWhatBreaksTheRules) {
       {"undefined context", [](auto* b) { b->mutable_uses()->set_context(0, 0); }},
       {"undefined context", [](auto* b) { b->mutable_uses()->set_context(0, 2); }},
       {"undefined token", [](auto* b) { b->mutable_uses()->set_token(0, 2); }},
-      {"a use names an undefined string", [](auto* b) { b->mutable_uses()->add_request_id(4); }},
+      {"a use names an undefined string", [](auto* b) { b->mutable_uses()->add_request_id(5); }},
       {"packed request id",
        [](auto* b) { b->mutable_uses()->add_packed_request_id("u too short"); }},
       {"packed request id",
@@ -127,6 +136,27 @@ TEST_F(BatchDecoderTest, RefusesWhatBreaksTheRules) {
       {"no kind", [](auto* b) { b->mutable_gaps(0)->clear_kind(); }},
       {"a gap's time", [](auto* b) { b->mutable_gaps(0)->set_until_us(-1); }},
       {"a gap's count", [](auto* b) { b->mutable_gaps(0)->set_count(~uint64_t{0}); }},
+      {"TLS coverage names an undefined string",
+       [](auto* b) { b->mutable_tls_coverage(0)->set_reason(5); }},
+      {"TLS coverage names an undefined string",
+       [](auto* b) { b->mutable_tls_coverage(0)->set_exe(~0u); }},
+      {"TLS coverage names an undefined string",
+       [](auto* b) { b->mutable_tls_coverage(0)->set_unit(5); }},
+      {"reason is no short word", [](auto* b) { b->mutable_tls_coverage(0)->set_reason(3); }},
+      {"reason is no short word",
+       [](auto* b) {
+         b->mutable_definitions()->add_strings(std::string(41, 'a'));
+         b->mutable_tls_coverage(0)->set_reason(5);
+       }},
+      {"TLS coverage's connections",
+       [](auto* b) { b->mutable_tls_coverage(0)->clear_connections(); }},
+      {"TLS coverage's connections",
+       [](auto* b) { b->mutable_tls_coverage(0)->set_connections(~uint64_t{0}); }},
+      {"TLS coverage's time", [](auto* b) { b->mutable_tls_coverage(0)->set_since_us(-1); }},
+      {"TLS coverage's time",
+       [](auto* b) {
+         b->mutable_tls_coverage(0)->set_until_us(std::numeric_limits<int64_t>::max());
+       }},
       {"a gap's text", [](auto* b) { b->mutable_gaps(0)->set_exe(std::string(70'000, 'x')); }},
   };
   for (const auto& test : cases) {
@@ -145,21 +175,21 @@ TEST_F(BatchDecoderTest, BoundsADictionaryAndABatch) {
     DecoderLimits limits;
   } cases[] = {
       {"longer than", {.string_size = 3}},    {"too many strings", {.string_bytes = 20}},
-      {"too many strings", {.strings = 2}},   {"too many workloads", {.workloads = 0}},
+      {"too many strings", {.strings = 3}},   {"too many workloads", {.workloads = 0}},
       {"too many contexts", {.contexts = 0}}, {"too many tokens", {.tokens = 0}},
-      {"keys", {.keys_per_token = 0}},        {"records", {.records_per_batch = 1}},
+      {"keys", {.keys_per_token = 0}},        {"records", {.records_per_batch = 2}},
   };
   for (const auto& test : cases) {
     const absl::Status refusal = Refusal(GoodBatch(), test.limits);
     EXPECT_EQ(refusal.code(), absl::StatusCode::kInvalidArgument) << test.says;
     EXPECT_NE(std::string(refusal.message()).find(test.says), std::string::npos) << refusal;
   }
-  const DecoderLimits exact{.strings = 3,
+  const DecoderLimits exact{.strings = 4,
                             .workloads = 1,
                             .contexts = 1,
                             .tokens = 1,
                             .keys_per_token = 1,
-                            .records_per_batch = 2};
+                            .records_per_batch = 3};
   EXPECT_TRUE(Refusal(GoodBatch(), exact).ok());
 }
 
