@@ -119,6 +119,11 @@ HttpResponse HttpApi::Metrics() const {
   Counters counters;
   if (options_.add_counters) options_.add_counters(&counters);
   const Queries* const queries = queries_;
+  std::vector<TlsTotal> tls;
+  // A store that cannot be read says so by the gauges.
+  if (queries != nullptr) {
+    if (auto totals = queries->TlsTotals(); totals.ok()) tls = *std::move(totals);
+  }
   return {
       .content_type = PrometheusText::kContentType,
       .body = MetricsPage({.started_seconds = started_seconds_,
@@ -128,7 +133,8 @@ HttpResponse HttpApi::Metrics() const {
                            .http = counts_.Get(),
                            .grpc = options_.grpc_counts == nullptr ? RequestCounts::Counts()
                                                                    : options_.grpc_counts->Get(),
-                           .counters = counters})};
+                           .counters = counters,
+                           .tls = std::move(tls)})};
 }
 
 }  // namespace tokenwatch

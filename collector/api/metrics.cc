@@ -62,6 +62,18 @@ std::string MetricsPage(const MetricsInput& input) {
               input.http, &text);
   AddRequests("tokenwatch_grpc_queries_total", "gRPC queries by method and status.", "method",
               input.grpc, &text);
+  if (!input.tls.empty()) {
+    text.Family("tokenwatch_tls_connections_total", "counter",
+                "TLS connections that agents saw begin, by whether their plaintext was seen and, "
+                "where it was not, why.");
+  }
+  for (const TlsTotal& total : input.tls) {
+    text.Sample({{"agent", total.agent},
+                 {"host", total.host},
+                 {"seen", total.reason.empty() ? "true" : "false"},
+                 {"reason", total.reason}},
+                total.connections);
+  }
   for (const auto& [name, value] : input.counters) {
     const auto* const row =
         std::find_if(std::begin(kCounters), std::end(kCounters),

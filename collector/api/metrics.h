@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "agent/common/counters.h"
 #include "agent/common/prometheus_text.h"
 #include "collector/api/request_counts.h"
+#include "collector/store/store.h"
 
 namespace tokenwatch {
 
@@ -18,6 +20,7 @@ struct MetricsInput {
   RequestCounts::Counts http;  // {path of the table, status}
   RequestCounts::Counts grpc;  // {rpc, status name}
   Counters counters;           // of other rooms
+  std::vector<TlsTotal> tls;   // of all agents
 };
 
 // Counter `some_name` becomes `tokenwatch_some_name_total`; what is of now has no "_total".

@@ -29,6 +29,7 @@ constexpr Parameter kListParameters[] = {
     {"page_token", "The nextPageToken of the page before, with the same filters."},
     {"direction",
      "outbound or inbound; without it, totals are of outbound uses, and lists hold both."},
+    {"coverage", "true: also TLS connections by program, and how many were seen."},
 };
 
 const FieldDescriptor& FieldOf(const Parameter& parameter) {
@@ -73,6 +74,14 @@ absl::StatusOr<v1::ListRequest> ReadParameters(
     const FieldDescriptor& field = FieldOf(*found);
     if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
       request.GetReflection()->SetString(&request, &field, value);
+      continue;
+    }
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL) {
+      if (!value.empty() && value != "true" && value != "false") {
+        return absl::InvalidArgumentError(
+            absl::StrCat("parameter '", name, "' must be true or false"));
+      }
+      request.GetReflection()->SetBool(&request, &field, value == "true");
       continue;
     }
     uint32_t number = 0;

@@ -17,17 +17,17 @@ struct Parameter {
   const char* help;   // one sentence for the API's description
 };
 
-// Of a list of uses; other lists take fewer. Every field of ListRequest is here.
+// Every field of ListRequest; each list takes some.
 absl::Span<const Parameter> ListParameters();
 
-// What a list that is not of uses takes: `fields` are names of fields.
+// What a list takes: `fields` are names of fields.
 std::vector<Parameter> ParametersOf(absl::Span<const char* const> fields);
 
 // `pageSize` is another name of `limit`.
 inline constexpr char kPageSize[] = "pageSize";
 
 // Reads a request. InvalidArgument on a name that is not in `allowed`, a name given twice, a value
-// that is no number where one is wanted.
+// that is no number, or neither true nor false, where one is wanted.
 absl::StatusOr<v1::ListRequest> ReadParameters(
     absl::Span<const Parameter> allowed,
     const std::vector<std::pair<std::string, std::string>>& given);

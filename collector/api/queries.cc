@@ -76,6 +76,12 @@ absl::StatusOr<v1::ListUsesResponse> Queries::TailUses(const v1::ListRequest& re
   return answer;
 }
 
+absl::StatusOr<std::vector<TlsTotal>> Queries::TlsTotals() const {
+  absl::StatusOr<std::vector<TlsTotal>> totals = store_->TlsTotals();
+  if (!totals.ok()) return Public(totals.status());
+  return totals;
+}
+
 absl::Status Queries::CheckHealth() const { return store_->CheckHealth(); }
 
 }  // namespace tokenwatch

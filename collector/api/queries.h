@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "collector/store/store.h"
@@ -32,6 +33,9 @@ class Queries {
   // Uses committed since the answer whose next_page_token is given, oldest first; without one, no
   // use and the token that means now. Its next_page_token is never empty.
   absl::StatusOr<v1::ListUsesResponse> TailUses(const v1::ListRequest& request) const;
+
+  // As Store::TlsTotals, for metrics.
+  absl::StatusOr<std::vector<TlsTotal>> TlsTotals() const;
 
   // As Store::CheckHealth.
   absl::Status CheckHealth() const;

@@ -29,7 +29,9 @@ Route ListRoute(std::string path, std::string operation, std::string summary,
 }
 
 std::vector<Route> MakeRoutes() {
-  const std::vector<Parameter> all(ListParameters().begin(), ListParameters().end());
+  const std::vector<Parameter> all =
+      ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
+                    "limit", "page_token", "direction"});
   const std::vector<Parameter> filters =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
                     "direction"});
@@ -51,8 +53,8 @@ std::vector<Route> MakeRoutes() {
                 all, &Queries::TailUses),
       ListRoute("/v1/stats", "GetStats", "Totals over the uses that the filters leave.", filters,
                 &Queries::GetStats),
-      ListRoute("/v1/agents", "ListAgents", "Agents with their counters and gaps.",
-                ParametersOf({"since", "until", "host", "limit", "page_token"}),
+      ListRoute("/v1/agents", "ListAgents", "Agents with their counters, gaps and TLS coverage.",
+                ParametersOf({"since", "until", "host", "limit", "page_token", "coverage"}),
                 &Queries::ListAgents),
   };
 }

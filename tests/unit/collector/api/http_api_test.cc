@@ -78,7 +78,20 @@ class HttpApiTest : public testing::Test {
     agent->set_agent("agt_on");
     (*agent->mutable_counters())["ring_full_lost"] = 1;
     agent->add_gaps()->mutable_since()->set_seconds(1);
+    agent->mutable_coverage()->set_tls_connections(5);
+    agent->mutable_coverage()->set_plaintext_seen(3);
+    agent->mutable_coverage()->set_dark(2);
+    v1::ProgramCoverage* program = store_.list_agents.add_coverage();
+    program->set_agent("agt_on");
+    program->set_exe("/tmp/\xff");
+    program->set_dark(2);
+    program->mutable_first_seen()->set_seconds(1);
+    v1::DarkReason* reason = program->add_reasons();
+    reason->set_reason("go");
+    reason->set_connections(2);
     store_.list_agents.add_agents()->set_agent("agt_off");
+    store_.tls_totals =
+        std::vector<TlsTotal>{{"agt_on", "web\n\"1\"", "", 3}, {"agt_on", "web\n\"1\"", "go", 2}};
   }
 
   FakeStore store_;
@@ -114,6 +127,14 @@ TEST_F(HttpApiTest, EveryAnswerIsAsDescribed) {
   const Json agents = ask("/v1/agents?host=h", "/v1/agents");
   EXPECT_EQ(agents["agents"][0]["connected"], true);
   EXPECT_EQ(agents["agents"][1]["connected"], false);
+  EXPECT_EQ(agents["agents"][0]["coverage"].dump(),
+            R"({"tlsConnections":5,"plaintextSeen":3,"dark":2})");
+  EXPECT_EQ(GetDescribed("/v1/agents?coverage=true", "/v1/agents")["coverage"][0].dump(),
+            R"({"agent":"agt_on","host":"","comm":"","exe":"/tmp/)"
+            "\xef\xbf\xbd"
+            R"(","containerId":"","pod":"","namespace":"","unit":"","tlsConnections":0,)"
+            R"("plaintextSeen":0,"dark":2,"reasons":[{"reason":"go","connections":2}],)"
+            R"("firstSeen":"1970-01-01T00:00:01.000000Z","lastSeen":null,"pid":0})");
   EXPECT_EQ(ask("/v1/uses/tail", "/v1/uses/tail")["nextPageToken"], "end");
   EXPECT_EQ(ask("/healthz", "/healthz")["status"], "ok");
   EXPECT_EQ(ask("/readyz", "/readyz")["status"], "ok");
@@ -129,7 +150,7 @@ TEST_F(HttpApiTest, EmptyListsAreLists) {
   api_.SetReady(&queries_);
   EXPECT_EQ(Get("/v1/uses").body, "{\"uses\":[],\"nextPageToken\":\"\"}\n");
   EXPECT_EQ(Get("/v1/tokens").body, "{\"tokens\":[],\"nextPageToken\":\"\"}\n");
-  EXPECT_EQ(Get("/v1/agents").body, "{\"agents\":[],\"nextPageToken\":\"\"}\n");
+  EXPECT_EQ(Get("/v1/agents").body, "{\"agents\":[],\"nextPageToken\":\"\",\"coverage\":[]}\n");
 }
 
 TEST_F(HttpApiTest, DescriptionIsSound) {
@@ -166,7 +187,13 @@ TEST_F(HttpApiTest, MistakesAreJsonWithTheRightStatus) {
               "unknown parameter 'colour'; there are since, until, token, host, provider, "
               "workload, endpoint, status, limit, pageToken, direction");
   ExpectError(Get("/v1/agents?token=x"), 400, "invalid_argument",
-              "unknown parameter 'token'; there are since, until, host, limit, pageToken");
+              "unknown parameter 'token'; there are since, until, host, limit, pageToken, "
+              "coverage");
+  ExpectError(Get("/v1/uses?coverage=true"), 400, "invalid_argument",
+              "unknown parameter 'coverage'; there are since, until, token, host, provider, "
+              "workload, endpoint, status, limit, pageToken, direction");
+  ExpectError(Get("/v1/agents?coverage=1"), 400, "invalid_argument",
+              "parameter 'coverage' must be true or false");
   ExpectError(Get("/healthz?x"), 400, "invalid_argument",
               "unknown parameter 'x'; there are none here");
   ExpectError(Get("/v1/uses?limit=x"), 400, "invalid_argument",
@@ -247,6 +274,8 @@ TEST_F(HttpApiTest, OtherHostsAreRefused) {
 }
 
 TEST_F(HttpApiTest, MetricsAreValidText) {
+  EXPECT_EQ(Get("/metrics").body.find("tls_connections"), std::string::npos);
+  Fill();
   api_.SetReady(&queries_);
   grpc_counts_.Add("ListUses", "ok");
   Get("/v1/uses");
@@ -255,21 +284,27 @@ TEST_F(HttpApiTest, MetricsAreValidText) {
   const HttpReply reply = Get("/metrics");
   EXPECT_EQ(reply.status, 200);
   EXPECT_NE(reply.fields.find("Content-Type: text/plain; version=0.0.4"), std::string::npos);
-  for (const char* line :
-       {"# TYPE tokenwatch_build_info gauge", "tokenwatch_collector_ready 1",
-        "tokenwatch_http_requests_total{path=\"/v1/uses\",code=\"200\"} 1",
-        "tokenwatch_http_requests_total{path=\"/v1/uses\",code=\"400\"} 1",
-        "tokenwatch_http_requests_total{path=\"other\",code=\"404\"} 1",
-        "tokenwatch_grpc_queries_total{method=\"ListUses\",code=\"ok\"} 1",
-        "# TYPE tokenwatch_ingest_uses_total counter", "tokenwatch_ingest_uses_total 5",
-        "# TYPE tokenwatch_ingest_connected_agents gauge", "tokenwatch_ingest_connected_agents 1",
-        "tokenwatch_something_else_total 2"}) {
+  for (
+      const char* line :
+      {"# TYPE tokenwatch_build_info gauge", "tokenwatch_collector_ready 1",
+       "tokenwatch_http_requests_total{path=\"/v1/uses\",code=\"200\"} 1",
+       "tokenwatch_http_requests_total{path=\"/v1/uses\",code=\"400\"} 1",
+       "tokenwatch_http_requests_total{path=\"other\",code=\"404\"} 1",
+       "tokenwatch_grpc_queries_total{method=\"ListUses\",code=\"ok\"} 1",
+       "# TYPE tokenwatch_ingest_uses_total counter", "tokenwatch_ingest_uses_total 5",
+       "# TYPE tokenwatch_ingest_connected_agents gauge", "tokenwatch_ingest_connected_agents 1",
+       "# TYPE tokenwatch_tls_connections_total counter",
+       R"(tokenwatch_tls_connections_total{agent="agt_on",host="web\n\"1\"",seen="true",reason=""} 3)",
+       R"(tokenwatch_tls_connections_total{agent="agt_on",host="web\n\"1\"",seen="false",)"
+       R"(reason="go"} 2)",
+       "tokenwatch_something_else_total 2"}) {
     EXPECT_NE(reply.body.find(std::string(line) + "\n"), std::string::npos) << line << "\n"
                                                                             << reply.body;
   }
   const std::regex grammar(
       "(# HELP [a-z_]+ .+\n# TYPE [a-z_]+ (counter|gauge)\n"
-      "([a-z_]+(\\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\\})? [0-9.]+\n)+)+");
+      "([a-z_]+(\\{[a-z]+=\"([^\"\\\\]|\\\\.)*\"(,[a-z]+=\"([^\"\\\\]|\\\\.)*\")*\\})? "
+      "[0-9.]+\n)+)+");
   EXPECT_TRUE(std::regex_match(reply.body, grammar)) << reply.body;
 }
 

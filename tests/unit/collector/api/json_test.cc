@@ -49,7 +49,7 @@ TEST(JsonTest, AnUnresolvedUseHasNoTokenId) {
 
 TEST(JsonTest, ListsMapsAndNestedMessages) {
   v1::ListAgentsResponse response;
-  EXPECT_EQ(DumpJson(ToJson(response)), R"({"agents":[],"nextPageToken":""})");
+  EXPECT_EQ(DumpJson(ToJson(response)), R"({"agents":[],"nextPageToken":"","coverage":[]})");
   v1::Agent* agent = response.add_agents();
   agent->add_key_ids("key_a");
   agent->add_key_ids("key_b");

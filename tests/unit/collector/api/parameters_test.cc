@@ -28,12 +28,15 @@ TEST(ParametersTest, ReadsThemAll) {
                                         {"status", "4xx"},
                                         {"limit", "7"},
                                         {"pageToken", "t"},
-                                        {"direction", "inbound"}});
+                                        {"direction", "inbound"},
+                                        {"coverage", "true"}});
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_EQ(request->ShortDebugString(),
             "since: \"24h\" until: \"1h\" token: \"tok_x\" host: \"h\" provider: \"p\" workload: "
             "\"w\" endpoint: \"GET h/*\" status: \"4xx\" limit: 7 page_token: \"t\" "
-            "direction: \"inbound\"");
+            "direction: \"inbound\" coverage: true");
+  EXPECT_FALSE(ReadParameters(ListParameters(), {{"coverage", "false"}})->coverage());
+  EXPECT_FALSE(ReadParameters(ListParameters(), {{"coverage", ""}})->coverage());
 }
 
 TEST(ParametersTest, PageSizeIsTheLimit) {
@@ -53,6 +56,7 @@ TEST(ParametersTest, RefusesTheRest) {
       {{{"host", "a"}, {"host", "a"}}, "parameter 'host' is given twice"},
       {{{"limit", "1"}, {"pageSize", "1"}}, "parameter 'limit' is given twice"},
       {{{"limit", "many"}}, "parameter 'limit' must be a number"},
+      {{{"coverage", "yes"}}, "unknown parameter 'coverage'; there are host, limit"},
       {{{"limit", "-1"}}, "parameter 'limit' must be a number"},
       {{{"limit", "4294967296"}}, "parameter 'limit' must be a number"},
   };
@@ -60,6 +64,10 @@ TEST(ParametersTest, RefusesTheRest) {
     const absl::StatusOr<v1::ListRequest> request = ReadParameters(few, given);
     EXPECT_EQ(request.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(request.status().message(), message);
+  }
+  for (const char* value : {"yes", "1", "TRUE", "\x1b[2J"}) {
+    EXPECT_EQ(ReadParameters(ListParameters(), {{"coverage", value}}).status().message(),
+              "parameter 'coverage' must be true or false");
   }
   EXPECT_EQ(ReadParameters({}, {{"a", ""}}).status().message(),
             "unknown parameter 'a'; there are none here");

@@ -60,6 +60,9 @@ TEST_F(QueryServiceTest, AnswersAsTheStoreDoes) {
   store_.list_tokens.add_tokens()->set_token_id("tok_x");
   store_.stats.set_uses(3);
   store_.list_agents.add_agents()->set_agent("agt_x");
+  v1::ProgramCoverage* program = store_.list_agents.add_coverage();
+  program->set_comm("c\xff");
+  program->add_reasons()->set_reason("go");
   {
     grpc::ClientContext context;
     v1::ListUsesResponse response;
@@ -83,6 +86,9 @@ TEST_F(QueryServiceTest, AnswersAsTheStoreDoes) {
     v1::ListAgentsResponse response;
     ASSERT_TRUE(stub_->ListAgents(&context, {}, &response).ok());
     EXPECT_TRUE(response.agents(0).connected());
+    ASSERT_EQ(response.coverage_size(), 1);
+    EXPECT_EQ(response.coverage(0).comm(), "c\xef\xbf\xbd");
+    EXPECT_EQ(response.coverage(0).reasons(0).reason(), "go");
   }
 }
 
