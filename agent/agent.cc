@@ -12,6 +12,7 @@
 #include "agent/capture/capture.h"
 #include "agent/common/clock.h"
 #include "agent/common/log.h"
+#include "agent/coverage/tls_ledger.h"
 #include "agent/gap_ledger.h"
 #include "agent/http/exchange_reader.h"
 #include "agent/http/gap.h"
@@ -46,6 +47,19 @@ class UseReporter : public UseSink {
   Reporter* reporter_;
 };
 
+class CapturedSights : public TlsSights {
+ public:
+  explicit CapturedSights(Capture* capture) : capture_(capture) {}
+  void Look(uint64_t process, uint32_t pid) override { capture_->LookAtProcess(process, pid); }
+  std::optional<std::string> WhyDark(uint64_t process, uint64_t begun_ns) override {
+    return capture_->WhyDark(process, begun_ns);
+  }
+  void Forget(uint64_t process) override { capture_->ForgetProcess(process); }
+
+ private:
+  Capture* capture_;
+};
+
 }  // namespace
 
 struct Agent::Parts {
@@ -63,6 +77,8 @@ struct Agent::Parts {
   std::unique_ptr<UseBuilder> uses;
   std::unique_ptr<ExchangeReader> exchanges;
   std::unique_ptr<GapLedger> gaps;
+  std::unique_ptr<CapturedSights> sights;
+  std::unique_ptr<TlsLedger> tls_ledger;
   std::unique_ptr<FingerprintService> fingerprints;
   std::atomic<uint64_t> pages_gave_way{0};
   std::unique_ptr<HttpServer> status_pages;
@@ -74,6 +90,7 @@ struct Agent::Parts {
     exchanges->AddCounters(&counters);
     uses->AddCounters(&counters);
     workloads->AddCounters(&counters);
+    tls_ledger->AddCounters(&counters);
     reporter->AddCounters(&counters);
     counters["status_connections_gave_way"] = pages_gave_way;
     if (fingerprints != nullptr) fingerprints->AddCounters(&counters);
@@ -92,6 +109,7 @@ struct Agent::Parts {
     status.capture = capture->Status();
     status.reporter = reporter->State();
     status.counters = TotalCounters();
+    status.tls_coverage = tls_ledger->Totals();
     return status;
   }
 
@@ -116,6 +134,9 @@ struct Agent::Parts {
       workloads->OnProcess(**process);
     } else if (const auto* exit = std::get_if<tw_exit>(&segment)) {
       workloads->OnExit(*exit);
+      tls_ledger->OnExit(exit->process);
+    } else if (const auto* tls = std::get_if<tw_tls>(&segment)) {
+      tls_ledger->OnTls(*tls);
     } else if (const auto* gap = std::get_if<tw_gap>(&segment)) {
       const std::string kind(GapName(gap->reason));
       if (IsLoss(kind)) {
@@ -186,6 +207,13 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   parts->exchanges = std::make_unique<ExchangeReader>(parts->uses.get());
   parts->gaps =
       std::make_unique<GapLedger>([r = parts->reporter.get()](const Gap& gap) { r->AddGap(gap); });
+  parts->sights = std::make_unique<CapturedSights>(parts->capture.get());
+  parts->tls_ledger = std::make_unique<TlsLedger>(
+      parts->sights.get(), &parts->clock,
+      [w = parts->workloads.get()](uint64_t process, uint32_t pid) {
+        return w->Find(process, pid);
+      },
+      [r = parts->reporter.get()](const TlsCoverage& row) { r->AddTlsCoverage(row); });
   if (!options.fingerprint_listen.empty()) {
     // One of its own: a Fingerprinter serves one thread.
     absl::StatusOr<std::unique_ptr<Fingerprinter>> own = Fingerprinter::Create(*keys);
@@ -224,10 +252,12 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
     next_sweep_ns = now_ns + kSecondNs;
     parts.exchanges->Sweep(now_ns);
     parts.workloads->Sweep(now_ns);
+    parts.tls_ledger->Sweep(now_ns);
     parts.gaps->Flush(parts.TotalCounters(), parts.clock.Now());
   }
   // Nothing new is awaited: what is open ends now, and goes into the spool.
   parts.exchanges->Finish();
+  parts.tls_ledger->Finish();
   parts.ReportCoverage();
   parts.gaps->Flush(parts.TotalCounters(), parts.clock.Now());
   parts.reporter->Stop();

@@ -190,7 +190,7 @@ struct tw_tls {
 	__u64 process;	  /* names a TW_PROCESS; 0 when closed: whoever drops the socket */
 	__u32 pid;
 	__u8 event; /* enum tw_tls_event */
-	__u8 sends; /* behind the ClientHello, at most 255 */
+	__u8 sends; /* behind the ClientHello, alerts not counted; at most 255 */
 	__u8 pad[2];
 };
 

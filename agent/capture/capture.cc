@@ -17,6 +17,7 @@
 #include "agent/capture/ring_reader.h"
 #include "agent/capture/socket_backend.h"
 #include "agent/capture/state_sweeper.h"
+#include "agent/capture/tls_inspector.h"
 #include "agent/capture/tls_probes.h"
 
 namespace tokenwatch {
@@ -79,6 +80,7 @@ struct Capture::Parts {
   std::unique_ptr<RingReader> ring;
   std::unique_ptr<InodeReader> inodes;
   std::unique_ptr<TlsProbes> tls;
+  std::unique_ptr<TlsInspector> inspector;
   std::unique_ptr<SocketBackend> sockets;
   std::unique_ptr<Discovery> discovery;
   uint64_t swept_ns = 0;
@@ -137,6 +139,7 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
   parts->tls = std::make_unique<TlsProbes>(
       parts->programs.get(), parts->inodes.get(),
       ProbePolicy{.public_only = options.public_sites, .kernel_returns = options.kernel_returns});
+  parts->inspector = std::make_unique<TlsInspector>("/proc", parts->tls.get());
   absl::StatusOr<std::unique_ptr<Discovery>> discovery = Discovery::Start(parts->tls.get());
   if (!discovery.ok()) return discovery.status();
   parts->discovery = *std::move(discovery);
@@ -160,6 +163,18 @@ void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
   parts_->swept_verdicts += swept.verdicts;
   parts_->kept_connections = swept.kept_connections;
 }
+
+void Capture::LookAtProcess(uint64_t process, uint32_t pid) {
+  parts_->inspector->Look(process, pid);
+}
+
+std::optional<std::string> Capture::WhyDark(uint64_t process, uint64_t begun_ns) const {
+  const std::optional<TlsSight> sight = parts_->inspector->Result(process);
+  if (!sight.has_value()) return std::nullopt;
+  return tokenwatch::WhyDark(*sight, begun_ns);
+}
+
+void Capture::ForgetProcess(uint64_t process) { parts_->inspector->Forget(process); }
 
 CaptureStatus Capture::Status() const {
   CaptureStatus status;

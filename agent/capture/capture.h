@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,13 @@ class Capture : public SegmentSource {
   // CLOCK_MONOTONIC, ns: of calls that had returned by then, all has been delivered. 0 before the
   // first such moment. On the polling thread.
   uint64_t DeliveredUntilNs() const;
+
+  // Of the process image `process` that makes TLS connections: looks at what it does TLS with,
+  // while it is there, and says later why a connection that began at `begun_ns` (CLOCK_MONOTONIC)
+  // is dark (tls_inspector.h); none while that is not known yet. Any thread.
+  void LookAtProcess(uint64_t process, uint32_t pid);
+  std::optional<std::string> WhyDark(uint64_t process, uint64_t begun_ns) const;
+  void ForgetProcess(uint64_t process);
 
   // Any thread.
   CaptureStatus Status() const;

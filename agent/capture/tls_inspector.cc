@@ -59,6 +59,16 @@ absl::string_view BaseName(absl::string_view path) {
 
 }  // namespace
 
+std::string WhyDark(const TlsSight& sight, uint64_t begun_ns) {
+  if (sight.other == "unknown") return sight.other;
+  if (sight.has_probed && sight.probed_ns > begun_ns) return "attached_late";
+  // Calls of a probed library are matched to their connection but for rare cases, so that another
+  // library beside it is the likelier one.
+  if (!sight.other.empty()) return sight.other;
+  if (sight.has_unprobed) return "attached_late";
+  return sight.has_probed ? "unmatched" : "no_known_library";
+}
+
 std::string RuntimeOfFileName(absl::string_view path) {
   const absl::string_view name = BaseName(path);
   for (const NameRow& row : kNames) {
@@ -148,7 +158,7 @@ void TlsInspector::LookAtMappings(const Job& job) {
     Finish(job.process, std::move(sight));
     return;
   }
-  if (sight.has_probed || !sight.other.empty()) {
+  if (sight.has_probed || sight.has_unprobed || !sight.other.empty()) {
     Finish(job.process, std::move(sight));
     return;
   }

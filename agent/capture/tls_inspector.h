@@ -26,17 +26,21 @@ struct TlsSight {
   bool has_probed = false;
   uint64_t probed_ns = 0;
   bool has_unprobed = false;  // it maps a library that nobody has looked at yet
-  // What else it may do TLS with, a word of DarkReasons(); empty: nothing known.
+  // What else it may do TLS with, a word of WhyDark; empty: nothing known.
   std::string other;
 };
 
-// The words for why a connection is dark that this room finds out. "unknown": its process was gone
-// before it was looked at.
-//   gnutls, nss, java   libraries that it maps
+// Why a connection is dark that began at `begun_ns` (CLOCK_MONOTONIC) in a process of which this
+// was found:
+//   attached_late       its library got its probes after that, or has none yet
+//   gnutls, nss, java   libraries that the process maps
 //   go, rustls          found in the executable itself, as is
 //   stripped            OpenSSL or BoringSSL without symbols
+//   unmatched           its library is probed, but no call was found to use the connection
 //   no_known_library    none of these
-// The others, attached_late and unmatched, follow from TlsSight and the connection's time.
+//   unknown             the process was gone before it was looked at
+std::string WhyDark(const TlsSight& sight, uint64_t begun_ns);
+
 std::string RuntimeOfFileName(absl::string_view path);
 // Looks at `bytes` of an executable; empty where they tell nothing. Of two that tell something the
 // one with the lower rank is right.
