@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/prometheus_text.h"
+#include "agent/status/tls_coverage_page.h"
 
 namespace tokenwatch {
 namespace {
@@ -96,6 +97,7 @@ std::string StatusJson(const AgentStatus& status) {
         {"sites", status.capture.socket_sites},
         {"blindTo", status.capture.socket_blind_to},
         {"rejected", status.capture.socket_rejected}}},
+      {"coverage", TlsCoverageJson(status.tls_coverage)},
       {"spool", SpoolJson(status.reporter)},
       {"collector", CollectorJson(status.reporter)},
       {"gaps", std::move(losses)},
@@ -135,6 +137,7 @@ std::string StatusMetrics(const AgentStatus& status) {
   for (const auto& [name, value] : status.counters) {
     if (IsLoss(name)) text.Sample({{"kind", name}}, value);
   }
+  AddTlsCoverageMetrics(status.tls_coverage, &text);
   text.Family("tokenwatch_agent_probe_hits_total", "counter", "Entries of probed functions.");
   for (const CaptureStatus::Probe& probe : status.capture.probes) {
     if (!probe.hits_known) continue;

@@ -75,6 +75,55 @@ TEST(AgentStatusTest, MetricsTellLossesApart) {
   EXPECT_EQ(page.find("x\n\","), std::string::npos);
 }
 
+TEST(AgentStatusTest, CoverageIsByProgramTheMostDarkFirst) {
+  AgentStatus status = Sample();
+  const auto add = [&](const std::string& exe, const std::string& reason, uint64_t connections) {
+    TlsCoverage row;
+    row.exe = exe;
+    row.comm = "c";
+    row.container_id = "0123";
+    row.pod = "p";
+    row.namespace_ = "n";
+    row.unit = "u";
+    row.reason = reason;
+    row.connections = connections;
+    status.tls_coverage.push_back(row);
+  };
+  add("/bin/\xff", "", 7);
+  add("/bin/go", "go", 2);
+  add("/bin/\xff", "attached_late", 1);
+  add("/bin/go", "unmatched", 3);
+  add("/bin/go", "", 4);
+  const nlohmann::ordered_json coverage =
+      nlohmann::ordered_json::parse(StatusJson(status))["coverage"];
+  EXPECT_EQ(coverage["tlsConnections"], 17);
+  EXPECT_EQ(coverage["plaintextSeen"], 11);
+  EXPECT_EQ(coverage["dark"], 6);
+  ASSERT_EQ(coverage["programs"].size(), 2u);
+  EXPECT_EQ(coverage["programs"][0].dump(),
+            R"({"comm":"c","exe":"/bin/go","containerId":"0123","pod":"p","namespace":"n",)"
+            R"("unit":"u","tlsConnections":9,"plaintextSeen":4,"dark":5,)"
+            R"("reasons":[{"reason":"unmatched","connections":3},)"
+            R"({"reason":"go","connections":2}]})");
+  EXPECT_EQ(coverage["programs"][1]["exe"], "/bin/\xef\xbf\xbd");
+  const std::string page = StatusMetrics(status);
+  for (const char* line :
+       {"tokenwatch_agent_tls_connections_total{seen=\"true\",reason=\"\"} 11\n",
+        "tokenwatch_agent_tls_connections_total{seen=\"false\",reason=\"attached_late\"} 1\n",
+        "tokenwatch_agent_tls_connections_total{seen=\"false\",reason=\"go\"} 2\n",
+        "tokenwatch_agent_tls_connections_total{seen=\"false\",reason=\"unmatched\"} 3\n"}) {
+    EXPECT_NE(page.find(line), std::string::npos) << line << page;
+  }
+}
+
+TEST(AgentStatusTest, WithoutATlsConnectionThereAreZeros) {
+  EXPECT_EQ(nlohmann::ordered_json::parse(StatusJson(Sample()))["coverage"].dump(),
+            R"({"tlsConnections":0,"plaintextSeen":0,"dark":0,"programs":[]})");
+  EXPECT_NE(StatusMetrics(Sample()).find(
+                "tokenwatch_agent_tls_connections_total{seen=\"true\",reason=\"\"} 0\n"),
+            std::string::npos);
+}
+
 TEST(AgentStatusTest, LossesAreKnownByTheirNames) {
   EXPECT_TRUE(IsLoss("ring_full_lost"));
   EXPECT_TRUE(IsLoss("http2_unseen"));
