@@ -30,6 +30,9 @@ absl::Status ListTokens(const CliOptions& options, std::ostream* out);
 absl::Status ShowToken(const CliOptions& options, const std::string& id, std::ostream* out);
 absl::Status ListUses(const CliOptions& options, std::ostream* out);
 absl::Status ListAgents(const CliOptions& options, std::ostream* out);
+// TLS connections by program and how many were seen, the most dark first; the limit is of programs.
+// A table ends in a sentence about all of them.
+absl::Status ListCoverage(const CliOptions& options, std::ostream* out);
 
 // Prints a token's totals and where it is used, as GET /v1/tokens/{id} answered.
 void PrintToken(const CliOptions& options, const Json& detail, std::ostream* out);

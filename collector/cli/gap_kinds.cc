@@ -67,6 +67,9 @@ constexpr GapKind kKinds[] = {
     {"hpack_tables_lost", "HTTP/2 connections whose header compression was lost track of"},
     {"hpack_tables_over_limit_dropped", "HTTP/2 compression tables beyond the agent's memory"},
     {"hpack_table_sizes_over_limit_lost", "HTTP/2 compression tables larger than are followed"},
+    // TLS on the wire.
+    {"tls_connections_not_followed_unseen",
+     "TLS connections beyond those of which it is told whether they were read"},
     // Tokens.
     {"credentials_dropped", "credentials beyond those that one request may hold"},
     {"requests_cut_token_unseen", "requests with bytes missing in which no token was found"},

@@ -70,10 +70,11 @@ int ExitStatus(const absl::Status& status) {
 }
 
 absl::Status Run(const std::string& command, const CliOptions& options, uint32_t tail_limit,
-                 const std::string& id, const WhoOptions& who) {
+                 bool coverage, const std::string& id, const WhoOptions& who) {
   if (command == "tokens") return ListTokens(options, &std::cout);
   if (command == "token") return ShowToken(options, id, &std::cout);
   if (command == "uses") return ListUses(options, &std::cout);
+  if (command == "agents" && coverage) return ListCoverage(options, &std::cout);
   if (command == "agents") return ListAgents(options, &std::cout);
   if (command == "who") return Who(options, who, STDIN_FILENO, &std::cout);
   CliOptions tail = options;
@@ -89,6 +90,7 @@ int main(int argc, char** argv) {
   who.notice = Complain;
   std::string id;
   uint32_t tail_limit = 0;
+  bool coverage = false;
   Config config({.name = "tokenwatch",
                  .summary = "Asks the collector which API tokens are used, by whom, and for what.",
                  .file = ""});
@@ -118,6 +120,10 @@ int main(int argc, char** argv) {
   AddUseFilters(&tail, &filters);
   tail.Add("limit", &tail_limit, "leave after so many; 0: never").FlagOnly();
   Command& agents = root.AddCommand("agents", "the agents, and what they could not see");
+  agents
+      .Add("coverage", &coverage,
+           "instead: TLS connections by program, how many were seen, and why others were not")
+      .FlagOnly();
   AddTimes(&agents, &filters);
   AddHost(&agents, &filters);
   AddLimit(&agents, &filters.limit);
@@ -129,7 +135,7 @@ int main(int argc, char** argv) {
   std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters
   options.output.width = TerminalWidth();
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  const absl::Status status = Run(config.CommandName(), options, tail_limit, id, who);
+  const absl::Status status = Run(config.CommandName(), options, tail_limit, coverage, id, who);
   curl_global_cleanup();
   if (!std::cout.flush()) {
     Complain("standard output cannot be written");

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "collector/cli/dark_reasons.h"
 #include "collector/cli/gap_kinds.h"
 
 namespace tokenwatch {
@@ -96,6 +97,64 @@ std::vector<std::string> GapCells(const Json& gap) {
           TimeCell(gap, "since"), TimeCell(gap, "until"), GapMeaning(Cell(gap, "kind"))};
 }
 
+// Where a program runs, as a person tells workloads apart.
+std::string PlaceCell(const Json& program) {
+  constexpr size_t kShortContainerId = 12;
+  const std::string pod = Cell(program, "pod");
+  const std::string name_space = Cell(program, "namespace");
+  if (!pod.empty()) return name_space.empty() ? pod : absl::StrCat(name_space, "/", pod);
+  const std::string container = Cell(program, "containerId");
+  return container.empty() ? Cell(program, "unit") : container.substr(0, kShortContainerId);
+}
+
+// Why connections were dark; with numbers where there are several reasons.
+std::string ReasonsCell(const Json& program) {
+  const std::vector<Json> reasons = ObjectsOf(program, "reasons");
+  std::vector<std::string> words;
+  for (const Json& reason : reasons) {
+    const std::string meaning = DarkMeaning(Cell(reason, "reason"));
+    words.push_back(reasons.size() == 1 ? meaning
+                                        : absl::StrCat(meaning, ": ", Cell(reason, "connections")));
+  }
+  return absl::StrJoin(words, "; ");
+}
+
+// Without a name a row stands for programs that are not known or not told apart.
+std::string ProgramCell(const Json& program) {
+  const std::string comm = Cell(program, "comm");
+  return comm.empty() && Cell(program, "exe").empty() ? "(others)" : comm;
+}
+
+std::vector<std::string> CoverageCells(const Json& program) {
+  return {Cell(program, "host"),
+          ProgramCell(program),
+          Cell(program, "exe"),
+          PlaceCell(program),
+          Cell(program, "tlsConnections"),
+          Cell(program, "plaintextSeen"),
+          Cell(program, "dark"),
+          TimeCell(program, "lastSeen"),
+          ReasonsCell(program)};
+}
+
+std::vector<std::string> CoverageDetailCells(const Json& program) {
+  return {Cell(program, "agent"),
+          Cell(program, "host"),
+          Cell(program, "comm"),
+          Cell(program, "exe"),
+          Cell(program, "pid"),
+          Cell(program, "containerId"),
+          Cell(program, "pod"),
+          Cell(program, "namespace"),
+          Cell(program, "unit"),
+          Cell(program, "tlsConnections"),
+          Cell(program, "plaintextSeen"),
+          Cell(program, "dark"),
+          TimeCell(program, "firstSeen"),
+          TimeCell(program, "lastSeen"),
+          ReasonsCell(program)};
+}
+
 Column Number(const char* title) { return {.title = title, .is_number = true}; }
 Column Shrinking(const char* title) { return {.title = title, .may_shrink = true}; }
 
@@ -184,6 +243,40 @@ const RowKind& AgentRows() {
                                                   Number("USES"),
                                                   Number("KINDS OF GAPS")},
                                                  AgentCells};
+  return *kind;
+}
+
+const RowKind& CoverageRows() {
+  static const RowKind* const kind = new RowKind{{Shrinking("MACHINE"),
+                                                  Shrinking("PROGRAM"),
+                                                  Shrinking("EXECUTABLE"),
+                                                  Shrinking("WHERE"),
+                                                  Number("CONNECTIONS"),
+                                                  Number("SEEN"),
+                                                  Number("DARK"),
+                                                  {"LAST SEEN"},
+                                                  Shrinking("WHY DARK")},
+                                                 CoverageCells};
+  return *kind;
+}
+
+const RowKind& CoverageDetailRows() {
+  static const RowKind* const kind = new RowKind{{{"AGENT"},
+                                                  {"MACHINE"},
+                                                  {"PROGRAM"},
+                                                  {"EXECUTABLE"},
+                                                  Number("LAST PID"),
+                                                  {"CONTAINER"},
+                                                  {"POD"},
+                                                  {"NAMESPACE"},
+                                                  {"UNIT"},
+                                                  Number("CONNECTIONS"),
+                                                  Number("SEEN"),
+                                                  Number("DARK"),
+                                                  {"FIRST SEEN"},
+                                                  {"LAST SEEN"},
+                                                  {"WHY DARK"}},
+                                                 CoverageDetailCells};
   return *kind;
 }
 

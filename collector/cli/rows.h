@@ -26,6 +26,8 @@ const RowKind& TokenRows();
 const RowKind& UseRows();
 const RowKind& UsageRows();  // of a token: a workload and a resource
 const RowKind& AgentRows();
+const RowKind& CoverageRows();        // TLS connections of a program, for a person
+const RowKind& CoverageDetailRows();  // and with all that is known of it
 const RowKind& GapRows();  // of an agent: all gaps of a kind, with the member "agent" added
 
 Table TableOf(const RowKind& kind, const std::vector<Json>& objects);
