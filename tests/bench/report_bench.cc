@@ -158,6 +158,46 @@ void MeasureBytes(const Mix& mix, int uses_per_record, int uses) {
                static_cast<double>(spool) / n, seconds / n * 1e6);
 }
 
+// Programs that each have connections in every interval: a row is one of them.
+void MeasureTlsCoverage(int programs, int intervals) {
+  BatchBuilder builder;
+  StreamEncoder encoder;
+  uint64_t sequence = 1;
+  size_t wire = 0;
+  size_t spool = 0;
+  const double cpu = CpuSeconds();
+  for (int interval = 0; interval < intervals; ++interval) {
+    for (int i = 0; i < programs; ++i) {
+      TlsCoverage row;
+      row.reason = i % 4 == 0 ? "go" : "";
+      row.connections = 1 + static_cast<uint64_t>(i % 7);
+      row.since = absl::Now();
+      row.until = row.since + absl::Seconds(1);
+      row.pid = 1000 + static_cast<uint32_t>(i);
+      row.comm = "app";
+      row.exe = absl::StrFormat("/srv/app-%d/main", i);
+      row.container_id = absl::StrFormat("%064x", i);
+      row.pod = absl::StrFormat("app-%d", i);
+      row.namespace_ = "shop";
+      builder.AddTlsCoverage(row);
+    }
+    const SpoolRecord spooled = builder.Finish(sequence, absl::Now());
+    spool += kRecordHeaderSize + spooled.payload.size();
+    v1::ReportRequest request;
+    v1::Batch batch;
+    batch.ParseFromString(spooled.payload);
+    *request.mutable_batch() = *encoder.Encode(std::move(batch), std::string(16, 's'), sequence);
+    wire += request.ByteSizeLong() + 5;  // gRPC's prefix
+    sequence += static_cast<uint64_t>(programs);
+  }
+  const double n = static_cast<double>(sequence - 1);
+  absl::PrintF(
+      "TLS coverage, %d programs, %d intervals: %6.1f B a row on the wire, %6.1f B in the "
+      "spool, %4.1f us CPU\n",
+      programs, intervals, static_cast<double>(wire) / n, static_cast<double>(spool) / n,
+      (CpuSeconds() - cpu) / n * 1e6);
+}
+
 // The whole way, in one process: queue, spool on this disk, gRPC on loopback, SQLite.
 bool MeasureThroughput(const Mix& mix, int uses, const std::string& directory) {
   auto store = OpenSqliteStore({.data_dir = directory + "/data"});
@@ -225,6 +265,7 @@ int Main(int argc, char** argv) {
       MeasureBytes(mix, uses_per_record, uses);
     }
   }
+  for (const int programs : {1, 10, 100}) MeasureTlsCoverage(programs, 100);
   bool good = true;
   for (const Mix& mix : mixes) {
     std::string directory = std::filesystem::temp_directory_path() / "tokenwatch-bench-XXXXXX";

@@ -105,8 +105,16 @@ TEST_F(TlsCoverageEncodingTest, FollowsUsesAndGapsWithAllItsFields) {
 TEST_F(TlsCoverageEncodingTest, ARepeatedProgramCostsItsNumbersOnly) {
   uint64_t sequence = 1;
   for (int round = 0; round < 2; ++round) {
-    for (uint64_t i = 0; i < 100; ++i) builder_.AddTlsCoverage(SampleRow(i));
-    EXPECT_EQ(Send(sequence).tls_coverage.size(), 100u);
+    // In another order each time: a record's own indices are not the stream's.
+    const auto number = [&](uint64_t i) { return round == 0 ? i : 99 - i; };
+    for (uint64_t i = 0; i < 100; ++i) builder_.AddTlsCoverage(SampleRow(number(i)));
+    const IngestBatch rows = Send(sequence);
+    ASSERT_EQ(rows.tls_coverage.size(), 100u);
+    for (uint64_t i = 0; i < 100; ++i) {
+      EXPECT_EQ(rows.tls_coverage[i].exe, SampleRow(number(i)).exe);
+      EXPECT_EQ(rows.tls_coverage[i].reason, SampleRow(number(i)).reason);
+      EXPECT_EQ(rows.tls_coverage[i].unit, "app.service");
+    }
     sequence += 100;
   }
   EXPECT_LT(sent_bytes_, 100 * 40u);

@@ -299,6 +299,7 @@ TEST_F(TlsCoverageStoreTest, ADatabaseOfTheFirstVersionIsUpgraded) {
     EXPECT_EQ(Count("PRAGMA user_version"), sqlite::kSchemaVersion);
     EXPECT_EQ(fixture_.Uses().size(), 1u);
     EXPECT_EQ(fixture_.Stats().gaps(), 3u);
+    ASSERT_EQ(fixture_.Agents().size(), 1u);
     EXPECT_EQ(fixture_.Agents()[0].coverage().tls_connections(), round * 2u);
     IngestBatch batch = Batch("fixture", 1, 3 + static_cast<uint64_t>(round), {});
     batch.tls_coverage = {Row("/e", "go", 2)};
