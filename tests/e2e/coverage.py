@@ -43,7 +43,8 @@ def run_python(library):
 def run_node(world, truth, env):
     before = connections(truth)
     world.run(["/usr/bin/node", f"{PROGRAMS}/node_client.mjs", "https", "node-cover",
-               truth.url("https"), truth.ca, 12], inside=True, env=env)
+               truth.url("https"), 12], inside=True,
+              env={**env, "NODE_EXTRA_CA_CERTS": truth.ca})
     return connections(truth) - before
 
 
