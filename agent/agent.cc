@@ -50,7 +50,9 @@ class UseReporter : public UseSink {
 class CapturedSights : public TlsSights {
  public:
   explicit CapturedSights(Capture* capture) : capture_(capture) {}
-  void Look(uint64_t process, uint32_t pid) override { capture_->LookAtProcess(process, pid); }
+  void Look(uint64_t process, uint32_t pid, const std::string& exe) override {
+    capture_->LookAtProcess(process, pid, exe);
+  }
   std::optional<std::string> WhyDark(uint64_t process, uint64_t begun_ns) override {
     return capture_->WhyDark(process, begun_ns);
   }

@@ -164,8 +164,8 @@ void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
   parts_->kept_connections = swept.kept_connections;
 }
 
-void Capture::LookAtProcess(uint64_t process, uint32_t pid) {
-  parts_->inspector->Look(process, pid);
+void Capture::LookAtProcess(uint64_t process, uint32_t pid, const std::string& exe) {
+  parts_->inspector->Look(process, pid, exe);
 }
 
 std::optional<std::string> Capture::WhyDark(uint64_t process, uint64_t begun_ns) const {

@@ -77,9 +77,10 @@ class Capture : public SegmentSource {
   uint64_t DeliveredUntilNs() const;
 
   // Of the process image `process` that makes TLS connections: looks at what it does TLS with,
-  // while it is there, and says later why a connection that began at `begun_ns` (CLOCK_MONOTONIC)
-  // is dark (tls_inspector.h); none while that is not known yet. Any thread.
-  void LookAtProcess(uint64_t process, uint32_t pid);
+  // while it is there, else at `exe` (a path in this mount namespace, or empty), and says later why
+  // a connection that began at `begun_ns` (CLOCK_MONOTONIC) is dark (tls_inspector.h); none while
+  // that is not known yet. Any thread.
+  void LookAtProcess(uint64_t process, uint32_t pid, const std::string& exe);
   std::optional<std::string> WhyDark(uint64_t process, uint64_t begun_ns) const;
   void ForgetProcess(uint64_t process);
 

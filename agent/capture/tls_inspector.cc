@@ -43,6 +43,7 @@ struct ContentRow {
   absl::string_view mark;
   const char* reason;
 };
+// What it is linked with stands in it, too, and counts where the process cannot be asked any more.
 constexpr ContentRow kContents[] = {
     {absl::string_view("\xff Go buildinf:", 14), "go"},  // debug/buildinfo
     {"/rustls-0.", "rustls"},                            // paths of panics
@@ -50,6 +51,9 @@ constexpr ContentRow kContents[] = {
     {"ssl_lib.cc", "stripped"},
     {"OpenSSL 3.", "stripped"},
     {"OpenSSL 1.1.", "stripped"},
+    {"libgnutls.so.", "gnutls"},
+    {"libnss3.so", "nss"},
+    {"libjvm.so", "java"},
 };
 
 absl::string_view BaseName(absl::string_view path) {
@@ -99,10 +103,10 @@ TlsInspector::~TlsInspector() {
   thread_.join();
 }
 
-void TlsInspector::Look(uint64_t process, uint32_t pid) {
+void TlsInspector::Look(uint64_t process, uint32_t pid, const std::string& exe) {
   absl::MutexLock lock(&mutex_);
   if (jobs_.size() >= kMaxJobs || results_.size() >= kMaxResults) return;
-  if (results_.try_emplace(process, std::nullopt).second) jobs_.push_back({process, pid});
+  if (results_.try_emplace(process, std::nullopt).second) jobs_.push_back({process, pid, exe});
 }
 
 std::optional<TlsSight> TlsInspector::Result(uint64_t process) const {
@@ -153,91 +157,93 @@ void TlsInspector::LookAtMappings(const Job& job) {
         break;
     }
   }
-  if (!is_any) {
-    sight.other = "unknown";
-    Finish(job.process, std::move(sight));
-    return;
-  }
   if (sight.has_probed || sight.has_unprobed || !sight.other.empty()) {
     Finish(job.process, std::move(sight));
     return;
   }
-  Scan scan{job.process, std::move(sight),
-            UniqueFd(open(absl::StrCat(root, "/exe").c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
-  absl::MutexLock lock(&mutex_);
-  if (scan.exe.valid() && scans_.size() < kMaxScans) {
-    scans_.push_back(std::move(scan));
-    return;
-  }
-  scan.sight.other = "unknown";
-  if (const auto at = results_.find(scan.process); at != results_.end()) at->second = scan.sight;
+  const std::string exe = is_any ? absl::StrCat(root, "/exe") : job.exe;
+  UniqueFd file(exe.empty() ? -1 : open(exe.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  Enqueue({job.process, std::move(sight), std::move(file), !is_any});
 }
 
-void TlsInspector::LookAtExecutable(Scan scan) {
-  struct stat info = {};
-  ExeKey key;
-  if (fstat(scan.exe.get(), &info) == 0) {
-    key = {info.st_ino,
-           static_cast<uint64_t>(info.st_ctim.tv_sec * 1'000'000'000LL + info.st_ctim.tv_nsec)};
-    if (const auto known = known_.find(key); known != known_.end()) {
-      scan.sight.other = known->second;
-      Finish(scan.process, std::move(scan.sight));
+void TlsInspector::Enqueue(Scan scan) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (scan.exe.valid() && scans_.size() < kMaxScans) {
+      scans_.push_back(std::move(scan));
       return;
     }
   }
+  scan.sight.other = "unknown";
+  Finish(scan.process, std::move(scan.sight));
+}
+
+bool TlsInspector::LookAtWaiting() {
+  while (true) {
+    Job job;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_) return false;
+      if (jobs_.empty()) return true;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    LookAtMappings(job);
+  }
+}
+
+std::string TlsInspector::ReasonIn(const UniqueFd& exe) {
   // Chunks overlap by more than the longest mark.
   constexpr size_t kOverlap = 32;
   std::string chunk(kChunk, '\0');
   RuntimeMark best;
   for (int64_t at = 0; at < kMaxScanned && best.rank != 1;
        at += static_cast<int64_t>(kChunk - kOverlap)) {
-    const ssize_t got = pread(scan.exe.get(), chunk.data(), chunk.size(), at);
+    const ssize_t got = pread(exe.get(), chunk.data(), chunk.size(), at);
     if (got <= static_cast<ssize_t>(kOverlap)) break;
     const RuntimeMark mark = RuntimeOfContent({chunk.data(), static_cast<size_t>(got)});
     if (mark.rank != 0 && (best.rank == 0 || mark.rank < best.rank)) best = mark;
     // A process that has ended meanwhile can be looked at no more; an executable can wait.
-    std::optional<Job> next;
-    do {
-      next.reset();
-      {
-        absl::MutexLock lock(&mutex_);
-        if (stopping_) return;
-        if (!jobs_.empty()) {
-          next = jobs_.front();
-          jobs_.pop_front();
-        }
-      }
-      if (next.has_value()) LookAtMappings(*next);
-    } while (next.has_value());
+    if (!LookAtWaiting()) return "";
   }
-  scan.sight.other = best.rank != 0 ? best.reason : "no_known_library";
-  if (known_.size() >= kMaxKnown) known_.clear();
-  known_[key] = scan.sight.other;
+  return best.reason;
+}
+
+void TlsInspector::LookAtExecutable(Scan scan) {
+  struct stat info = {};
+  fstat(scan.exe.get(), &info);
+  const ExeKey key = {info.st_ino, static_cast<uint64_t>(info.st_ctim.tv_sec * 1'000'000'000LL +
+                                                         info.st_ctim.tv_nsec)};
+  auto known = known_.find(key);
+  if (known == known_.end()) {
+    const auto thread = static_cast<id_t>(syscall(SYS_gettid));
+    setpriority(PRIO_PROCESS, thread, kNice);
+    std::string reason = ReasonIn(scan.exe);
+    setpriority(PRIO_PROCESS, thread, 0);
+    if (known_.size() >= kMaxKnown) known_.clear();
+    known = known_.insert_or_assign(key, std::move(reason)).first;
+  }
+  scan.sight.other = known->second;
+  // What it has loaded while it ran is not known.
+  if (scan.sight.other.empty()) scan.sight.other = scan.is_gone ? "unknown" : "no_known_library";
   Finish(scan.process, std::move(scan.sight));
 }
 
 void TlsInspector::Run() {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);
   while (true) {
-    std::optional<Job> job;
-    std::optional<Scan> scan;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &TlsInspector::HasWork));
-      if (stopping_) return;
-      if (!jobs_.empty()) {
-        job = jobs_.front();
-        jobs_.pop_front();
-      } else {
-        scan = std::move(scans_.front());
-        scans_.pop_front();
-      }
     }
-    if (job.has_value()) {
-      LookAtMappings(*job);
-    } else {
-      LookAtExecutable(*std::move(scan));
+    if (!LookAtWaiting()) return;
+    Scan scan;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (scans_.empty()) continue;
+      scan = std::move(scans_.front());
+      scans_.pop_front();
     }
+    LookAtExecutable(std::move(scan));
   }
 }
 

@@ -38,7 +38,8 @@ struct TlsSight {
 //   stripped            OpenSSL or BoringSSL without symbols
 //   unmatched           its library is probed, but no call was found to use the connection
 //   no_known_library    none of these
-//   unknown             the process was gone before it was looked at
+//   unknown             the process was gone before it was looked at, and its executable tells
+//                       nothing
 std::string WhyDark(const TlsSight& sight, uint64_t begun_ns);
 
 std::string RuntimeOfFileName(absl::string_view path);
@@ -58,8 +59,9 @@ class TlsInspector {
   TlsInspector(std::string proc_root, const TlsProbes* probes);
   ~TlsInspector();
 
-  // Begins to look at a process. `process` names its image and is asked for later.
-  void Look(uint64_t process, uint32_t pid);
+  // Begins to look at a process. `process` names its image and is asked for later. Where it is gone
+  // already, `exe` is looked at instead, a path in this mount namespace, or empty.
+  void Look(uint64_t process, uint32_t pid, const std::string& exe);
   // What was found; none while that is still going on, or where it was never begun.
   std::optional<TlsSight> Result(uint64_t process) const;
   void Forget(uint64_t process);
@@ -68,17 +70,23 @@ class TlsInspector {
   struct Job {
     uint64_t process = 0;
     uint32_t pid = 0;
+    std::string exe;
   };
   struct Scan {
     uint64_t process = 0;
     TlsSight sight;
     UniqueFd exe;
+    bool is_gone = false;
   };
   using ExeKey = std::pair<uint64_t, uint64_t>;  // of stat: inode and change time
 
   void Run();
   void LookAtMappings(const Job& job);
   void LookAtExecutable(Scan scan);
+  // False where the agent ends.
+  bool LookAtWaiting();
+  std::string ReasonIn(const UniqueFd& exe);
+  void Enqueue(Scan scan);
   void Finish(uint64_t process, TlsSight sight);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return stopping_ || !jobs_.empty() || !scans_.empty();

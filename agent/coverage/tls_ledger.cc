@@ -42,7 +42,9 @@ void TlsLedger::Begin(const tw_tls& event) {
   // The process may be gone when the verdict is due.
   open.workload = find_workload_(event.process, event.pid);
   ++images_[event.process].open;
-  sights_->Look(event.process, event.pid);
+  sights_->Look(
+      event.process, event.pid,
+      open.workload != nullptr && open.workload->container_id.empty() ? open.workload->exe : "");
 }
 
 void TlsLedger::OnTls(const tw_tls& event) {
@@ -139,6 +141,21 @@ void TlsLedger::Count(const Open& open, const std::string& reason) {
   Add(row, &totals_[key]);
 }
 
+std::string TlsLedger::Remembered(const Open& open, std::string reason) {
+  if (open.workload == nullptr || open.workload->exe.empty()) return reason;
+  std::pair<std::string, std::string> key(open.workload->exe, open.workload->container_id);
+  if (reason == "unknown") {
+    const auto known = found_.find(key);
+    return known == found_.end() ? reason : known->second;
+  }
+  // These two are about the moment, not about the executable.
+  if (reason != "attached_late" && reason != "unmatched") {
+    if (found_.size() >= kMaxPrograms) found_.clear();
+    found_[std::move(key)] = reason;
+  }
+  return reason;
+}
+
 void TlsLedger::Sweep(uint64_t now_ns) {
   std::vector<std::pair<uint64_t, std::string>> dark;
   for (const auto& [connection, open] : open_) {
@@ -146,7 +163,7 @@ void TlsLedger::Sweep(uint64_t now_ns) {
     std::optional<std::string> why = sights_->WhyDark(open.process, open.begun_ns);
     const uint64_t patience = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
     if (!why.has_value() && now_ns < open.dark_from_ns + patience) continue;
-    dark.emplace_back(connection, why.value_or("unknown"));
+    dark.emplace_back(connection, Remembered(open, why.value_or("unknown")));
   }
   for (const auto& [connection, reason] : dark) Decide(connection, reason);
   for (const auto& [key, row] : rows_) emit_(row);

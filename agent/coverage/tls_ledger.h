@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -28,8 +29,9 @@ namespace tokenwatch {
 class TlsSights {
  public:
   virtual ~TlsSights() = default;
-  // Begins to look at a process image.
-  virtual void Look(uint64_t process, uint32_t pid) = 0;
+  // Begins to look at a process image, or, where it is gone already, at its executable, a path of
+  // the host or empty.
+  virtual void Look(uint64_t process, uint32_t pid, const std::string& exe) = 0;
   // Why a connection of the process that began at `begun_ns` (CLOCK_MONOTONIC) is dark, a word of
   // TlsCoverage::reason; none while the process is being looked at.
   virtual std::optional<std::string> WhyDark(uint64_t process, uint64_t begun_ns) = 0;
@@ -81,6 +83,7 @@ class TlsLedger {
                             std::string, std::string>;
 
   void Begin(const tw_tls& event);
+  std::string Remembered(const Open& open, std::string reason);
   void Decide(uint64_t connection, const std::string& reason);
   void Count(const Open& open, const std::string& reason);
   void Drop(uint64_t connection);
@@ -92,6 +95,8 @@ class TlsLedger {
   absl::flat_hash_map<uint64_t, Open> open_;     // by connection
   absl::flat_hash_map<uint64_t, Image> images_;  // by process
   std::map<RowKey, TlsCoverage> rows_;           // since the last Sweep
+  // What was found of an executable in a container, for processes that are gone too soon.
+  std::map<std::pair<std::string, std::string>, std::string> found_;
 
   mutable absl::Mutex mutex_;
   std::map<RowKey, TlsCoverage> totals_ ABSL_GUARDED_BY(mutex_);
