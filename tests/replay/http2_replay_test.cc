@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +28,7 @@ struct Http2Truth {
   int status = 0;
   std::string reply;
   uint64_t latency_ns = 0;
+  size_t first_record = 0, end_record = 0;  // of its header block
 };
 
 // One connection with streams that overlap, tokens that repeat, CONTINUATION, padding, interim
@@ -112,7 +115,9 @@ class Http2Traffic {
     fields.insert(fields.end(), truth.tokens.begin(), truth.tokens.end());
     const bool has_trailers = Below(10) == 0;
     open_.push_back({stream, &truth, talk_.segments.now});
+    truth.first_record = records_.size();
     talk_.Request(stream, fields, Travel(!has_trailers));
+    truth.end_record = records_.size();
     if (has_trailers) talk_.Request(stream, {{"x-checksum", "1"}}, Travel(true));
   }
 
@@ -158,8 +163,10 @@ class Http2ReplayTest : public testing::Test {
     CollectingSink sink;
     ExchangeReader reader(&sink);
     Recording recording;
+    std::vector<bool> kept;
     for (size_t i = 0; i < traffic.Records().size(); ++i) {
-      if (keeps(i)) recording.Add(traffic.Records()[i]);
+      kept.push_back(keeps(i));
+      if (kept.back()) recording.Add(traffic.Records()[i]);
     }
     RecordingSource source(&recording);
     int segments = 0;
@@ -173,14 +180,42 @@ class Http2ReplayTest : public testing::Test {
     reader.Finish();
     ASSERT_EQ(sink.Complaints(), std::vector<std::string>());
     exchanges_ = unknown_ = answered_ = 0;
+    std::set<uint64_t> counted;
     for (const CollectedExchange& exchange : sink.Exchanges()) {
       ASSERT_EQ(traffic.Contradiction(exchange), "") << Describe(exchange);
       const Http2Truth& truth = traffic.Truths().at(exchange.head.mono_ns);
       ASSERT_TRUE(Http2Traffic::IsCounted(exchange, truth)) << Describe(exchange);
+      ASSERT_TRUE(counted.insert(exchange.head.mono_ns).second) << Describe(exchange);
       ++exchanges_;
       unknown_ += exchange.head.unknown_fields > 0 ? 1 : 0;
       answered_ += exchange.kind == AnswerKind::kAnswered ? 1 : 0;
     }
+    // A request that is not counted has lost a piece, and each lost piece is told.
+    for (const auto& [begun, truth] : traffic.Truths()) {
+      bool is_whole = true;
+      for (size_t i = truth.first_record; i < truth.end_record; ++i) is_whole &= kept[i];
+      ASSERT_TRUE(!is_whole || counted.contains(begun)) << truth.method << " " << truth.target;
+    }
+    Counters counters;
+    reader.AddCounters(&counters);
+    ASSERT_EQ(counters.at("pieces_lost") + counters.at("pieces_before_sight_lost"),
+              LostPieces(traffic, kept));
+  }
+
+  // Pieces that are missing before one of their direction that was kept.
+  static uint64_t LostPieces(const Http2Traffic& traffic, const std::vector<bool>& kept) {
+    uint64_t lost = 0;
+    std::map<int, uint64_t> since;  // by direction
+    for (size_t i = 0; i < kept.size(); ++i) {
+      const absl::StatusOr<Segment> segment = ParseSegment(traffic.Records()[i]);
+      const auto* data = segment.ok() ? std::get_if<DataSegment>(&*segment) : nullptr;
+      if (data == nullptr) continue;
+      if (kept[i])
+        lost += std::exchange(since[data->meta.direction], 0);
+      else
+        ++since[data->meta.direction];
+    }
+    return lost;
   }
 
   size_t exchanges_ = 0;
