@@ -8,6 +8,7 @@ import collections
 import os
 import secrets
 import shutil
+import signal
 import sys
 import time
 
@@ -15,7 +16,7 @@ sys.dont_write_bytecode = True
 from harness import fingerprint
 from harness.servers import Truth
 from harness.tokenwatch import Agent, Collector
-from harness.truth import Client, Comparison, credential, outcome
+from harness.truth import Client, Comparison, credential, outcome, parse_time
 from harness.world import LONG, Failure, check, main, note, tail, wait_until
 
 PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
@@ -219,12 +220,92 @@ def scenario_late(world, truth, env):
     collector.stop()
 
 
+FLOOD = """
+import http.client, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+connection = http.client.HTTPSConnection("127.0.0.1", int(sys.argv[1]), context=context)
+for size in [20000] * 400 + [10] * 200:  # more than the ring holds, to its last bytes
+    connection.request("GET", "/echo", headers={"X-Filler": "f" * size})
+    connection.getresponse().read()
+"""
+PART = 64
+
+
+def scenario_dropped(world, truth, env):
+    """The agent sleeps until its ring is full and segments of running connections are dropped."""
+    if not os.path.exists(NODE):
+        print("SKIPPED: node", flush=True)
+        return
+    before = len(truth.requests())
+    collector = Collector(world, "collector-dropped")
+    agent = Agent(world, collector.grpc, "agent-dropped")
+    files = [world.path(f"part{number}") for number in (2, 3)]
+    clients = {}
+    for scheme in ("https", "http"):
+        name = f"dropped-node-{scheme}"
+        clients[name] = world.spawn(
+            [NODE, f"{PROGRAMS}/node_http2.mjs", name, truth.url(scheme), 3 * PART, *files],
+            inside=True, env={**env, "NODE_EXTRA_CA_CERTS": truth.ca}, log=f"{name}.log")
+    part = len(clients) * PART
+    truth.wait_for(before + part)
+    collector.wait_for_uses(part, 20)
+    agent.process.send_signal(signal.SIGSTOP)
+    try:
+        world.run(["/usr/bin/python3", "-c", FLOOD, truth.tls, truth.ca], inside=True, env=env)
+        world.write("part2", "")
+        truth.wait_for(before + 2 * part)
+    finally:
+        agent.process.send_signal(signal.SIGCONT)
+    time.sleep(1)
+    between = agent.counters()
+    check(between["ring_full_lost"], "the ring was never full")
+    since = time.time()
+    world.write("part3", "")
+    for name, process in clients.items():
+        check(process.wait(60) == 0, f"{name} failed: {tail(world.path(f'{name}.log'))}")
+    truth.wait_for(before + 3 * part)
+    # What follows the hole is counted, with its token or without.
+    def after():
+        return [use for use in collector.uses() if parse_time(use["time"]) >= since]
+
+    try:
+        wait_until(lambda: len(after()) >= part, 20, f"{part} uses after the hole", 0.5)
+    except Failure as late:
+        note(f"{late}")
+    check(len(after()) == part, f"{part} requests after the hole, {len(after())} uses")
+    requests = {fingerprint.token_id(world.key, credential(request)[1]): request
+                for request in truth.requests()[before:]}
+    uses, counters = collector.uses(), agent.counters()
+    wrong = []
+    for use in uses:
+        request = requests.get(use.get("tokenId", ""))
+        if request is None and not use.get("unresolved"):
+            wrong.append(use)
+        if request and (use["status"], use["outcome"]) not in (
+                (request["status"], outcome(request["status"])), (0, "unanswered")):
+            wrong.append((use, request))
+    doubled = [token for token, count in
+               collections.Counter(use.get("tokenId", "") for use in uses).items()
+               if count > 1 and token]
+    check(not wrong, f"{len(wrong)} uses contradict the log, the first: {wrong[:1]}")
+    check(not doubled, f"{len(doubled)} tokens more than once")
+    missing = len(requests) - len(uses)
+    check(0 < missing <= counters["pieces_lost"],
+          f"{missing} requests missing, {counters['pieces_lost']} pieces known to be lost")
+    unresolved = sum(bool(use.get("unresolved")) for use in after())
+    note(f"dropped: {counters['ring_full_lost']} segments, {missing} of {part} requests in the hole;"
+         f" after it {part} requests, all counted, {unresolved} without their token")
+    agent.stop()
+    collector.stop()
+
+
 def scenario(world):
     world.hold_openssl()
     truth = Truth(world, {"small": 3000}, http2=True)
     env = world.private_openssl()
     scenario_from_start(world, truth, env)
     scenario_late(world, truth, env)
+    scenario_dropped(world, truth, env)
 
 
 if __name__ == "__main__":

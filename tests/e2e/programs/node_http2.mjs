@@ -1,10 +1,11 @@
-// node's http2: node_http2.mjs NAME URL COUNT [FILE], the CA in NODE_EXTRA_CA_CERTS. Eight streams at
-// a time on one connection; with FILE the second half waits until that is there.
+// node's http2: node_http2.mjs NAME URL COUNT [FILE...], the CA in NODE_EXTRA_CA_CERTS. Eight streams
+// at a time on one connection. Files cut the count into equal parts: each but the first waits until
+// its file is there.
 import fs from 'node:fs';
 import http2 from 'node:http2';
 import {randomBytes} from 'node:crypto';
 
-const [name, base, count, file] = process.argv.slice(2);
+const [name, base, count, ...files] = process.argv.slice(2);
 const paths = ['/v1/items/12345', '/forbidden', '/bodies/small', '/empty', '/throttled'];
 const methods = ['GET', 'POST', 'DELETE', 'HEAD', 'PUT'];
 
@@ -31,9 +32,9 @@ function one(session, number) {
 
 const session = http2.connect(base);
 session.on('error', (error) => { console.error(error); process.exit(1); });
-for (let number = 0; number < Number(count); number += 8) {
-  if (file && number >= Number(count) / 2) {
-    while (!fs.existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 50));
+for (let number = 0, part = 0; number < Number(count); number += 8) {
+  for (; number >= Number(count) * (part + 1) / (files.length + 1); ++part) {
+    while (!fs.existsSync(files[part])) await new Promise((resolve) => setTimeout(resolve, 50));
   }
   const last = Math.min(number + 8, Number(count));
   const streams = [];
