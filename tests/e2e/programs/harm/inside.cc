@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <semaphore>
 #include <thread>
-#include <vector>
 
 #include "tests/e2e/programs/harm/caller.h"
 
@@ -73,7 +73,7 @@ int Fork() {
       in_child = true;
       // So that the answer stays the parent's: what it was shows as the end of this one's.
       const int nothing = open("/dev/null", O_RDONLY);
-      dup2(nothing, fd);
+      Check(nothing >= 0 && dup2(nothing, fd) == fd, "dup2");
       return;
     }
     int status = -1;
@@ -169,18 +169,16 @@ int Killed() {
 int Steady() {
   std::atomic<bool> is_over = false;
   std::atomic<int> made = 0;
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) {
-    threads.emplace_back([&] {
-      while (!is_over) {
-        Connection connection(Hooks{.before_receive = [](int) {}});
-        for (int n = 0; n < 30 && !is_over; ++n, ++made) {
-          connection.Exchange();
-          std::this_thread::sleep_for(std::chrono::milliseconds(3));
-        }
+  const auto work = [&] {
+    while (!is_over) {
+      Connection connection(Hooks{.before_receive = [](int) {}});
+      for (int n = 0; n < 30 && !is_over; ++n, ++made) {
+        connection.Exchange();
+        std::this_thread::sleep_for(std::chrono::milliseconds(3));
       }
-    });
-  }
+    }
+  };
+  std::thread threads[] = {std::thread(work), std::thread(work), std::thread(work)};
   std::cout << "running" << std::endl;
   WaitForEnd();
   is_over = true;

@@ -115,6 +115,7 @@ int OtherCode(size_t size) {
 void RunOtherCode(const Range& range, const uintptr_t (&addresses)[2]) {
   const size_t size = range.end - range.begin;
   const int fd = OtherCode(size);
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the address is what is wanted.
   void* at = mmap(reinterpret_cast<void*>(range.begin), size, PROT_READ | PROT_EXEC,
                   MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
   if (at == MAP_FAILED) Die("mapping other code where the library was");
@@ -122,6 +123,7 @@ void RunOtherCode(const Range& range, const uintptr_t (&addresses)[2]) {
   if (pread(fd, held.data(), size, 0) != static_cast<ssize_t>(size)) Die("pread");
   if (memcmp(held.data(), at, size) != 0) Die("leaving other code as it is");
   for (const uintptr_t address : addresses) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
     if (reinterpret_cast<int (*)()>(address)() != 42) Die("running other code");
   }
   munmap(at, size);
