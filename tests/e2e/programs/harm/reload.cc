@@ -69,6 +69,7 @@ class Library {
 
 void Request(Library& library, const std::string& name, uint16_t port, int number) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (fd < 0) Die("socket");
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
