@@ -1,7 +1,6 @@
 #include "agent/capture/pod_cgroups.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,11 +30,10 @@ std::vector<std::string> Subdirectories(const std::string& path) {
     const std::string_view name = entry->d_name;
     if (name == "." || name == "..") continue;
     struct stat info;
-    const bool is_directory =
-        entry->d_type == DT_DIR ||
-        (entry->d_type == DT_UNKNOWN &&
-         fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISDIR(info.st_mode));
+    const bool is_directory = entry->d_type == DT_DIR ||
+                              (entry->d_type == DT_UNKNOWN &&
+                               lstat(absl::StrCat(path, "/", entry->d_name).c_str(), &info) == 0 &&
+                               S_ISDIR(info.st_mode));
     if (is_directory) names.emplace_back(name);
   }
   closedir(directory);

@@ -55,6 +55,7 @@ void CheckReturns(const ElfSymbols& symbols, CodeReader& code, const ReturnSites
   for (const ReturnSite& site : returns.sites) {
     const std::optional<Instruction> at = code.At(site.offset);
     Check(at.has_value() && IsInCode(symbols, site.offset), "a return site is an instruction");
+    if (!at.has_value()) return;
     Check(!site.at_return || at->decoded.meta.category == ZYDIS_CATEGORY_RET,
           "a site at a return is one");
     Check(site.is_emulated == at->IsEmulated(), "the cost of a return site is the instruction's");
