@@ -17,8 +17,8 @@ constexpr uint64_t kMaxSections = 65536;
 constexpr size_t kMaxTables = 64;        // symbol and relocation tables looked at
 constexpr size_t kMaxNamePlaces = 1024;  // places where a string table has a wanted name
 constexpr size_t kMaxSlots = 1024;
-constexpr size_t kMaxIndices = 1024;       // symbols of a table that have a wanted name
-constexpr uint64_t kMaxBytes = 128 << 20;  // read of one file, whatever it says of itself
+constexpr size_t kMaxIndices = 1024;      // symbols of a table that have a wanted name
+constexpr uint64_t kMaxBytes = 64 << 20;  // read of one file, whatever it says of itself
 constexpr size_t kChunk = 64 << 10;
 constexpr size_t kMaxName = 256;
 

@@ -47,7 +47,7 @@ struct ElfSymbols {
 bool IsElf(int fd);
 
 // Looks for the functions in `names` in the dynamic and the full symbol table of `fd` (any file,
-// hostile or not: at most 128 MiB of it are read). InvalidArgument where it is no ELF file for this
+// hostile or not: at most 64 MiB of it are read). InvalidArgument where it is no ELF file for this
 // processor. `fd` stays the caller's.
 absl::StatusOr<ElfSymbols> FindFunctions(int fd, const std::vector<std::string>& names);
 
