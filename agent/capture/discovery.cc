@@ -171,6 +171,7 @@ void Discovery::OnMapping(const Mapping& mapping) {
   if (mapping.inode == 0 || mapping.path.empty() || mapping.path[0] != '/') return;
   const EventKey key{mapping.major, mapping.minor, mapping.inode, mapping.generation};
   const uint64_t now_ns = NowNs();
+  probes_->OnMapping(now_ns);
   if (WasSeen(key, now_ns)) return;
   const std::string process = absl::StrCat("/proc/", mapping.pid);
   // The mapping itself; where it is gone already, the same file by its name.

@@ -29,6 +29,9 @@ constexpr uint64_t kIdleNs = 30 * kSecondNs;     // without users, before the pr
 constexpr uint64_t kUnusedNs = 600 * kSecondNs;  // the same for a file that never had any
 constexpr size_t kMaxUnused = 256;               // of such files
 constexpr size_t kChecksARun = 64;
+// What is new comes in company: after a program that nobody has run before come others, and with
+// each its libraries.
+constexpr uint64_t kNoveltyNs = 5 * kSecondNs;
 
 // Descriptors that a library takes: its file, and its links; without links of many probes some 30
 // perf events and their links.
@@ -83,7 +86,8 @@ TlsProbes::TlsProbes(KernelPrograms* programs, InodeReader* inodes, const ProbeP
     : programs_(programs),
       inodes_(inodes),
       policy_(policy),
-      max_libraries_(MaxLibraries(programs->has_uprobe_multi())) {}
+      max_libraries_(MaxLibraries(programs->has_uprobe_multi())),
+      warmer_(programs) {}
 
 TlsProbes::~TlsProbes() {
   std::vector<Library> libraries;
@@ -269,6 +273,7 @@ absl::StatusOr<bool> TlsProbes::Examine(int fd, const std::string& path, const F
                                         const Stamp& stamp, const Sighting& sighting) {
   if (others_.contains({id, stamp})) return false;
   ++examined_;
+  if (sighting.is_mapped) novelty_ns_ = sighting.now_ns;
   static const auto& names = *new std::vector<std::string>(TlsSymbolNames());
   absl::StatusOr<ElfSymbols> found = FindFunctions(fd, names);
   const auto row =
@@ -295,10 +300,13 @@ absl::StatusOr<bool> TlsProbes::Examine(int fd, const std::string& path, const F
     library.policy = policy_;
     library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
     if (!library.file.valid()) return KernelError(-errno, "keeping a library's file");
+    const uint64_t read_ns = RealClock().MonotonicNs();
     status = AttachAll(&library);
     library.attached_ns = RealClock().MonotonicNs();
     if (status.ok()) {
-      Log(LogLevel::kDebug, "probing ", row->name, " in ", path);
+      Log(LogLevel::kDebug, "probing ", row->name, " in ", path, ", read after ",
+          (read_ns - sighting.now_ns) / 1000, " us, attached after ",
+          (library.attached_ns - sighting.now_ns) / 1000, " us");
       libraries_.insert_or_assign(id, std::move(library));
       if (!sighting.is_mapped) DropLongestWaiting();
       return true;
@@ -323,6 +331,10 @@ FileState TlsProbes::Find(int fd, uint64_t* attached_ns) const {
     return FileState::kProbed;
   }
   return others_.contains({inode->id, *stamp}) ? FileState::kOther : FileState::kUnexamined;
+}
+
+void TlsProbes::OnMapping(uint64_t now_ns) {
+  if (now_ns < novelty_ns_ + kNoveltyNs) warmer_.Warm(now_ns);
 }
 
 void TlsProbes::DropUnused(uint64_t now_ns) {

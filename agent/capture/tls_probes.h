@@ -15,13 +15,14 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "agent/capture/detacher.h"
+#include "agent/capture/attach_warmer.h"
 #include "agent/capture/elf_symbols.h"
 #include "agent/capture/inode_reader.h"
 #include "agent/capture/kernel_programs.h"
 #include "agent/capture/probe_sites.h"
 #include "agent/capture/tls_libraries.h"
 #include "agent/capture/unique_fd.h"
+#include "agent/capture/work_thread.h"
 #include "agent/common/counters.h"
 
 namespace tokenwatch {
@@ -81,6 +82,11 @@ class TlsProbes {
 
   // What is known of an open file; of a probed one, when it got its probes (CLOCK_MONOTONIC).
   FileState Find(int fd, uint64_t* attached_ns) const;
+
+  // To be called for each new mapping of code, of a known file too, before anything else is done
+  // about it: where files have lately turned up that were never mapped before, the next library is
+  // probed sooner for it.
+  void OnMapping(uint64_t now_ns);
 
   // Takes the probes off files that no process maps: a deleted one within seconds, any other that
   // is not lasting after half a minute, or ten minutes where it was never mapped. To be called
@@ -157,6 +163,7 @@ class TlsProbes {
   const ProbePolicy policy_;
   const size_t max_libraries_;
   std::atomic<uint64_t> dropped_{0};
+  std::atomic<uint64_t> novelty_ns_{0};  // when a file was mapped that had not been looked at
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<FileId, Library> libraries_ ABSL_GUARDED_BY(mutex_);  // those with probes
   absl::flat_hash_set<std::pair<FileId, Stamp>> others_ ABSL_GUARDED_BY(mutex_);  // no libraries
@@ -170,7 +177,10 @@ class TlsProbes {
   uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // libraries beyond max_libraries_
   absl::flat_hash_map<FileId, Library> retired_ ABSL_GUARDED_BY(mutex_);  // to be closed
   std::optional<FileId> closing_ ABSL_GUARDED_BY(mutex_);                 // being closed
-  Detacher detacher_;  // the last member: its thread ends first
+  AttachWarmer warmer_;
+  // The kernel lets a probe's close wait until no CPU runs its program any more, 60 ms a link on
+  // 6.18. The last member: its thread ends first.
+  WorkThread detacher_;
 };
 
 }  // namespace tokenwatch

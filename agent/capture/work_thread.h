@@ -1,6 +1,6 @@
-// Closes probes where nobody waits for it.
-#ifndef TOKENWATCH_AGENT_CAPTURE_DETACHER_H_
-#define TOKENWATCH_AGENT_CAPTURE_DETACHER_H_
+// Does later what would hold others up.
+#ifndef TOKENWATCH_AGENT_CAPTURE_WORK_THREAD_H_
+#define TOKENWATCH_AGENT_CAPTURE_WORK_THREAD_H_
 
 #include <deque>
 #include <thread>
@@ -11,12 +11,12 @@
 
 namespace tokenwatch {
 
-// A thread of its own: the kernel lets a probe's close wait until no CPU runs its program any more,
-// 60 ms a link on 6.18. The destructor waits for everything that was handed over. Thread safe.
-class Detacher {
+// A thread of its own for what waits in the kernel. The destructor waits for everything that was
+// handed over. Thread safe.
+class WorkThread {
  public:
-  Detacher();
-  ~Detacher();
+  WorkThread();
+  ~WorkThread();
 
   // `work` runs later, in the order of the calls.
   void Later(absl::AnyInvocable<void()> work);
@@ -32,4 +32,4 @@ class Detacher {
 
 }  // namespace tokenwatch
 
-#endif  // TOKENWATCH_AGENT_CAPTURE_DETACHER_H_
+#endif  // TOKENWATCH_AGENT_CAPTURE_WORK_THREAD_H_

@@ -1,12 +1,12 @@
-#include "agent/capture/detacher.h"
+#include "agent/capture/work_thread.h"
 
 #include <utility>
 
 namespace tokenwatch {
 
-Detacher::Detacher() : thread_([this] { Run(); }) {}
+WorkThread::WorkThread() : thread_([this] { Run(); }) {}
 
-Detacher::~Detacher() {
+WorkThread::~WorkThread() {
   {
     absl::MutexLock lock(&mutex_);
     is_over_ = true;
@@ -14,12 +14,12 @@ Detacher::~Detacher() {
   thread_.join();
 }
 
-void Detacher::Later(absl::AnyInvocable<void()> work) {
+void WorkThread::Later(absl::AnyInvocable<void()> work) {
   absl::MutexLock lock(&mutex_);
   work_.push_back(std::move(work));
 }
 
-void Detacher::Run() {
+void WorkThread::Run() {
   const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return is_over_ || !work_.empty();
   };
