@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 
-struct tw_inode_skel;
+struct tw_inode_skel;  // NOLINT(readability-identifier-naming): as bpftool names it
 
 namespace tokenwatch {
 
