@@ -104,6 +104,7 @@ class NameFinder {
       for (const char* at = begin + kept;
            (at = static_cast<const char*>(memchr(at, 0, end - at))) != nullptr; ++at) {
         if (at > begin) Match(begin, at, done - kept, &places);
+        while (at + 1 < end && at[1] == 0) ++at;  // holes of sparse files
       }
       done += part;
       const size_t keep = std::min<size_t>(longest_, end - begin);
