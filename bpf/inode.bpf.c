@@ -30,7 +30,8 @@ static __always_inline void tw_note(struct vm_area_struct *vma)
 	tw_inode_device = BPF_CORE_READ(inode, i_sb, s_dev);
 	tw_inode_generation = BPF_CORE_READ(inode, i_generation);
 	/* Mappings of a file are a tree. Read without its lock: the agent asks twice. */
-	tw_inode_alone = root == own && !BPF_CORE_READ(own, rb_left) && !BPF_CORE_READ(own, rb_right);
+	tw_inode_alone =
+		root == own && !BPF_CORE_READ(own, rb_left) && !BPF_CORE_READ(own, rb_right);
 }
 
 static long tw_found(struct task_struct *task, struct vm_area_struct *vma, void *context)

@@ -17,11 +17,13 @@
 #include <bpf/libbpf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -83,6 +85,9 @@ std::string MissingTarget(const btf* kernel, std::string_view section) {
   return "";
 }
 
+// Helpers that are called behind a question for them, which the relocation at load answers.
+constexpr bpf_func_id kGuarded[] = {BPF_FUNC_get_current_task_btf, BPF_FUNC_task_pt_regs};
+
 // The number of a helper that a program calls by itself and that this kernel lacks, or "". Checked
 // beforehand, because a verifier gets to the call only after minutes in the functions beside it.
 std::string MissingHelper(const bpf_program* program) {
@@ -91,6 +96,7 @@ std::string MissingHelper(const bpf_program* program) {
     const bpf_insn& call = instructions[i];
     if (call.code != (BPF_JMP | BPF_CALL) || call.src_reg != 0) continue;
     const auto helper = static_cast<bpf_func_id>(call.imm);
+    if (std::find(std::begin(kGuarded), std::end(kGuarded), helper) != std::end(kGuarded)) continue;
     if (libbpf_probe_bpf_helper(bpf_program__type(program), helper, nullptr) == 0) {
       return "helper " + std::to_string(call.imm);
     }
