@@ -115,6 +115,12 @@ struct Agent::Parts {
     return status;
   }
 
+  uint64_t LostSegments() const {
+    Counters counters;
+    capture->AddCounters(&counters);
+    return counters["ring_full_lost"];
+  }
+
   // Tells the reporter how far all requests have been added.
   void ReportCoverage() {
     const uint64_t delivered_ns = capture->DeliveredUntilNs();
@@ -254,7 +260,7 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
     next_sweep_ns = now_ns + kSecondNs;
     parts.exchanges->Sweep(now_ns);
     parts.workloads->Sweep(now_ns);
-    parts.tls_ledger->Sweep(now_ns);
+    parts.tls_ledger->Sweep(now_ns, parts.LostSegments());
     parts.gaps->Flush(parts.TotalCounters(), parts.clock.Now());
   }
   // Nothing new is awaited: what is open ends now, and goes into the spool.

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/capture/tls_probes.h"
 
 namespace tokenwatch {
 namespace {

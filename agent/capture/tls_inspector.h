@@ -15,10 +15,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "agent/capture/tls_probes.h"
 #include "agent/capture/unique_fd.h"
 
 namespace tokenwatch {
+
+class TlsProbes;
 
 // What was found of a process.
 struct TlsSight {

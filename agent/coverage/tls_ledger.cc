@@ -26,10 +26,14 @@ TlsLedger::TlsLedger(TlsSights* sights, const Clock* clock, FindWorkload find_wo
       find_workload_(std::move(find_workload)),
       emit_(std::move(emit)) {}
 
+void TlsLedger::CountUp(const char* counter) {
+  absl::MutexLock lock(&mutex_);
+  ++counters_[counter];
+}
+
 void TlsLedger::Begin(const tw_tls& event) {
   if (open_.size() >= kMaxOpen) {
-    absl::MutexLock lock(&mutex_);
-    ++counters_["tls_connections_not_followed_unseen"];
+    CountUp("tls_connections_not_followed_unseen");
     return;
   }
   // The number of a connection that is open already would be a kernel's mistake; its count stands.
@@ -75,11 +79,9 @@ void TlsLedger::OnTls(const tw_tls& event) {
       break;
     case TW_TLS_CLOSED:
       if (event.sends < TW_TLS_DATA_SENDS) {
-        absl::MutexLock lock(&mutex_);
-        ++counters_["tls_handshakes_without_data"];
+        CountUp("tls_handshakes_without_data");
         Drop(event.connection);
       } else {
-        open.is_closed = true;
         open.dark_from_ns = event.h.mono_ns;
       }
       break;
@@ -156,16 +158,36 @@ std::string TlsLedger::Remembered(const Open& open, std::string reason) {
   return reason;
 }
 
-void TlsLedger::Sweep(uint64_t now_ns) {
+void TlsLedger::Sweep(uint64_t now_ns, uint64_t lost_segments) {
+  if (lost_segments > lost_segments_) {
+    for (auto& [connection, open] : open_) open.is_doubtful = true;
+    lost_segments_ = lost_segments;
+  }
+  // Ends may have been lost, too.
+  if (images_.size() > kMaxOpen) {
+    absl::erase_if(images_, [this](const auto& image) {
+      if (image.second.open == 0) sights_->Forget(image.first);
+      return image.second.open == 0;
+    });
+  }
   std::vector<std::pair<uint64_t, std::string>> dark;
+  std::vector<uint64_t> doubtful;
   for (const auto& [connection, open] : open_) {
     if (open.dark_from_ns == 0 || now_ns < open.dark_from_ns) continue;
+    if (open.is_doubtful) {
+      doubtful.push_back(connection);
+      continue;
+    }
     std::optional<std::string> why = sights_->WhyDark(open.process, open.begun_ns);
     const uint64_t patience = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
     if (!why.has_value() && now_ns < open.dark_from_ns + patience) continue;
     dark.emplace_back(connection, Remembered(open, why.value_or("unknown")));
   }
   for (const auto& [connection, reason] : dark) Decide(connection, reason);
+  for (const uint64_t connection : doubtful) {
+    CountUp("tls_connections_untold_lost");
+    Drop(connection);
+  }
   for (const auto& [key, row] : rows_) emit_(row);
   rows_.clear();
 }
@@ -174,7 +196,7 @@ void TlsLedger::Finish() {
   for (auto& [connection, open] : open_) {
     if (open.dark_from_ns != 0) open.dark_from_ns = 1;
   }
-  Sweep(~uint64_t{0});
+  Sweep(~uint64_t{0}, lost_segments_);
 }
 
 std::vector<TlsCoverage> TlsLedger::Totals() const {

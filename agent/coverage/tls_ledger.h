@@ -57,8 +57,10 @@ class TlsLedger {
   void OnTls(const tw_tls& event);
   // An image has ended: nothing more is asked about it once its connections are decided.
   void OnExit(uint64_t process);
-  // To be called every second or so with CLOCK_MONOTONIC.
-  void Sweep(uint64_t now_ns);
+  // To be called every second or so with CLOCK_MONOTONIC and the number of segments that the ring
+  // had no room for. Where that has grown, a connection's plaintext may have been seen without
+  // being told: those that were open get no verdict of darkness, and are counted.
+  void Sweep(uint64_t now_ns, uint64_t lost_segments);
   // The agent ends: what has carried data is dark.
   void Finish();
 
@@ -72,7 +74,7 @@ class TlsLedger {
     uint32_t pid = 0;
     uint64_t begun_ns = 0;
     uint64_t dark_from_ns = 0;  // when the verdict is due; 0: not carrying data yet
-    bool is_closed = false;
+    bool is_doubtful = false;   // segments were lost while it was open
     std::shared_ptr<const Workload> workload;
   };
   struct Image {
@@ -87,6 +89,7 @@ class TlsLedger {
   void Decide(uint64_t connection, const std::string& reason);
   void Count(const Open& open, const std::string& reason);
   void Drop(uint64_t connection);
+  void CountUp(const char* counter);
 
   TlsSights* sights_;
   const Clock* clock_;
@@ -95,6 +98,7 @@ class TlsLedger {
   absl::flat_hash_map<uint64_t, Open> open_;     // by connection
   absl::flat_hash_map<uint64_t, Image> images_;  // by process
   std::map<RowKey, TlsCoverage> rows_;           // since the last Sweep
+  uint64_t lost_segments_ = 0;
   // What was found of an executable in a container, for processes that are gone too soon.
   std::map<std::pair<std::string, std::string>, std::string> found_;
 
