@@ -111,7 +111,7 @@ static __always_inline void tw_tell_peer(struct tw_connection *c)
 	bpf_ringbuf_submit(p, tw_ring_flags());
 }
 
-static __always_inline void tw_tell_tls(const struct tw_connection *c, u64 process, u8 event)
+static __always_inline void tw_put_tls(u64 connection, u8 sends, u64 process, u8 event)
 {
 	struct tw_tls *t = bpf_ringbuf_reserve(&tw_segments, sizeof(*t), 0);
 
@@ -120,13 +120,18 @@ static __always_inline void tw_tell_tls(const struct tw_connection *c, u64 proce
 		return;
 	}
 	tw_fill_header(&t->h, TW_TLS, sizeof(*t), 0, bpf_ktime_get_ns());
-	t->connection = c->id;
+	t->connection = connection;
 	t->process = process;
 	t->pid = process ? bpf_get_current_pid_tgid() >> 32 : 0;
 	t->event = event;
-	t->sends = c->sends;
+	t->sends = sends;
 	t->pad[0] = t->pad[1] = 0;
 	bpf_ringbuf_submit(t, tw_ring_flags());
+}
+
+static __always_inline void tw_tell_tls(const struct tw_connection *c, u64 process, u8 event)
+{
+	tw_put_tls(c->id, c->sends, process, event);
 }
 
 /* Forgets a connection; an exchange that waits for an answer learns that none will come. */

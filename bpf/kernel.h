@@ -26,10 +26,12 @@ typedef __u64 u64;
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
 #define MSG_PEEK 2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
+#define SOCK_BINDPORT_LOCK 8
 #define TCP_SYN_SENT 2
 #define TCP_TIME_WAIT 6
 
@@ -191,6 +193,7 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	u16 sk_protocol;
+	u8 sk_userlocks : 4;
 };
 
 struct inet_sock {

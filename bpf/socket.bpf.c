@@ -15,6 +15,7 @@
  * tcp_sendmsg and not sendto: one place for every system call that sends, io_uring included.
  */
 #include "http.h"
+#include "iter.h"
 
 #define TW_FIRST_SENDS 4 /* of a connection, that are looked at for a ClientHello */
 
@@ -43,50 +44,6 @@ static __always_inline bool tw_is_tcp(struct sock *sk)
 static __always_inline struct tw_socket_call *tw_call_of(struct tw_thread *thread, u8 direction)
 {
 	return direction == TW_SENT ? &thread->calls[TW_SENT] : &thread->calls[TW_RECEIVED];
-}
-
-/* Where the bytes of an iov_iter are in user memory. */
-static __always_inline void tw_take_iter(struct tw_socket_call *call, struct iov_iter *iter)
-{
-	struct iov_iter___ubuf *flat = (void *)iter;
-	u64 offset = BPF_CORE_READ(iter, iov_offset);
-	bool is_flat = false, is_vector;
-
-	if (bpf_core_field_exists(iter->iter_type)) {
-		u8 type = BPF_CORE_READ(iter, iter_type);
-
-		is_vector = type == bpf_core_enum_value(enum iter_type, ITER_IOVEC);
-		if (bpf_core_enum_value_exists(enum iter_type___ubuf, ITER_UBUF))
-			is_flat = type == bpf_core_enum_value(enum iter_type___ubuf, ITER_UBUF);
-	} else {
-		struct iov_iter___bits *old = (void *)iter;
-		unsigned int type = BPF_CORE_READ(old, type);
-
-		is_vector = type & bpf_core_enum_value(enum iter_type, ITER_IOVEC);
-	}
-	call->pieces = 0;
-	call->unseen = 0;
-	if (is_flat) {
-		call->at = (u64)BPF_CORE_READ(flat, ubuf) + offset;
-		call->left = BPF_CORE_READ(iter, count);
-	} else if (is_vector) {
-		struct iovec first = {};
-		const struct iovec *vector;
-
-		if (bpf_core_field_exists(iter->__iov))
-			vector = BPF_CORE_READ(iter, __iov);
-		else
-			vector = BPF_CORE_READ((struct iov_iter___iov *)iter, iov);
-		bpf_probe_read_kernel(&first, sizeof(first), vector);
-		call->at = (u64)first.iov_base + offset;
-		call->left = first.iov_len - offset;
-		call->vector = (u64)(vector + 1);
-		call->pieces = BPF_CORE_READ(iter, nr_segs) - 1;
-		call->vector_is_user = 0;
-	} else {
-		call->at = call->left = 0;
-		call->unseen = 1;
-	}
 }
 
 /* A call begins. A record that is still there belongs to one whose end was not seen. */
@@ -472,15 +429,6 @@ int tw_send_length(u64 *ctx)
 	tw_end_call((void *)ctx[0], TW_SENT, (int)ctx[1], 0, TW_GAP_KERNEL_BUFFER);
 	return 0;
 }
-
-/* System calls of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl). */
-enum tw_system_call {
-	TW_CALL_READ = 0,
-	TW_CALL_READV = 19,
-	TW_CALL_RECVFROM = 45,
-	TW_CALL_RECVMSG = 47,
-};
-#define TW_USER_CS 0x33 /* of 64-bit code */
 
 /*
  * The buffer of the receiving system call that the current thread is in. An io_uring worker is in

@@ -14,6 +14,7 @@
 #include "agent/capture/kernel_counters.h"
 #include "agent/capture/kernel_programs.h"
 #include "agent/capture/pod_scope.h"
+#include "agent/capture/quic_watch.h"
 #include "agent/capture/ring_reader.h"
 #include "agent/capture/socket_backend.h"
 #include "agent/capture/state_sweeper.h"
@@ -82,6 +83,7 @@ struct Capture::Parts {
   std::unique_ptr<TlsProbes> tls;
   std::unique_ptr<TlsInspector> inspector;
   std::unique_ptr<SocketBackend> sockets;
+  std::unique_ptr<QuicWatch> quic;
   std::unique_ptr<Discovery> discovery;
   uint64_t swept_ns = 0;
   std::atomic<uint64_t> swept_connections{0}, swept_calls{0}, swept_verdicts{0},
@@ -131,6 +133,7 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
       SocketBackend::Attach(*parts->programs, options.socket_backend);
   if (!sockets.ok()) return sockets.status();
   parts->sockets = *std::move(sockets);
+  parts->quic = QuicWatch::Attach(*parts->programs);
 
   absl::StatusOr<std::unique_ptr<InodeReader>> inodes = InodeReader::Create();
   if (!inodes.ok()) return inodes.status();
@@ -189,6 +192,8 @@ CaptureStatus Capture::Status() const {
   status.socket_sites = parts_->sockets->sites();
   status.socket_blind_to = parts_->sockets->blind_to();
   status.socket_rejected = parts_->sockets->rejected();
+  status.quic_backend = parts_->quic->name();
+  status.quic_rejected = parts_->quic->rejected();
   status.scope_executables = parts_->programs->scope().executables;
   if (parts_->pods != nullptr) {
     PodStatus pods = parts_->pods->Status();

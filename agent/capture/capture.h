@@ -49,6 +49,9 @@ struct CaptureStatus {
   std::vector<std::string> socket_sites;
   std::string socket_blind_to;  // empty: nothing known
   std::string socket_rejected;  // why the backends before it were not taken
+  // How the beginnings of QUIC connections are seen; empty: not at all.
+  std::string quic_backend;
+  std::string quic_rejected;
   // What --scope-exe names, with what links lead to.
   std::vector<std::string> scope_executables;
   // Of the namespaces in scope; pods that have a cgroup, and that have none.

@@ -75,6 +75,7 @@ void KernelPrograms::FillTable(Rodata* rodata) const {
 void SkeletonDeleter::operator()(tw_process_skel* skeleton) const {
   tw_process_skel__destroy(skeleton);
 }
+void SkeletonDeleter::operator()(tw_quic_skel* skeleton) const { tw_quic_skel__destroy(skeleton); }
 void SkeletonDeleter::operator()(tw_socket_skel* skeleton) const {
   tw_socket_skel__destroy(skeleton);
 }
@@ -167,6 +168,15 @@ absl::Status KernelPrograms::ShareMaps(bpf_object* object) const {
     if (error != 0) return KernelError(error, absl::StrCat("sharing map ", bpf_map__name(map)));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<QuicObject> KernelPrograms::OpenQuicObject() const {
+  QuicObject quic(tw_quic_skel__open());
+  if (quic == nullptr) return KernelError(-errno, "opening the BPF object of QUIC");
+  FillKnobs(quic->rodata);
+  absl::Status status = ShareMaps(quic->obj);
+  if (!status.ok()) return status;
+  return quic;
 }
 
 absl::StatusOr<SocketObject> KernelPrograms::OpenSocketObject() const {

@@ -15,6 +15,7 @@
 #include "agent/capture/scope.h"
 #include "agent/capture/unique_fd.h"
 #include "process.skel.h"
+#include "quic.skel.h"
 #include "socket.skel.h"
 #include "tls.skel.h"
 
@@ -30,10 +31,12 @@ struct KernelKnobs {
 // The skeletons' own functions have internal linkage, so they are called in one place only.
 struct SkeletonDeleter {
   void operator()(tw_process_skel* skeleton) const;
+  void operator()(tw_quic_skel* skeleton) const;
   void operator()(tw_socket_skel* skeleton) const;
   void operator()(tw_tls_skel* skeleton) const;
 };
 using ProcessObject = std::unique_ptr<tw_process_skel, SkeletonDeleter>;
+using QuicObject = std::unique_ptr<tw_quic_skel, SkeletonDeleter>;
 using SocketObject = std::unique_ptr<tw_socket_skel, SkeletonDeleter>;
 using TlsObject = std::unique_ptr<tw_tls_skel, SkeletonDeleter>;
 
@@ -49,9 +52,10 @@ class KernelPrograms {
   // Loads and attaches what needs no choice. Errors name the program and what to do.
   static absl::StatusOr<std::unique_ptr<KernelPrograms>> Create(const KernelKnobs& knobs);
 
-  // A socket object that is open, told the knobs and given the maps, but not loaded: the caller
-  // chooses its programs.
+  // An object that is open, told the knobs and given the maps, but not loaded: the caller chooses
+  // its programs.
   absl::StatusOr<SocketObject> OpenSocketObject() const;
+  absl::StatusOr<QuicObject> OpenQuicObject() const;
 
   const tw_process_skel& process() const { return *process_; }
   // The knobs' scope, as the maps have it; the pods of its namespaces are the caller's to add.

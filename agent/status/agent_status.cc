@@ -97,6 +97,9 @@ std::string StatusJson(const AgentStatus& status) {
         {"sites", status.capture.socket_sites},
         {"blindTo", status.capture.socket_blind_to},
         {"rejected", status.capture.socket_rejected}}},
+      // QUIC is only counted; without a name not even that.
+      {"quicBackend",
+       {{"name", status.capture.quic_backend}, {"rejected", status.capture.quic_rejected}}},
       {"coverage", TlsCoverageJson(status.tls_coverage)},
       {"spool", SpoolJson(status.reporter)},
       {"collector", CollectorJson(status.reporter)},
