@@ -66,18 +66,44 @@ struct {
 	__type(value, struct tw_verdict);
 } tw_verdicts SEC(".maps");
 
-#define TW_NAME_WORDS 32 /* of 8 bytes: NAME_MAX (255) and its NUL */
+#define TW_PIECE 64 /* of a name, its NUL included: calls share a stack of 512 bytes */
+#define TW_PIECES 5 /* that a name has at most: NAME_MAX is 255 */
+
+/*
+ * Adds a path's component to a hash: pieces of 63 bytes, each as eight zero-filled words; the last
+ * one is shorter. False where the name cannot be read.
+ */
+static __always_inline bool tw_hash_name(u64 *hash, const unsigned char *name)
+{
+	u64 words[TW_PIECE / 8];
+
+	for (int i = 0; i < TW_PIECES; i++) {
+		long length;
+
+		__builtin_memset(words, 0, sizeof(words));
+		length = bpf_probe_read_kernel_str(words, sizeof(words), name);
+		if (length <= 0)
+			return false;
+		for (int at = 0; at < TW_PIECE / 8; at++) {
+			*hash = (*hash ^ words[at]) * 0x9e3779b97f4a7c15ULL;
+			*hash ^= *hash >> 32;
+		}
+		if (length < TW_PIECE)
+			return true;
+		name += TW_PIECE - 1;
+	}
+	return false;
+}
 
 /*
  * The hash of an executable's path, as HashPath of agent/capture/scope.cc computes it: every
- * component, from the last to the first, as 32 zero-filled words. 0: no path, or one of more steps
- * than TW_PATH_DEPTH, which is counted. A function of its own for its stack.
+ * component, from the last to the first. 0: no path, or one of more steps than TW_PATH_DEPTH, which
+ * is counted. A function of its own for its stack.
  */
 __noinline u64 tw_hash_path(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
-	u64 words[TW_NAME_WORDS];
 	u64 hash = tw_scope_seed;
 	struct tw_climb climb;
 
@@ -91,13 +117,8 @@ __noinline u64 tw_hash_path(void)
 			return hash;
 		if (step == TW_PATH_MOUNT)
 			continue;
-		__builtin_memset(words, 0, sizeof(words));
-		if (bpf_probe_read_kernel_str(words, sizeof(words), name) <= 0)
+		if (!tw_hash_name(&hash, name))
 			return 0;
-		for (int at = 0; at < TW_NAME_WORDS; at++) {
-			hash = (hash ^ words[at]) * 0x9e3779b97f4a7c15ULL;
-			hash ^= hash >> 32;
-		}
 	}
 	tw_count(TW_COUNT_EXE_DEEP);
 	return 0;

@@ -28,7 +28,7 @@ namespace tokenwatch {
 namespace {
 
 constexpr long kCgroup2Magic = 0x63677270;  // linux/magic.h, CGROUP2_SUPER_MAGIC
-constexpr size_t kNameWords = 32;           // TW_NAME_WORDS of bpf/scope.h
+constexpr size_t kPiece = 64;               // TW_PIECE of bpf/scope.h
 constexpr size_t kNamespaceMax = 63;        // RFC 1123 label, as Kubernetes wants it
 
 absl::Status CheckCount(size_t count, size_t max, const char* what) {
@@ -202,13 +202,18 @@ uint64_t HashPath(std::string_view path, uint64_t seed) {
   uint64_t hash = seed;
   while (!path.empty()) {
     const size_t slash = path.rfind('/');
-    const std::string_view name = path.substr(slash == std::string_view::npos ? 0 : slash + 1);
+    std::string_view name = path.substr(slash == std::string_view::npos ? 0 : slash + 1);
     path = path.substr(0, slash == std::string_view::npos ? 0 : slash);
-    std::array<uint64_t, kNameWords> words = {};
-    std::memcpy(words.data(), name.data(), std::min(name.size(), sizeof(words) - 1));
-    for (const uint64_t word : words) {
-      hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-      hash ^= hash >> 32;
+    for (bool is_last = false; !is_last;) {
+      const std::string_view piece = name.substr(0, kPiece - 1);
+      name.remove_prefix(piece.size());
+      is_last = piece.size() < kPiece - 1;
+      std::array<uint64_t, kPiece / sizeof(uint64_t)> words = {};
+      std::memcpy(words.data(), piece.data(), piece.size());
+      for (const uint64_t word : words) {
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+        hash ^= hash >> 32;
+      }
     }
   }
   return hash;

@@ -66,7 +66,7 @@ TEST_F(ScopeTest, ExecutablesOfTheSameNameElsewhere) {
 
 TEST_F(ScopeTest, NamesOfEveryLength) {
   std::vector<std::string> programs;
-  for (const size_t length : {1, 7, 8, 9, 16, 254, 255}) {
+  for (const size_t length : {1, 8, 62, 63, 64, 126, 252, 255}) {
     programs.push_back(CopyWorkload(std::string(length, 'n')));
   }
   ASSERT_TRUE(Start({.scope = {.executables = programs}}));
