@@ -105,9 +105,12 @@ static __always_inline struct tw_connection *tw_of_socket(struct tw_connection_k
 	return c;
 }
 
-/* A TLS write of this thread awaited its send: this socket may be the connection's. */
-static __always_inline void tw_match_pending(struct tw_thread *thread,
-					     const struct tw_sighting *seen)
+/*
+ * A TLS write of this thread awaited its send: this socket may be the connection's. This and
+ * tw_watch_wire are functions of their own for the stack: with both inside it, the end of a send,
+ * tw_walk_on and tw_scan had more than the 512 bytes that they share.
+ */
+static __noinline void tw_match_pending(struct tw_thread *thread, const struct tw_sighting *seen)
 {
 	struct tw_connection_key key = thread->pending;
 	struct tw_connection *c;
@@ -150,8 +153,8 @@ static __always_inline bool tw_is_flight(const u8 *head, long count)
  * Whether a TLS connection begins in what a process sends first: a handshake record with a
  * ClientHello (RFC 8446, 5.1 and 4). Some protocols ask for TLS before (PostgreSQL, STARTTLS).
  */
-static __always_inline void tw_watch_wire(struct tw_connection *c, struct tw_socket_call *call,
-					  long count)
+static __noinline void tw_watch_wire(struct tw_connection *c, struct tw_socket_call *call,
+				     long count)
 {
 	u8 head[TW_RECORD_HEADER + 1] = {};
 
