@@ -18,7 +18,7 @@ struct Sum {
   uint64_t seen = 0;
   std::map<std::string, uint64_t> reasons;
 
-  uint64_t dark() const { return connections - seen; }
+  uint64_t Dark() const { return connections - seen; }
   void Add(const TlsCoverage& row) {
     connections += row.connections;
     if (row.reason.empty()) {
@@ -32,7 +32,7 @@ struct Sum {
 void AddNumbers(const Sum& sum, ordered_json* json) {
   (*json)["tlsConnections"] = sum.connections;
   (*json)["plaintextSeen"] = sum.seen;
-  (*json)["dark"] = sum.dark();
+  (*json)["dark"] = sum.Dark();
 }
 
 ordered_json ReasonsJson(const Sum& sum) {
@@ -62,8 +62,8 @@ ordered_json TlsCoverageJson(absl::Span<const TlsCoverage> rows) {
   sorted.reserve(programs.size());
   for (const auto& program : programs) sorted.push_back(&program);
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
-    return std::make_tuple(a->second.dark(), a->second.connections) >
-           std::make_tuple(b->second.dark(), b->second.connections);
+    return std::make_tuple(a->second.Dark(), a->second.connections) >
+           std::make_tuple(b->second.Dark(), b->second.connections);
   });
   ordered_json list = ordered_json::array();
   for (const auto* program : sorted) {

@@ -84,7 +84,7 @@ bool Committer::TakeWork(Work* work) {
   const absl::MutexLock lock(&mutex_);
   while (batches_.empty() && agents_.empty() && !stopping_) changed_.Wait(&mutex_);
   for (size_t records = 0; !batches_.empty() && records < options_.max_commit_records;) {
-    records += batches_.front().records();
+    records += batches_.front().Records();
     work->batches.push_back(std::move(batches_.front()));
     work->entries.push_back(std::move(entries_.front()));
     batches_.pop_front();
@@ -116,7 +116,7 @@ void Committer::Commit(const Work& work) {
   }
   for (size_t i = 0; i < work.batches.size(); ++i) {
     const IngestBatch& batch = work.batches[i];
-    work.entries[i].source->OnCommitted(batch.stream, batch.first_sequence + batch.records() - 1);
+    work.entries[i].source->OnCommitted(batch.stream, batch.first_sequence + batch.Records() - 1);
   }
   Release(work);
 }

@@ -79,7 +79,7 @@ struct IngestBatch {
   std::vector<GapRow> gaps;
   std::vector<TlsCoverageRow> tls_coverage;
 
-  uint64_t records() const { return uses.size() + gaps.size() + tls_coverage.size(); }
+  uint64_t Records() const { return uses.size() + gaps.size() + tls_coverage.size(); }
 };
 
 // TLS connections that an agent ever told of, by the reason why their plaintext was not seen

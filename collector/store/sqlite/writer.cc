@@ -153,7 +153,7 @@ int64_t Writer::AgentRow(absl::string_view agent, int64_t now_us) {
 void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses) {
   const std::string key = absl::StrCat(batch.agent, batch.stream);
   Stream stream = FindStream(batch, key, now_us);
-  const uint64_t records = batch.records();
+  const uint64_t records = batch.Records();
   const uint64_t gaps_end = batch.uses.size() + batch.gaps.size();
   const uint64_t seen =
       stream.committed >= batch.first_sequence ? stream.committed - batch.first_sequence + 1 : 0;

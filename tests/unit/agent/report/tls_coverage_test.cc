@@ -83,7 +83,7 @@ TEST_F(TlsCoverageEncodingTest, FollowsUsesAndGapsWithAllItsFields) {
   EXPECT_EQ(info_.counted, 1u) << "of uses alone";
   EXPECT_EQ(rows.uses.size(), 1u);
   EXPECT_EQ(rows.gaps.size(), 1u);
-  EXPECT_EQ(rows.records(), 4u);
+  EXPECT_EQ(rows.Records(), 4u);
   ASSERT_EQ(rows.tls_coverage.size(), 2u);
   const TlsCoverageRow& row = rows.tls_coverage[0];
   EXPECT_EQ(row.reason, "go");

@@ -69,7 +69,7 @@ TEST_F(BatchDecoderTest, MissingColumnsMeanTheirDefaults) {
   EXPECT_EQ(rows->tls_coverage[0].reason, "attached_late");
   EXPECT_EQ(rows->tls_coverage[0].comm, "curl");
   EXPECT_EQ(rows->tls_coverage[0].connections, 2u);
-  EXPECT_EQ(rows->records(), 3u);
+  EXPECT_EQ(rows->Records(), 3u);
   EXPECT_EQ(rows->agent_address, "127.0.0.1");
 }
 
