@@ -70,6 +70,8 @@ constexpr GapKind kKinds[] = {
     // TLS on the wire.
     {"tls_connections_not_followed_unseen",
      "TLS connections beyond those of which it is told whether they were read"},
+    {"tls_connections_untold_lost",
+     "TLS connections of which it is not known whether they were read"},
     // Tokens.
     {"credentials_dropped", "credentials beyond those that one request may hold"},
     {"requests_cut_token_unseen", "requests with bytes missing in which no token was found"},
