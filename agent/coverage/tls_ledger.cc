@@ -4,21 +4,6 @@
 #include <utility>
 
 namespace tokenwatch {
-namespace {
-
-void Add(const TlsCoverage& row, TlsCoverage* sum) {
-  if (sum->connections == 0) {
-    *sum = row;
-    return;
-  }
-  sum->connections += row.connections;
-  sum->since = std::min(sum->since, row.since);
-  sum->until = std::max(sum->until, row.until);
-  sum->pid = row.pid;
-}
-
-}  // namespace
-
 TlsLedger::TlsLedger(TlsSights* sights, const Clock* clock, FindWorkload find_workload,
                      std::function<void(const TlsCoverage&)> emit)
     : sights_(sights),
@@ -132,15 +117,9 @@ void TlsLedger::Count(const Open& open, const std::string& reason) {
     row.namespace_ = workload.namespace_name;
     row.unit = workload.unit;
   }
-  RowKey key{row.reason, row.comm, row.exe, row.container_id, row.pod, row.namespace_, row.unit};
-  Add(row, &rows_[key]);
+  rows_.Add(row);
   absl::MutexLock lock(&mutex_);
-  if (totals_.size() >= kMaxPrograms && !totals_.contains(key)) {
-    // No program has all of these empty.
-    key = RowKey{row.reason, "", "", "", "", "", ""};
-    row.comm = row.exe = row.container_id = row.pod = row.namespace_ = row.unit = "";
-  }
-  Add(row, &totals_[key]);
+  totals_.Add(row);
 }
 
 std::string TlsLedger::Remembered(const Open& open, std::string reason) {
@@ -152,7 +131,7 @@ std::string TlsLedger::Remembered(const Open& open, std::string reason) {
   }
   // These two are about the moment, not about the executable.
   if (reason != "attached_late" && reason != "unmatched") {
-    if (found_.size() >= kMaxPrograms) found_.clear();
+    if (found_.size() >= kMaxFound) found_.clear();
     found_[std::move(key)] = reason;
   }
   return reason;
@@ -188,8 +167,7 @@ void TlsLedger::Sweep(uint64_t now_ns, uint64_t lost_segments) {
     CountUp("tls_connections_untold_lost");
     Drop(connection);
   }
-  for (const auto& [key, row] : rows_) emit_(row);
-  rows_.clear();
+  for (const TlsCoverage& row : rows_.Take()) emit_(row);
 }
 
 void TlsLedger::Finish() {
@@ -201,15 +179,14 @@ void TlsLedger::Finish() {
 
 std::vector<TlsCoverage> TlsLedger::Totals() const {
   absl::MutexLock lock(&mutex_);
-  std::vector<TlsCoverage> totals;
-  for (const auto& [key, row] : totals_) totals.push_back(row);
-  return totals;
+  return totals_.Rows();
 }
 
 void TlsLedger::AddCounters(Counters* counters) const {
   absl::MutexLock lock(&mutex_);
   uint64_t seen = 0, dark = 0;
-  for (const auto& [key, row] : totals_) (row.reason.empty() ? seen : dark) += row.connections;
+  for (const TlsCoverage& row : totals_.Rows())
+    (row.reason.empty() ? seen : dark) += row.connections;
   (*counters)["tls_connections_seen"] = seen;
   (*counters)["tls_connections_dark"] = dark;
   for (const auto& [name, value] : counters_) (*counters)[name] = value;

@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
 #include "agent/report/tls_coverage.h"
+#include "agent/report/tls_coverage_sums.h"
 #include "agent/workload/workload.h"
 
 namespace tokenwatch {
@@ -45,7 +45,7 @@ class TlsLedger {
  public:
   static constexpr absl::Duration kPatience = absl::Seconds(10);
   static constexpr size_t kMaxOpen = 65536;
-  static constexpr size_t kMaxPrograms = 4096;  // in the totals; others are added up without a name
+  static constexpr size_t kMaxFound = 4096;  // executables whose reason is remembered
 
   using FindWorkload =
       std::function<std::shared_ptr<const Workload>(uint64_t process, uint32_t pid)>;
@@ -64,7 +64,7 @@ class TlsLedger {
   // The agent ends: what has carried data is dark.
   void Finish();
 
-  // Since the start, by program and reason.
+  // Since the start, by program and reason; programs beyond TlsCoverageSums' bound without a name.
   std::vector<TlsCoverage> Totals() const;
   void AddCounters(Counters* counters) const;
 
@@ -81,9 +81,6 @@ class TlsLedger {
     uint32_t open = 0;  // connections without a verdict
     bool has_ended = false;
   };
-  using RowKey = std::tuple<std::string, std::string, std::string, std::string, std::string,
-                            std::string, std::string>;
-
   void Begin(const tw_tls& event);
   std::string Remembered(const Open& open, std::string reason);
   void Decide(uint64_t connection, const std::string& reason);
@@ -97,13 +94,13 @@ class TlsLedger {
   std::function<void(const TlsCoverage&)> emit_;
   absl::flat_hash_map<uint64_t, Open> open_;     // by connection
   absl::flat_hash_map<uint64_t, Image> images_;  // by process
-  std::map<RowKey, TlsCoverage> rows_;           // since the last Sweep
+  TlsCoverageSums rows_;                         // since the last Sweep
   uint64_t lost_segments_ = 0;
   // What was found of an executable in a container, for processes that are gone too soon.
   std::map<std::pair<std::string, std::string>, std::string> found_;
 
   mutable absl::Mutex mutex_;
-  std::map<RowKey, TlsCoverage> totals_ ABSL_GUARDED_BY(mutex_);
+  TlsCoverageSums totals_ ABSL_GUARDED_BY(mutex_);
   Counters counters_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -152,6 +152,8 @@ Seen CaptureTest::Collect(pid_t pid, int milliseconds) {
       seen.gaps.push_back(*gap);
     } else if (const auto* process = std::get_if<const tw_process*>(&segment)) {
       seen.processes.push_back(**process);
+    } else if (const auto* tls = std::get_if<tw_tls>(&segment)) {
+      seen.tls.push_back(*tls);
     } else if (const auto* exit = std::get_if<tw_exit>(&segment)) {
       seen.exits.push_back(*exit);
       exited = exited || exit->pid == static_cast<uint32_t>(pid);

@@ -30,6 +30,7 @@ struct Seen {
   std::vector<tw_gap> gaps;
   std::vector<tw_process> processes;
   std::vector<tw_exit> exits;
+  std::vector<tw_tls> tls;
 
   // The paths of the requests, joined by blanks.
   std::string Paths() const;

@@ -21,6 +21,7 @@
 
 #include "tests/bpf/http2_scenarios.h"
 #include "tests/bpf/tls_pair.h"
+#include "tests/bpf/wire_scenarios.h"
 
 namespace {
 
@@ -151,6 +152,7 @@ using Scenario = std::function<void(int tls, int plain)>;
 const std::map<std::string, Scenario>& Scenarios() {
   static const auto& scenarios = *new auto([] {
     std::map<std::string, Scenario> all = tokenwatch::Http2Scenarios();
+    all.merge(tokenwatch::WireScenarios());
     all.insert({
         {"tls",
          [](int tls, int) {

@@ -215,7 +215,7 @@ TEST_F(TlsLedgerTest, TooManyAreCounted) {
 }
 
 TEST_F(TlsLedgerTest, TotalsFoldProgramsBeyondTheirBound) {
-  for (uint64_t i = 0; i < TlsLedger::kMaxPrograms + 5; ++i) {
+  for (uint64_t i = 0; i < TlsCoverageSums::kMaxRows + 5; ++i) {
     workloads_[i + 1].exe = "/bin/" + std::to_string(i);
     Tell(i + 1, TW_TLS_HELLO, i + 1);
     Tell(i + 1, TW_TLS_SEEN, i + 1);
@@ -224,7 +224,7 @@ TEST_F(TlsLedgerTest, TotalsFoldProgramsBeyondTheirBound) {
   for (const TlsCoverage& row : ledger_.Totals()) {
     (row.exe.empty() ? unnamed : named) += row.connections;
   }
-  EXPECT_EQ(named, TlsLedger::kMaxPrograms);
+  EXPECT_EQ(named, TlsCoverageSums::kMaxRows);
   EXPECT_EQ(unnamed, 5u);
 }
 
