@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
@@ -15,11 +16,13 @@
 #include "agent/capture/kernel_programs.h"
 #include "agent/capture/pod_scope.h"
 #include "agent/capture/quic_watch.h"
+#include "agent/capture/return_probe_check.h"
 #include "agent/capture/ring_reader.h"
 #include "agent/capture/socket_backend.h"
 #include "agent/capture/state_sweeper.h"
 #include "agent/capture/tls_inspector.h"
 #include "agent/capture/tls_probes.h"
+#include "agent/common/log.h"
 
 namespace tokenwatch {
 namespace {
@@ -80,6 +83,7 @@ struct Capture::Parts {
   std::unique_ptr<PodScope> pods;  // null where no namespace is given
   std::unique_ptr<RingReader> ring;
   std::unique_ptr<InodeReader> inodes;
+  std::string returns_refused;
   std::unique_ptr<TlsProbes> tls;
   std::unique_ptr<TlsInspector> inspector;
   std::unique_ptr<SocketBackend> sockets;
@@ -139,9 +143,16 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
   if (!inodes.ok()) return inodes.status();
   parts->inodes = *std::move(inodes);
   RaiseFileLimit();
-  parts->tls = std::make_unique<TlsProbes>(
-      parts->programs.get(), parts->inodes.get(),
-      ProbePolicy{.public_only = options.public_sites, .kernel_returns = options.kernel_returns});
+  ProbePolicy policy;
+  policy.public_only = options.public_sites;
+  policy.returns_refused = HarmOfReturnProbes();
+  policy.kernel_returns = options.kernel_returns && policy.returns_refused.empty();
+  if (!policy.returns_refused.empty()) {
+    Log(LogLevel::kWarning, "the kernel's return probes are not used: ", policy.returns_refused);
+  }
+  parts->returns_refused = policy.returns_refused;
+  parts->tls =
+      std::make_unique<TlsProbes>(parts->programs.get(), parts->inodes.get(), std::move(policy));
   parts->inspector = std::make_unique<TlsInspector>("/proc", parts->tls.get());
   absl::StatusOr<std::unique_ptr<Discovery>> discovery = Discovery::Start(parts->tls.get());
   if (!discovery.ok()) return discovery.status();
@@ -194,6 +205,8 @@ CaptureStatus Capture::Status() const {
   status.socket_rejected = parts_->sockets->rejected();
   status.quic_backend = parts_->quic->name();
   status.quic_rejected = parts_->quic->rejected();
+  status.returns_refused = parts_->returns_refused;
+  status.discovery_degraded = parts_->discovery->degraded();
   status.scope_executables = parts_->programs->scope().executables;
   if (parts_->pods != nullptr) {
     PodStatus pods = parts_->pods->Status();

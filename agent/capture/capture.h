@@ -26,8 +26,9 @@ struct CaptureOptions {
   bool inbound = false;
   std::string socket_backend = "auto";
   std::vector<ExcludedAddress> excluded;
-  bool public_sites = false;    // probe the public entries of libraries only, whatever they cost
-  bool kernel_returns = false;  // see returns by the kernel's return probes
+  bool public_sites = false;  // probe the public entries of libraries only, whatever they cost
+  // See returns by the kernel's return probes. Where these are found to do harm it is not followed.
+  bool kernel_returns = false;
 };
 
 // What the status page shows of the kernel side.
@@ -52,6 +53,8 @@ struct CaptureStatus {
   // How the beginnings of QUIC connections are seen; empty: not at all.
   std::string quic_backend;
   std::string quic_rejected;
+  std::string returns_refused;     // why no return probe of the kernel is used; empty: they may be
+  std::string discovery_degraded;  // a mode's name and a sentence; empty: all is well
   // What --scope-exe names, with what links lead to.
   std::vector<std::string> scope_executables;
   // Of the namespaces in scope; pods that have a cgroup, and that have none.

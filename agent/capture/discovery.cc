@@ -73,8 +73,10 @@ absl::StatusOr<std::unique_ptr<Discovery>> Discovery::Start(TlsProbes* probes) {
   if (files.ok()) {
     discovery->files_ = *std::move(files);
   } else {
-    Log(LogLevel::kWarning, files.status().message(),
+    discovery->degraded_ = absl::StrCat(
+        "mapped-files-only: ", files.status().message(),
         "; a library that nobody has mapped before may be probed too late for its first requests");
+    Log(LogLevel::kWarning, "discovery has degraded to ", discovery->degraded_);
   }
   // The events are on already, so nothing falls between the scan and the first of them.
   discovery->ScanUsualPlaces();
@@ -221,6 +223,7 @@ void Discovery::Publish() {
   if (files_ == nullptr) return;
   writes_unseen_ = files_->unseen();
   file_systems_ = files_->file_systems();
+  file_systems_refused_ = files_->refused();
 }
 
 void Discovery::AddCounters(Counters* counters) const {
@@ -230,6 +233,7 @@ void Discovery::AddCounters(Counters* counters) const {
   (*counters)["files_written_seen"] = written_;
   (*counters)["file_events_lost"] = writes_unseen_;
   (*counters)["file_systems_watched"] = file_systems_;
+  (*counters)["file_systems_refused"] = file_systems_refused_;
   (*counters)["files_refused_unseen"] = unidentified_;
 }
 

@@ -28,6 +28,9 @@ class Discovery {
 
   void AddCounters(Counters* counters) const;
 
+  // A mode's name and a sentence where something is found later than it could be; else empty.
+  const std::string& degraded() const { return degraded_; }
+
  private:
   // Device, inode and generation, as the event tells them: of the file that the process sees, which
   // on an overlay is not the one that is probed.
@@ -47,11 +50,12 @@ class Discovery {
   TlsProbes* probes_;
   std::unique_ptr<MappingEvents> events_;
   std::unique_ptr<FileEvents> files_;  // null where the kernel has no fanotify for us
+  std::string degraded_;
   UniqueFd stop_;
   absl::flat_hash_map<EventKey, uint64_t> seen_;  // mappings, and when they were looked at
   uint64_t dropped_ = 0;                          // of the probes, when seen_ was valid
   std::atomic<uint64_t> mappings_{0}, missed_{0}, lost_{0}, written_{0}, writes_unseen_{0},
-      file_systems_{0}, unidentified_{0};
+      file_systems_{0}, file_systems_refused_{0}, unidentified_{0};
   std::thread thread_;
 };
 

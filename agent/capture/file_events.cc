@@ -47,6 +47,7 @@ void FileEvents::WatchMounts() {
   // 36 35 98:0 /root /mount/point\040with\040space rw,noatime master:1 - ext3 /dev/root rw
   std::ifstream mounts("/proc/self/mountinfo");
   absl::flat_hash_set<std::string> now, devices;
+  refused_ = 0;
   for (std::string line; std::getline(mounts, line) && now.size() < kMaxMounts;) {
     const std::vector<std::string> fields = absl::StrSplit(line, ' ');
     const auto dash = std::find(fields.begin(), fields.end(), "-");
@@ -62,6 +63,7 @@ void FileEvents::WatchMounts() {
     if (!watched_.contains(key) && (!absl::CUnescape(fields[4], &path) ||
                                     fanotify_mark(events_.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
                                                   FAN_CLOSE_WRITE, AT_FDCWD, path.c_str()) != 0)) {
+      ++refused_;
       continue;
     }
     now.insert(std::move(key));

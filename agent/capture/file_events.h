@@ -38,6 +38,9 @@ class FileEvents {
   void WatchMounts();
 
   uint64_t file_systems() const { return watched_.size(); }
+  // Of the local ones that are mounted: where the kernel watches nothing (fanotify_mark(2), EXDEV,
+  // EOPNOTSUPP).
+  uint64_t refused() const { return refused_; }
   uint64_t unseen() const { return unseen_; }  // times that the kernel's queue was full
 
  private:
@@ -46,6 +49,7 @@ class FileEvents {
   UniqueFd events_, mounts_;
   absl::flat_hash_set<std::string> watched_;  // mount id and device
   uint64_t unseen_ = 0;
+  uint64_t refused_ = 0;
   uint64_t budget_ =
       0;  // files that may be looked at before `refilled_ns_` and a tenth of a second
   uint64_t refilled_ns_ = 0;

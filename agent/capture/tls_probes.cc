@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <thread>
 #include <tuple>
 
@@ -52,6 +53,11 @@ int64_t Nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000LL
 bool HasExit(tw_function function) {
   return function != TW_FUNCTION_BEGIN && function != TW_FUNCTION_FREE &&
          function != TW_FUNCTION_PAST_API;
+}
+
+// Whether the kernel's return probe is all there is for it.
+bool NeedsKernelReturn(const ProbeSite& site) {
+  return HasExit(site.function) && site.returns.sites.empty();
 }
 
 // A library's return sites are doubted where this many returns were missed, and more than one in
@@ -132,7 +138,7 @@ absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const
     for (const ReturnSite& at : site.returns.sites) {
       add(returns, at.offset, at.at_return ? cookie | TW_COOKIE_AT_RETURN : cookie);
     }
-    if (HasExit(site.function) && site.returns.sites.empty()) {
+    if (NeedsKernelReturn(site)) {
       add(kernel_returns, site.offset, cookie);
     }
   }
@@ -170,7 +176,7 @@ absl::Status TlsProbes::AttachAlone(const std::string& file, Probe* probe) const
                                                 : tls.progs.tw_tls_return;
     status.Update(attach(program, at.offset, at.at_return ? TW_COOKIE_AT_RETURN : 0, false));
   }
-  if (status.ok() && HasExit(site.function) && site.returns.sites.empty()) {
+  if (status.ok() && NeedsKernelReturn(site)) {
     status =
         attach(has_cookie ? tls.progs.tw_tls_exit : tls.progs.tw_tls_return, site.offset, 0, true);
   }
@@ -183,19 +189,31 @@ absl::Status TlsProbes::AttachAlone(const std::string& file, Probe* probe) const
 }
 
 absl::Status TlsProbes::AttachAll(Library* library) {
-  std::vector<Probe> probes;
+  std::vector<Probe> probes, refused;
   for (ProbeSite& site : ChooseSites(library->file.get(), library->symbols, *library->row,
                                      library->policy.public_only)) {
-    Probe& probe = probes.emplace_back();
+    Probe probe;
     probe.site = std::move(site);
     if (library->policy.kernel_returns) probe.site.returns = {{}, "sites for returns are off"};
+    // A call whose return is not seen tells nothing, and would be remembered for long.
+    probe.is_refused = NeedsKernelReturn(probe.site) && !library->policy.returns_refused.empty();
+    if (probe.is_refused) {
+      ++returns_refused_;
+      refused.push_back(std::move(probe));
+      continue;
+    }
     probe.slot = TakeSlot();
+    probes.push_back(std::move(probe));
   }
+  const auto keep_refused = [&] {
+    std::move(refused.begin(), refused.end(), std::back_inserter(library->probes));
+    return absl::OkStatus();
+  };
   // The link of the open file reaches it wherever it is, and when it has no name any more.
   const std::string file = absl::StrCat("/proc/self/fd/", library->file.get());
   if (programs_->has_uprobe_multi() && AttachTogether(file, probes, library).ok()) {
     library->probes = std::move(probes);
-    return absl::OkStatus();
+    return keep_refused();
   }
   // One by one, so that a function that cannot be probed keeps none of the others away.
   library->links.clear();
@@ -213,7 +231,7 @@ absl::Status TlsProbes::AttachAll(Library* library) {
     first_error.Update(status);
     Log(LogLevel::kWarning, library->path, ": ", status.message());
   }
-  return library->probes.empty() ? first_error : absl::OkStatus();
+  return library->probes.empty() && refused.empty() ? first_error : keep_refused();
 }
 
 absl::StatusOr<TlsProbes::Stamp> TlsProbes::StampOf(int fd) {
@@ -484,7 +502,9 @@ void TlsProbes::CheckSites() {
       ++returns_disproved_;
       library.policy.kernel_returns = true;
       Log(LogLevel::kWarning, library.path,
-          ": returns went past the sites that were chosen for them; using the kernel's probes");
+          ": returns went past the sites that were chosen for them; ",
+          library.policy.returns_refused.empty() ? "using the kernel's probes"
+                                                 : "its reads and writes stay unseen");
     }
     Detach(&library);
     const absl::Status status = AttachAll(&library);
@@ -509,10 +529,15 @@ std::vector<ProbeStatus> TlsProbes::Status() const {
       row.offset = site.offset;
       row.hits_known = probe.slot != 0;
       if (row.hits_known) row.hits = Count(probe.slot).hits;
-      row.returns = !HasExit(site.function)      ? "none needed"
-                    : site.returns.sites.empty() ? "kernel"
-                                                 : "sites";
+      row.returns = !HasExit(site.function)   ? "none needed"
+                    : probe.is_refused        ? "none"
+                    : NeedsKernelReturn(site) ? "kernel"
+                                              : "sites";
       row.returns_reason = site.returns.reason;
+      if (probe.is_refused) {
+        absl::StrAppend(&row.returns_reason,
+                        "; no return probe of the kernel: ", library.policy.returns_refused);
+      }
       for (const ReturnSite& at : site.returns.sites) {
         row.return_offsets.push_back(at.offset);
         row.stepped_returns += at.is_emulated ? 0 : 1;
@@ -534,11 +559,12 @@ void TlsProbes::AddCounters(Counters* counters) const {
   (*counters)["probes_failed_unseen"] = failed_;
   (*counters)["sites_disproved"] = disproved_;
   (*counters)["return_sites_disproved"] = returns_disproved_;
+  (*counters)["returns_refused_unseen"] = returns_refused_;
   uint64_t probes = 0, kernel_returns = 0;
   for (const auto& [id, library] : libraries_) {
-    probes += library.probes.size();
     for (const Probe& probe : library.probes) {
-      kernel_returns += HasExit(probe.site.function) && probe.site.returns.sites.empty() ? 1 : 0;
+      probes += probe.is_refused ? 0 : 1;
+      kernel_returns += !probe.is_refused && NeedsKernelReturn(probe.site) ? 1 : 0;
     }
   }
   (*counters)["libraries_probed"] = libraries_.size();

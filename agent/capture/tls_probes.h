@@ -53,8 +53,9 @@ struct ProbeStatus {
   uint64_t offset = 0;  // in the file
   uint64_t hits = 0;    // entries in scope; 0 with hits_known false
   bool hits_known = true;
-  // How its returns are seen: "none needed", "sites" or "kernel"; how that was found, and for sites
-  // where they are and how many of them the kernel single-steps.
+  // How its returns are seen: "none needed", "sites" or "kernel"; "none" where it is not probed,
+  // because they could be seen by the kernel's return probe only, which does harm here. How that
+  // was found, and for sites where they are and how many of them the kernel single-steps.
   std::string returns;
   std::string returns_reason;
   std::vector<uint64_t> return_offsets;
@@ -65,6 +66,9 @@ struct ProbeStatus {
 struct ProbePolicy {
   bool public_only = false;     // at public entries, whatever they cost
   bool kernel_returns = false;  // by the kernel's return probes, also where sites are known
+  // Why the kernel's return probes must never be used (return_probe_check.h); empty: they may. With
+  // a reason a function without known return sites is not probed.
+  std::string returns_refused;
 };
 
 // Thread safe.
@@ -108,6 +112,7 @@ class TlsProbes {
     ProbeSite site;
     uint32_t slot = 0;        // in the map of hits; 0: not counted apart
     std::vector<Link> links;  // empty where a link of many serves it
+    bool is_refused = false;  // not attached: its returns could not be seen without harm
   };
   // Of a file's content, as far as its inode tells.
   struct Stamp {
@@ -172,6 +177,7 @@ class TlsProbes {
   uint64_t failed_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t disproved_ ABSL_GUARDED_BY(mutex_) = 0;  // libraries put back to their public entries
   uint64_t returns_disproved_ ABSL_GUARDED_BY(mutex_) = 0;  // or to the kernel's return probes
+  uint64_t returns_refused_ ABSL_GUARDED_BY(mutex_) = 0;    // functions not probed for them
   uint64_t examined_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t cut_ ABSL_GUARDED_BY(mutex_) = 0;      // files not looked at to their end
   uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // libraries beyond max_libraries_

@@ -100,6 +100,8 @@ std::string StatusJson(const AgentStatus& status) {
       // QUIC is only counted; without a name not even that.
       {"quicBackend",
        {{"name", status.capture.quic_backend}, {"rejected", status.capture.quic_rejected}}},
+      {"discovery", {{"degraded", status.capture.discovery_degraded}}},
+      {"returnProbes", {{"refused", status.capture.returns_refused}}},
       {"coverage", TlsCoverageJson(status.tls_coverage)},
       {"spool", SpoolJson(status.reporter)},
       {"collector", CollectorJson(status.reporter)},
@@ -127,6 +129,9 @@ std::string StatusMetrics(const AgentStatus& status) {
   gauge("tokenwatch_agent_spool_bytes", "Bytes in the spool.", status.reporter.spool_bytes);
   gauge("tokenwatch_agent_scope_degraded", "1 while pods cannot be found; /status says why.",
         status.capture.scope_degraded.empty() ? 0 : 1);
+  gauge("tokenwatch_agent_discovery_degraded",
+        "1 while libraries may be found too late for their first requests; /status says why.",
+        status.capture.discovery_degraded.empty() ? 0 : 1);
   gauge("tokenwatch_agent_waiting_uses", "Uses in memory that are not in the spool yet.",
         status.reporter.waiting_uses);
   gauge("tokenwatch_agent_unacknowledged_uses",

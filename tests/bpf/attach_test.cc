@@ -14,9 +14,11 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/capture/inode_reader.h"
 #include "agent/capture/kernel_programs.h"
 #include "agent/capture/tls_probes.h"
 #include "tests/bpf/capture_fixture.h"
@@ -187,6 +189,52 @@ TEST_F(AttachTest, ComesAndGoesUnderLoad) {
     }
     EXPECT_EQ(caller.End(), 0);
   }
+}
+
+TEST_F(AttachTest, ReturnsThatCannotBeSeenUnharmfullyStayUnseen) {
+  KernelKnobs knobs;
+  knobs.scope.cgroups = {cgroup_};
+  absl::StatusOr<std::unique_ptr<KernelPrograms>> programs = KernelPrograms::Create(knobs);
+  ASSERT_TRUE(programs.ok()) << programs.status();
+  const absl::StatusOr<std::unique_ptr<InodeReader>> inodes = InodeReader::Create();
+  ASSERT_TRUE(inodes.ok()) << inodes.status();
+  const std::string library = folder_ + "/libssl.so.3";
+  const UniqueFd file(open(library.c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(file.valid());
+
+  // As where no return site is known, on a kernel whose own probes do harm.
+  TlsProbes probes(programs->get(), inodes->get(),
+                   {.kernel_returns = true, .returns_refused = "it kills"});
+  const absl::StatusOr<bool> is_library = probes.Consider(file.get(), library, Sighting());
+  ASSERT_TRUE(is_library.ok()) << is_library.status();
+  EXPECT_TRUE(*is_library);
+  uint64_t refused = 0;
+  for (const ProbeStatus& probe : probes.Status()) {
+    const bool has_return =
+        absl::StartsWith(probe.symbol, "SSL_read") || absl::StartsWith(probe.symbol, "SSL_write");
+    EXPECT_EQ(probe.returns, has_return ? "none" : "none needed") << probe.symbol;
+    refused += has_return ? 1 : 0;
+    if (has_return) {
+      EXPECT_EQ(probe.returns_reason,
+                "sites for returns are off; no return probe of the kernel: it kills");
+    }
+  }
+  Counters counters;
+  probes.AddCounters(&counters);
+  EXPECT_GE(refused, 2u);
+  EXPECT_EQ(counters["returns_refused_unseen"], refused);
+  EXPECT_EQ(counters["kernel_return_probes"], 0u);
+  EXPECT_EQ(counters["probes_attached"], probes.Status().size() - refused);
+  EXPECT_EQ(counters["probes_failed_unseen"], 0u);
+  // Calls go on as if nobody looked: what was attached is what needs no return.
+  Caller caller(cgroup_, folder_);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  for (const ProbeStatus& probe : probes.Status()) {
+    if (probe.returns == "none") {
+      EXPECT_EQ(probe.hits, 0u) << probe.symbol;
+    }
+  }
+  EXPECT_EQ(caller.End(), 0);
 }
 
 }  // namespace

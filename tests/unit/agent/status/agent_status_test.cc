@@ -20,6 +20,8 @@ AgentStatus Sample() {
   status.capture.scope_pods_without_cgroup = 1;
   status.capture.scope_degraded = "pods-directory-missing: why";
   status.capture.socket_backend = "fentry";
+  status.capture.discovery_degraded = "mapped-files-only: why";
+  status.capture.returns_refused = "they kill";
   status.capture.probes.push_back({"openssl",
                                    "/lib/\xff\"x\n",
                                    "SSL_write",
@@ -61,6 +63,8 @@ TEST(AgentStatusTest, JsonHasProbesSpoolAndGaps) {
     "executables": ["/usr/bin/x", "/usr/bin/x1"], "namespaces": ["shop"],
     "podsDir": "/var/log/pods", "pods": 3, "podsWithoutCgroup": 1,
     "degraded": "pods-directory-missing: why"})"));
+  EXPECT_EQ(page["discovery"]["degraded"], "mapped-files-only: why");
+  EXPECT_EQ(page["returnProbes"]["refused"], "they kill");
   EXPECT_TRUE(page["collector"]["lastAcknowledged"].is_null());
 }
 
@@ -71,6 +75,7 @@ TEST(AgentStatusTest, MetricsTellLossesApart) {
             std::string::npos);
   EXPECT_EQ(page.find("events_total{kind=\"ring_full_lost\"}"), std::string::npos);
   EXPECT_NE(page.find("tokenwatch_agent_scope_degraded 1\n"), std::string::npos);
+  EXPECT_NE(page.find("tokenwatch_agent_discovery_degraded 1\n"), std::string::npos);
   // A line a sample, whatever a file is called.
   EXPECT_EQ(page.find("x\n\","), std::string::npos);
 }
