@@ -173,6 +173,16 @@ ReturnSites ReturnFinder::InCallers(uint64_t function) {
   return found;
 }
 
+std::optional<uint64_t> ReturnFinder::ThroughSlot(const Instruction& jump) const {
+  const std::optional<uint64_t> slot = jump.TargetSlot();
+  if (!slot.has_value()) return std::nullopt;
+  const auto name = symbols_.slots.find(*slot);
+  if (name == symbols_.slots.end()) return std::nullopt;
+  const auto function = symbols_.functions.find(name->second);
+  if (function == symbols_.functions.end()) return std::nullopt;
+  return function->second.offset;
+}
+
 ReturnSites ReturnFinder::AtReturns(uint64_t function) {
   ReturnSites found;
   std::set<uint64_t> visited;
@@ -195,7 +205,8 @@ ReturnSites ReturnFinder::AtReturns(uint64_t function) {
         if (found.sites.size() > kMaxSites) return {{}, "it returns in too many places"};
       }
       if (instruction->IsJump() || instruction->IsConditionalJump()) {
-        const std::optional<uint64_t> target = instruction->Target();
+        std::optional<uint64_t> target = instruction->Target();
+        if (!target.has_value()) target = ThroughSlot(*instruction);
         if (!target.has_value()) return {{}, "it leaps to where its code does not say"};
         ways.push_back(*target);
       }

@@ -9,6 +9,7 @@
 #define TOKENWATCH_AGENT_CAPTURE_RETURN_SITES_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "agent/capture/code_reader.h"
@@ -50,6 +51,9 @@ class ReturnFinder {
   bool ScanRange(const CodeRange& range, uint64_t function, std::vector<Mention>* mentions);
   // True where `offset` is an instruction of the function that `part` begins.
   bool IsInstruction(const FunctionPart& part, uint64_t offset);
+  // The file's own function that a jump reaches through a slot, where another object may have put
+  // its own instead: OpenSSL 3.5's SSL_write_ex leaps to SSL_write_ex2 so.
+  std::optional<uint64_t> ThroughSlot(const Instruction& jump) const;
   ReturnSite BehindCall(const FunctionPart& part, uint64_t offset);
 
   int fd_;

@@ -136,6 +136,11 @@ absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const
     const uint64_t cookie = TW_COOKIE(site.function, probe.slot);
     add(entries, site.offset, cookie);
     for (const ReturnSite& at : site.returns.sites) {
+      // One that leaps to another has the other's returns: once is enough.
+      if (std::find(returns.offsets.begin(), returns.offsets.end(), at.offset) !=
+          returns.offsets.end()) {
+        continue;
+      }
       add(returns, at.offset, at.at_return ? cookie | TW_COOKIE_AT_RETURN : cookie);
     }
     if (NeedsKernelReturn(site)) {
@@ -194,7 +199,9 @@ absl::Status TlsProbes::AttachAll(Library* library) {
                                      library->policy.public_only)) {
     Probe probe;
     probe.site = std::move(site);
-    if (library->policy.kernel_returns) probe.site.returns = {{}, "sites for returns are off"};
+    if (library->policy.kernel_returns && HasExit(probe.site.function)) {
+      probe.site.returns = {{}, "sites for returns are off"};
+    }
     // A call whose return is not seen tells nothing, and would be remembered for long.
     probe.is_refused = NeedsKernelReturn(probe.site) && !library->policy.returns_refused.empty();
     if (probe.is_refused) {

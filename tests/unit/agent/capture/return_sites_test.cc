@@ -171,6 +171,22 @@ TEST(ReturnSitesTest, EveryReturnOfAFunctionAndOfWhatItLeapsTo) {
   }
 }
 
+// jmp [rip + distance], as a stub of the procedure linkage table has it.
+TEST(ReturnSitesTest, AFunctionOfTheFileIsReachedThroughItsSlot) {
+  CodeProgram program;
+  const uint64_t other = program.Add("other", kInner);
+  constexpr uint64_t kDistance = 0x2000;
+  const uint64_t stub = program.Add("", Bytes({0xff, 0x25}) + CodeProgram::Word(kDistance));
+  const uint64_t function = program.Add("", program.To('\xe9', 0, stub));
+  EXPECT_TRUE(AtReturns(program, function).sites.empty());
+  program.AddSlot(stub + 6 + CodeProgram::kBias + kDistance, "elsewhere");
+  EXPECT_TRUE(AtReturns(program, function).sites.empty());
+  program.AddSlot(stub + 6 + CodeProgram::kBias + kDistance, "other");
+  const ReturnSites found = AtReturns(program, function);
+  ASSERT_EQ(found.sites.size(), 1u) << found.reason;
+  EXPECT_EQ(found.sites[0].offset, other + 2);
+}
+
 TEST(ReturnSitesTest, WhatACallAtTheEndLeadsToIsAnotherFunction) {
   CodeProgram program;
   const uint64_t abort = program.Add("", Bytes({0x0f, 0x0b}));  // ud2
