@@ -7,11 +7,13 @@ import hmac
 import json
 import pathlib
 import secrets
+import signal
 import subprocess
 
 GUEST = pathlib.Path(__file__).parent / "guest"
 BACKENDS = ("fentry", "kprobe", "tracepoint")
 HOST = "server.test"
+KERNEL_RETURNS = "kprobe"  # the backend with which the kernel's return probes are asked for
 PORTS = {("https", 1): 8443, ("http", 1): 8080, ("https", 2): 8444, ("http", 2): 8081}
 SCHEMES = ("https", "http")
 # (method, path, the status that nginx.conf gives it, whether a body goes along)
@@ -20,6 +22,7 @@ RESOURCES = [("GET", "/v1/models", 200, False), ("GET", "/v1/denied", 401, False
              ("GET", "/v1/download", 200, False), ("HEAD", "/v1/models", 200, False)]
 CARRIERS = ("bearer", "api key", "query", "basic")
 CURL_ALONE = 4  # processes with one request each, by scheme
+DARK = 3  # connections of a program whose TLS library has no symbols, by backend
 KEPT = 6  # requests on one kept connection, by scheme and client
 BODY_BYTES = 300_000
 HEADER_BYTES = 32_768  # more than all header blocks by one backend, far less than one body
@@ -174,9 +177,100 @@ def status_differences(backend, text):
         if not any(count is None or count > 0 for count in hits):
             found.append(f"no probe on {symbol} was hit")
     found += [f"a gap: {name} is {count}" for name, count in status["gaps"].items() if count]
+    if backend != KERNEL_RETURNS and status["counters"]["kernel_return_probes"]:
+        found += [f"the kernel's return probe: {probe}" for probe in status["probes"]
+                  if probe["returns"] == "kernel"]
     if status["counters"]["data_bytes"] > HEADER_BYTES:
         found.append(f"{status['counters']['data_bytes']} bytes left the kernel")
     return found
+
+
+def coverage_differences(planned, truth, text):
+    """Sentences on how TLS coverage differs from the connections that the server saw."""
+    if not text:
+        return ["the agent gave no status"]
+    coverage = json.loads(text)["coverage"]
+    program = {request.request_id: request.program for request in planned}
+    connections = {(program[line["requestId"]], line["localPort"]) for line in truth
+                   if line["scheme"] == "https"}
+    expected = {"one_request_stripped": (0, {"stripped": DARK})}
+    for name, _ in connections:
+        seen, reasons = expected.get(name, (0, {}))
+        expected[name] = (seen + 1, reasons)
+    found = {
+        _program_of(row["exe"]): (row["plaintextSeen"],
+                                  {one["reason"]: one["connections"] for one in row["reasons"]})
+        for row in coverage["programs"]}
+    totals = {"tlsConnections": len(connections) + DARK, "plaintextSeen": len(connections),
+              "dark": DARK}
+    said = {name: coverage[name] for name in totals}
+    return [f"{what}, not {wanted}" for what, wanted in ((found, expected), (said, totals))
+            if what != wanted]
+
+
+def harm_differences(backend, text, alone, status, key, truth, uses):
+    """Sentences on programs that ended in another way beside an agent than without one, and on uses
+    that differ from the server's log of those that lived.
+
+    The kernel's return probes, where they are used, kill what leaves its stack.
+    """
+    # The clients' library, of the kernel's Debian release, is another than theirs.
+    kernel_returns = bool(status) and any(
+        probe["returns"] == "kernel" for probe in json.loads(status)["probes"]
+        if not probe["file"].startswith("/debian/"))
+    found = []
+    results, before = _harm_results(text), _harm_results(alone)
+    if set(before) != {"seccomp-requests", "seccomp-forbidden", "coroutines-6"}:
+        found.append(f"without an agent: {before}")
+    for case, result in before.items():
+        if (result[0] == 0) != (case != "seccomp-forbidden"):
+            found.append(f"without an agent {case} ended with {result}")
+    for case, result in before.items():
+        own = f"harm-{backend}-{case}."
+        if kernel_returns and case.startswith("coroutines"):
+            if results.get(case, (0, ""))[0] != 128 + signal.SIGILL:
+                found.append(f"{case} with the kernel's return probes: {results.get(case)}")
+            continue
+        if results.get(case) != result:
+            found.append(f"{case}: {results.get(case)}, without an agent {result}")
+        found += _echo_differences(
+            key, [line for line in truth if line["requestId"].startswith(own)],
+            [use for use in uses if use["requestId"].startswith(own)])
+    return found
+
+
+def _harm_results(text):
+    """(exit status, output) by case."""
+    results = {}
+    for line in text.splitlines():
+        case, status, said = (line + " ").split(" ", 2)
+        results[case] = (int(status), said.strip())
+    return results
+
+
+def _echo_differences(key, truth, uses):
+    by_id = {}
+    for use in uses:
+        by_id.setdefault(use["requestId"], []).append(use)
+    found = []
+    for line in truth:
+        matches = by_id.pop(line["requestId"], [])
+        if sum(use["count"] for use in matches) != 1:
+            found.append(f"{line['requestId']}: {len(matches)} uses for one request")
+            continue
+        expected = {"tokenId": token_id(key, line["authorization"].removeprefix("Bearer ")),
+                    "status": line["status"], "path": line["path"], "scheme": line["scheme"]}
+        if matches[0]["peerCertainty"] != "unknown":
+            expected["localPort"] = line["localPort"]
+        found += [f"{line['requestId']}: {name} is {matches[0].get(name)!r}, not {value!r}"
+                  for name, value in expected.items() if matches[0].get(name) != value]
+    return found + [f"a use that nobody made: {use}" for extra in by_id.values() for use in extra]
+
+
+def _program_of(exe):
+    """As a plan names programs: without the version that an executable's name ends with."""
+    name = pathlib.Path(exe).name
+    return "python3" if name.startswith("python3") else name
 
 
 def _field_differences(key, request, line, use):
@@ -197,7 +291,7 @@ def _field_differences(key, request, line, use):
              for name, value in expected.items() if use.get(name) != value]
     if request.scheme == "http" and use["peerCertainty"] != "exact":
         found.append(f"{request.request_id}: the peer of a socket is {use['peerCertainty']}")
-    if pathlib.Path(workload["exe"]).name.rstrip("0123456789.") != request.program.rstrip("3"):
+    if _program_of(workload["exe"]) != request.program:
         found.append(f"{request.request_id}: the executable is {workload['exe']!r}")
     if workload["script"] != request.script:
         found.append(f"{request.request_id}: the script is {workload['script']!r}")
