@@ -29,7 +29,10 @@ void OnSignal(int) { stop = true; }
 // A function that is bound at its first call saves the vector registers on the stack, and with them
 // bytes that memcpy had just moved: all are bound now, by starting once more.
 void BindEverything(char** argv) {
-  if (getenv("LD_BIND_NOW") != nullptr) return;
+  if (getenv("LD_BIND_NOW") != nullptr) {
+    prctl(PR_SET_NAME, program_invocation_short_name);  // it is "exe" after that
+    return;
+  }
   setenv("LD_BIND_NOW", "1", 1);
   execv("/proc/self/exe", argv);  // where that fails, binding stays lazy
 }

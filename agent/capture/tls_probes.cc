@@ -10,6 +10,7 @@
 #include <iterator>
 #include <thread>
 #include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
@@ -30,6 +31,7 @@ constexpr uint64_t kIdleNs = 30 * kSecondNs;     // without users, before the pr
 constexpr uint64_t kUnusedNs = 600 * kSecondNs;  // the same for a file that never had any
 constexpr size_t kMaxUnused = 256;               // of such files
 constexpr size_t kChecksARun = 64;
+constexpr uint64_t kAwaitedNs = 60 * kSecondNs;  // a writer's time, then the next mapping tells
 // What is new comes in company: after a program that nobody has run before come others, and with
 // each its libraries.
 constexpr uint64_t kNoveltyNs = 5 * kSecondNs;
@@ -93,7 +95,8 @@ TlsProbes::TlsProbes(KernelPrograms* programs, InodeReader* inodes, const ProbeP
       inodes_(inodes),
       policy_(policy),
       max_libraries_(MaxLibraries(programs->has_uprobe_multi())),
-      warmer_(programs) {}
+      warmer_(programs),
+      guard_([this] { return MakeWay(); }) {}
 
 TlsProbes::~TlsProbes() {
   std::vector<Library> libraries;
@@ -109,7 +112,11 @@ TlsProbes::~TlsProbes() {
   std::atomic<size_t> next{0};
   for (size_t i = 0; i < std::min(libraries.size(), kClosingThreads); ++i) {
     threads.emplace_back([&] {
-      for (size_t at = next++; at < libraries.size(); at = next++) libraries[at] = Library();
+      for (size_t at = next++; at < libraries.size(); at = next++) {
+        // The file last: until then nobody writes to it.
+        libraries[at].links.clear();
+        libraries[at].probes.clear();
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -325,9 +332,15 @@ absl::StatusOr<bool> TlsProbes::Examine(int fd, const std::string& path, const F
     library.policy = policy_;
     library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
     if (!library.file.valid()) return KernelError(-errno, "keeping a library's file");
+    library.is_guarded = guard_.Guard(library.file.get());
+    if (const absl::StatusOr<Stamp> now = StampOf(fd); now.ok() && *now != stamp) {
+      return Examine(fd, path, id, *now, sighting);
+    }
     const uint64_t read_ns = RealClock().MonotonicNs();
     status = AttachAll(&library);
     library.attached_ns = RealClock().MonotonicNs();
+    // The open file may be the caller's as well, and outlive this.
+    if (!status.ok()) WriteGuard::Release(library.file.get());
     if (status.ok()) {
       Log(LogLevel::kDebug, "probing ", row->name, " in ", path, ", read after ",
           (read_ns - sighting.now_ns) / 1000, " us, attached after ",
@@ -374,7 +387,63 @@ void TlsProbes::DropUnused(uint64_t now_ns) {
     }
   }
   // One at a time, so that what was mapped just now has not to wait.
-  for (const FileId& id : due) DropIfUnused(id, now_ns);
+  for (const FileId& id : due) {
+    GuardLate(id, now_ns);
+    DropIfUnused(id, now_ns);
+  }
+}
+
+bool TlsProbes::MakeWay() {
+  const uint64_t now_ns = RealClock().MonotonicNs();
+  absl::MutexLock lock(&mutex_);
+  std::vector<FileId> ways;
+  for (const auto& [id, library] : libraries_) {
+    if (library.is_guarded && WriteGuard::IsAwaited(library.file.get())) ways.push_back(id);
+  }
+  for (const FileId& id : ways) {
+    const auto found = libraries_.find(id);
+    Library library = std::move(found->second);
+    libraries_.erase(found);
+    Detach(&library);
+    WriteGuard::Release(library.file.get());
+    ++made_way_;
+    ++dropped_;
+    Log(LogLevel::kDebug, "probes off ", library.path, ", which is about to be written");
+    awaited_.push_back({id,
+                        std::move(library.path),
+                        std::move(library.file),
+                        {library.was_mapped, library.is_lasting, now_ns}});
+  }
+  std::erase_if(awaited_, [&](Awaited& each) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (libraries_.contains(each.id) || now_ns > each.sighting.now_ns + kAwaitedNs) return true;
+    // Not while it is open for writing.
+    if (!guard_.Guard(each.file.get())) return false;
+    const absl::StatusOr<Stamp> stamp = StampOf(each.file.get());
+    each.sighting.now_ns = now_ns;
+    const absl::StatusOr<bool> is_library =
+        stamp.ok() ? Examine(each.file.get(), each.path, each.id, *stamp, each.sighting)
+                   : absl::StatusOr<bool>(stamp.status());
+    if (!is_library.ok()) Log(LogLevel::kWarning, each.path, ": ", is_library.status().message());
+    return true;
+  });
+  return !awaited_.empty();
+}
+
+void TlsProbes::GuardLate(const FileId& id, uint64_t now_ns) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = libraries_.find(id);
+  if (found == libraries_.end() || found->second.is_guarded) return;
+  Library& library = found->second;
+  library.is_guarded = guard_.Guard(library.file.get());
+  const absl::StatusOr<Stamp> stamp = StampOf(library.file.get());
+  if (!library.is_guarded || !stamp.ok() || !HasNewContent(library, *stamp)) return;
+  Library old = std::move(library);
+  libraries_.erase(found);
+  Detach(&old);
+  ++dropped_;
+  const absl::StatusOr<bool> is_library =
+      Examine(old.file.get(), old.path, id, *stamp, {old.was_mapped, old.is_lasting, now_ns});
+  if (!is_library.ok()) Log(LogLevel::kWarning, old.path, ": ", is_library.status().message());
 }
 
 void TlsProbes::DropIfUnused(const FileId& id, uint64_t now_ns) {
@@ -563,6 +632,7 @@ void TlsProbes::AddCounters(Counters* counters) const {
   (*counters)["files_cut_unseen"] = cut_;
   (*counters)["libraries_full_unseen"] = refused_;
   (*counters)["libraries_dropped_unused"] = dropped_;
+  (*counters)["libraries_made_way"] = made_way_;
   (*counters)["probes_failed_unseen"] = failed_;
   (*counters)["sites_disproved"] = disproved_;
   (*counters)["return_sites_disproved"] = returns_disproved_;

@@ -23,6 +23,7 @@
 #include "agent/capture/tls_libraries.h"
 #include "agent/capture/unique_fd.h"
 #include "agent/capture/work_thread.h"
+#include "agent/capture/write_guard.h"
 #include "agent/common/counters.h"
 
 namespace tokenwatch {
@@ -132,6 +133,7 @@ class TlsProbes {
     Stamp stamp;
     bool is_lasting = false;
     bool was_mapped = false;
+    bool is_guarded = false;  // whoever wants to write to it waits until its probes are off
     uint64_t attached_ns = 0;
     uint64_t idle_ns = 0;     // when it was first found without users; 0: it has some
     uint64_t checked_ns = 0;  // when it was last asked for them
@@ -139,6 +141,13 @@ class TlsProbes {
     std::vector<Probe> probes;
     std::vector<UniqueFd> links;  // of many probes
     ProbePolicy policy;
+  };
+  // A file whose probes were taken off for somebody who wants to write to it.
+  struct Awaited {
+    FileId id;
+    std::string path;
+    UniqueFd file;
+    Sighting sighting;
   };
   static absl::StatusOr<Stamp> StampOf(int fd);
   // Reads the file and attaches where it is a library; else remembers that it is none.
@@ -148,6 +157,11 @@ class TlsProbes {
   // Whether the file of a probed library holds something else by now.
   static bool HasNewContent(const Library& library, const Stamp& stamp);
   void DropIfUnused(const FileId& id, uint64_t now_ns);
+  // Makes way for writers, and looks at files anew that have been written. True while there are
+  // some that are not done with.
+  bool MakeWay();
+  // Guards a library that somebody was writing to when its probes were attached.
+  void GuardLate(const FileId& id, uint64_t now_ns);
   void DropLongestWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Closes the probes later, on another thread, unless the file is considered again before.
   void Retire(const FileId& id, Library library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -183,10 +197,14 @@ class TlsProbes {
   uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;  // libraries beyond max_libraries_
   absl::flat_hash_map<FileId, Library> retired_ ABSL_GUARDED_BY(mutex_);  // to be closed
   std::optional<FileId> closing_ ABSL_GUARDED_BY(mutex_);                 // being closed
+  std::vector<Awaited> awaited_ ABSL_GUARDED_BY(mutex_);
+  uint64_t made_way_ ABSL_GUARDED_BY(mutex_) = 0;
   AttachWarmer warmer_;
   // The kernel lets a probe's close wait until no CPU runs its program any more, 60 ms a link on
-  // 6.18. The last member: its thread ends first.
+  // 6.18.
   WorkThread detacher_;
+  // The last member: its thread ends first.
+  WriteGuard guard_;
 };
 
 }  // namespace tokenwatch

@@ -237,8 +237,9 @@ def other_agents():
     """Programs that probe every TLS library on this machine, a scenario's copies among them."""
     found = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as comm:
-            if comm.read().strip() in ("tokenwatch-agen", "bpf_test"):  # 15 bytes of the name
+        with contextlib.suppress(OSError):
+            name = os.path.basename(os.readlink(f"/proc/{pid}/exe")).partition(" ")[0]
+            if name in ("tokenwatch-agent", "bpf_test"):
                 found.add(pid)
     return found
 
