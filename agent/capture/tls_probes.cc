@@ -14,7 +14,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
-#include "agent/capture/uprobe_multi.h"
 #include "agent/common/clock.h"
 #include "agent/common/log.h"
 
@@ -51,42 +50,9 @@ size_t MaxLibraries(bool has_uprobe_multi) {
 
 int64_t Nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000LL + time.tv_nsec; }
 
-// Reads and writes are finished at their returns.
-bool HasExit(tw_function function) {
-  return function != TW_FUNCTION_BEGIN && function != TW_FUNCTION_FREE &&
-         function != TW_FUNCTION_PAST_API;
-}
-
-// Whether the kernel's return probe is all there is for it.
-bool NeedsKernelReturn(const ProbeSite& site) {
-  return HasExit(site.function) && site.returns.sites.empty();
-}
-
 // A library's return sites are doubted where this many returns were missed, and more than one in
 // ten.
 constexpr uint64_t kDoubtedReturns = 16;
-
-bpf_program* EntryProgram(const tw_tls_skel& tls, tw_function function) {
-  switch (function) {
-    case TW_FUNCTION_WRITE:
-      return tls.progs.tw_tls_write;
-    case TW_FUNCTION_WRITE_EX:
-      return tls.progs.tw_tls_write_ex;
-    case TW_FUNCTION_WRITE_EX2:
-      return tls.progs.tw_tls_write_ex2;
-    case TW_FUNCTION_READ:
-      return tls.progs.tw_tls_read;
-    case TW_FUNCTION_READ_EX:
-      return tls.progs.tw_tls_read_ex;
-    case TW_FUNCTION_BEGIN:
-      return tls.progs.tw_tls_begin;
-    case TW_FUNCTION_FREE:
-      return tls.progs.tw_tls_free;
-    case TW_FUNCTION_PAST_API:
-      return tls.progs.tw_tls_past_api;
-  }
-  return nullptr;
-}
 
 }  // namespace
 
@@ -122,84 +88,6 @@ TlsProbes::~TlsProbes() {
   for (std::thread& thread : threads) thread.join();
 }
 
-absl::Status TlsProbes::AttachTogether(const std::string& file, absl::Span<const Probe> probes,
-                                       Library* library) const {
-  const tw_tls_skel& tls = programs_->tls();
-  // Returns before entries: an entry without its return would leave records behind.
-  struct Group {
-    bpf_program* program;
-    bool at_return;  // the kernel's return probe
-    std::vector<uint64_t> offsets = {}, cookies = {};
-  } groups[] = {{tls.progs.tw_tls_exit, true},
-                {tls.progs.tw_tls_exit, false},
-                {tls.progs.tw_tls_entry, false}};
-  auto& [kernel_returns, returns, entries] = groups;
-  const auto add = [](Group& group, uint64_t offset, uint64_t cookie) {
-    group.offsets.push_back(offset);
-    group.cookies.push_back(cookie);
-  };
-  for (const Probe& probe : probes) {
-    const ProbeSite& site = probe.site;
-    const uint64_t cookie = TW_COOKIE(site.function, probe.slot);
-    add(entries, site.offset, cookie);
-    for (const ReturnSite& at : site.returns.sites) {
-      // One that leaps to another has the other's returns: once is enough.
-      if (std::find(returns.offsets.begin(), returns.offsets.end(), at.offset) !=
-          returns.offsets.end()) {
-        continue;
-      }
-      add(returns, at.offset, at.at_return ? cookie | TW_COOKIE_AT_RETURN : cookie);
-    }
-    if (NeedsKernelReturn(site)) {
-      add(kernel_returns, site.offset, cookie);
-    }
-  }
-  for (const Group& group : groups) {
-    if (group.offsets.empty()) continue;
-    absl::StatusOr<UniqueFd> link = LinkUprobeMulti(bpf_program__fd(group.program), file,
-                                                    group.offsets, group.cookies, group.at_return);
-    if (!link.ok()) return link.status();
-    library->links.push_back(*std::move(link));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status TlsProbes::AttachAlone(const std::string& file, Probe* probe) const {
-  const tw_tls_skel& tls = programs_->tls();
-  const ProbeSite& site = probe->site;
-  const bool has_cookie = programs_->has_cookie();
-  const auto attach = [&](const bpf_program* program, uint64_t offset, uint64_t flags,
-                          bool at_return) -> absl::Status {
-    LIBBPF_OPTS(bpf_uprobe_opts, options);
-    if (has_cookie) options.bpf_cookie = TW_COOKIE(site.function, probe->slot) | flags;
-    options.retprobe = at_return;
-    Link link(bpf_program__attach_uprobe_opts(program, -1, file.c_str(), offset, &options));
-    if (link == nullptr) {
-      return KernelError(-errno, absl::StrCat("attaching to ", at_return ? "the return of " : "",
-                                              site.place, " (at offset ", offset, ")"));
-    }
-    probe->links.push_back(std::move(link));
-    return absl::OkStatus();
-  };
-  absl::Status status;
-  for (const ReturnSite& at : site.returns.sites) {
-    const bpf_program* program = has_cookie     ? tls.progs.tw_tls_exit
-                                 : at.at_return ? tls.progs.tw_tls_at_return
-                                                : tls.progs.tw_tls_return;
-    status.Update(attach(program, at.offset, at.at_return ? TW_COOKIE_AT_RETURN : 0, false));
-  }
-  if (status.ok() && NeedsKernelReturn(site)) {
-    status =
-        attach(has_cookie ? tls.progs.tw_tls_exit : tls.progs.tw_tls_return, site.offset, 0, true);
-  }
-  if (status.ok()) {
-    status = attach(has_cookie ? tls.progs.tw_tls_entry : EntryProgram(tls, site.function),
-                    site.offset, 0, false);
-  }
-  if (!status.ok()) probe->links.clear();
-  return status;
-}
-
 absl::Status TlsProbes::AttachAll(Library* library) {
   std::vector<Probe> probes, refused;
   for (ProbeSite& site : ChooseSites(library->file.get(), library->symbols, *library->row,
@@ -225,7 +113,8 @@ absl::Status TlsProbes::AttachAll(Library* library) {
   };
   // The link of the open file reaches it wherever it is, and when it has no name any more.
   const std::string file = absl::StrCat("/proc/self/fd/", library->file.get());
-  if (programs_->has_uprobe_multi() && AttachTogether(file, probes, library).ok()) {
+  if (programs_->has_uprobe_multi() &&
+      AttachTogether(*programs_, file, probes, &library->links).ok()) {
     library->probes = std::move(probes);
     return keep_refused();
   }
@@ -233,9 +122,10 @@ absl::Status TlsProbes::AttachAll(Library* library) {
   library->links.clear();
   absl::Status first_error;
   for (Probe& probe : probes) {
-    const absl::Status status = programs_->has_uprobe_multi()
-                                    ? AttachTogether(file, absl::MakeConstSpan(&probe, 1), library)
-                                    : AttachAlone(file, &probe);
+    const absl::Status status =
+        programs_->has_uprobe_multi()
+            ? AttachTogether(*programs_, file, absl::MakeConstSpan(&probe, 1), &library->links)
+            : AttachAlone(*programs_, file, &probe);
     if (status.ok()) {
       library->probes.push_back(std::move(probe));
       continue;
@@ -586,67 +476,6 @@ void TlsProbes::CheckSites() {
     const absl::Status status = AttachAll(&library);
     if (!status.ok()) Log(LogLevel::kWarning, library.path, ": ", status.message());
   }
-}
-
-std::vector<ProbeStatus> TlsProbes::Status() const {
-  absl::MutexLock lock(&mutex_);
-  std::vector<ProbeStatus> status;
-  for (const auto& [id, library] : libraries_) {
-    for (const Probe& probe : library.probes) {
-      const ProbeSite& site = probe.site;
-      ProbeStatus& row = status.emplace_back();
-      row.library = library.row->name;
-      row.file = library.path;
-      for (const TlsSymbol* symbol : site.symbols) row.symbols.emplace_back(symbol->name);
-      row.symbol = row.symbols.front();
-      row.site = site.place;
-      row.reason = site.reason;
-      row.emulated = site.emulated;
-      row.offset = site.offset;
-      row.hits_known = probe.slot != 0;
-      if (row.hits_known) row.hits = Count(probe.slot).hits;
-      row.returns = !HasExit(site.function)   ? "none needed"
-                    : probe.is_refused        ? "none"
-                    : NeedsKernelReturn(site) ? "kernel"
-                                              : "sites";
-      row.returns_reason = site.returns.reason;
-      if (probe.is_refused) {
-        absl::StrAppend(&row.returns_reason,
-                        "; no return probe of the kernel: ", library.policy.returns_refused);
-      }
-      for (const ReturnSite& at : site.returns.sites) {
-        row.return_offsets.push_back(at.offset);
-        row.stepped_returns += at.is_emulated ? 0 : 1;
-      }
-    }
-  }
-  std::sort(status.begin(), status.end(), [](const ProbeStatus& a, const ProbeStatus& b) {
-    return std::tie(a.file, a.offset) < std::tie(b.file, b.offset);
-  });
-  return status;
-}
-
-void TlsProbes::AddCounters(Counters* counters) const {
-  absl::MutexLock lock(&mutex_);
-  (*counters)["files_examined"] = examined_;
-  (*counters)["files_cut_unseen"] = cut_;
-  (*counters)["libraries_full_unseen"] = refused_;
-  (*counters)["libraries_dropped_unused"] = dropped_;
-  (*counters)["libraries_made_way"] = made_way_;
-  (*counters)["probes_failed_unseen"] = failed_;
-  (*counters)["sites_disproved"] = disproved_;
-  (*counters)["return_sites_disproved"] = returns_disproved_;
-  (*counters)["returns_refused_unseen"] = returns_refused_;
-  uint64_t probes = 0, kernel_returns = 0;
-  for (const auto& [id, library] : libraries_) {
-    for (const Probe& probe : library.probes) {
-      probes += probe.is_refused ? 0 : 1;
-      kernel_returns += !probe.is_refused && NeedsKernelReturn(probe.site) ? 1 : 0;
-    }
-  }
-  (*counters)["libraries_probed"] = libraries_.size();
-  (*counters)["probes_attached"] = probes;
-  (*counters)["kernel_return_probes"] = kernel_returns;
 }
 
 }  // namespace tokenwatch

@@ -19,6 +19,7 @@
 #include "agent/capture/elf_symbols.h"
 #include "agent/capture/inode_reader.h"
 #include "agent/capture/kernel_programs.h"
+#include "agent/capture/probe_links.h"
 #include "agent/capture/probe_sites.h"
 #include "agent/capture/tls_libraries.h"
 #include "agent/capture/unique_fd.h"
@@ -109,12 +110,7 @@ class TlsProbes {
   void AddCounters(Counters* counters) const;
 
  private:
-  struct Probe {
-    ProbeSite site;
-    uint32_t slot = 0;        // in the map of hits; 0: not counted apart
-    std::vector<Link> links;  // empty where a link of many serves it
-    bool is_refused = false;  // not attached: its returns could not be seen without harm
-  };
+  using Probe = TlsProbe;
   // Of a file's content, as far as its inode tells.
   struct Stamp {
     int64_t changed_ns = 0;   // also by a rename, or new permissions
@@ -172,9 +168,6 @@ class TlsProbes {
   uint32_t TakeSlot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Chooses sites by the library's policy and attaches to all of them, or to those that can be.
   absl::Status AttachAll(Library* library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status AttachTogether(const std::string& file, absl::Span<const Probe> probes,
-                              Library* library) const;
-  absl::Status AttachAlone(const std::string& file, Probe* probe) const;
   tw_probe_count Count(uint32_t slot) const;
 
   KernelPrograms* programs_;

@@ -1,0 +1,70 @@
+// What the probes tell of themselves.
+#include <algorithm>
+#include <tuple>
+
+#include "agent/capture/tls_probes.h"
+
+namespace tokenwatch {
+
+std::vector<ProbeStatus> TlsProbes::Status() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<ProbeStatus> status;
+  for (const auto& [id, library] : libraries_) {
+    for (const Probe& probe : library.probes) {
+      const ProbeSite& site = probe.site;
+      ProbeStatus& row = status.emplace_back();
+      row.library = library.row->name;
+      row.file = library.path;
+      for (const TlsSymbol* symbol : site.symbols) row.symbols.emplace_back(symbol->name);
+      row.symbol = row.symbols.front();
+      row.site = site.place;
+      row.reason = site.reason;
+      row.emulated = site.emulated;
+      row.offset = site.offset;
+      row.hits_known = probe.slot != 0;
+      if (row.hits_known) row.hits = Count(probe.slot).hits;
+      row.returns = !HasExit(site.function)   ? "none needed"
+                    : probe.is_refused        ? "none"
+                    : NeedsKernelReturn(site) ? "kernel"
+                                              : "sites";
+      row.returns_reason = site.returns.reason;
+      if (probe.is_refused) {
+        absl::StrAppend(&row.returns_reason,
+                        "; no return probe of the kernel: ", library.policy.returns_refused);
+      }
+      for (const ReturnSite& at : site.returns.sites) {
+        row.return_offsets.push_back(at.offset);
+        row.stepped_returns += at.is_emulated ? 0 : 1;
+      }
+    }
+  }
+  std::sort(status.begin(), status.end(), [](const ProbeStatus& a, const ProbeStatus& b) {
+    return std::tie(a.file, a.offset) < std::tie(b.file, b.offset);
+  });
+  return status;
+}
+
+void TlsProbes::AddCounters(Counters* counters) const {
+  absl::MutexLock lock(&mutex_);
+  (*counters)["files_examined"] = examined_;
+  (*counters)["files_cut_unseen"] = cut_;
+  (*counters)["libraries_full_unseen"] = refused_;
+  (*counters)["libraries_dropped_unused"] = dropped_;
+  (*counters)["libraries_made_way"] = made_way_;
+  (*counters)["probes_failed_unseen"] = failed_;
+  (*counters)["sites_disproved"] = disproved_;
+  (*counters)["return_sites_disproved"] = returns_disproved_;
+  (*counters)["returns_refused_unseen"] = returns_refused_;
+  uint64_t probes = 0, kernel_returns = 0;
+  for (const auto& [id, library] : libraries_) {
+    for (const Probe& probe : library.probes) {
+      probes += probe.is_refused ? 0 : 1;
+      kernel_returns += !probe.is_refused && NeedsKernelReturn(probe.site) ? 1 : 0;
+    }
+  }
+  (*counters)["libraries_probed"] = libraries_.size();
+  (*counters)["probes_attached"] = probes;
+  (*counters)["kernel_return_probes"] = kernel_returns;
+}
+
+}  // namespace tokenwatch
