@@ -68,16 +68,20 @@ int main(int argc, char** argv) {
   root.Add("scope-cgroup", &options.scope.cgroups,
            "watch only this directory of a cgroup2 mount and those below it; this and the next "
            "three narrow each other")
-      .Placeholder("PATH");
+      .Placeholder("PATH")
+      .RefuseEmpty();
   root.Add("scope-user", &options.scope.users, "watch only processes whose real user this is")
-      .Placeholder("NAME|NUMBER");
+      .Placeholder("NAME|NUMBER")
+      .RefuseEmpty();
   root.Add("scope-exe", &options.scope.executables,
            "watch only processes of this executable, an absolute path as they see it, in "
            "containers, too; what it is a link to here is watched as well")
-      .Placeholder("PATH");
+      .Placeholder("PATH")
+      .RefuseEmpty();
   root.Add("scope-namespace", &options.scope.namespaces,
            "watch only the pods of this Kubernetes namespace on this node")
-      .Placeholder("NAME");
+      .Placeholder("NAME")
+      .RefuseEmpty();
   root.Add("pods-dir", &options.scope.pods_dir,
            "where the kubelet has a directory for each pod, for --scope-namespace")
       .Placeholder("DIR");

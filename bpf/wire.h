@@ -20,17 +20,22 @@ enum tw_record {
 #define TW_FIRST_SENDS 4 /* of a connection, that are looked at for a ClientHello */
 
 /*
- * Whether a send of a TLS connection begins with neither an alert nor a change of ciphers that is
- * sent for its own sake.
+ * Whether a send of a TLS connection is neither one of alerts nor a change of ciphers that is sent
+ * for its own sake.
  */
 static __always_inline bool tw_is_flight(const u8 *head, long count)
 {
 	u16 length = head[3] << 8 | head[4];
 
-	if (head[0] == TW_RECORD_ALERT)
+	switch (head[0]) {
+	case TW_RECORD_ALERT:
 		return false;
-	return count - TW_RECORD_HEADER != length ||
-	       length > (head[0] == TW_RECORD_DATA ? TW_SEALED_ALERT : 1);
+	case TW_RECORD_DATA:
+		return length > TW_SEALED_ALERT;
+	case TW_RECORD_CHANGE_CIPHER:
+		return count > TW_RECORD_HEADER + 1;
+	}
+	return true;
 }
 
 /*

@@ -53,6 +53,7 @@ constexpr ContentRow kContents[] = {
     {"OpenSSL 3.", "stripped"},
     {"OpenSSL 1.1.", "stripped"},
     {"libgnutls.so.", "gnutls"},
+    {"libcurl-gnutls.so", "gnutls"},
     {"libnss3.so", "nss"},
     {"libjvm.so", "java"},
 };

@@ -46,6 +46,11 @@ Option::Option(std::string name, std::string help, Kind kind, std::string placeh
       default_text_(std::move(default_text)),
       kind_(kind) {}
 
+Option& Option::RefuseEmpty() {
+  refuse_empty_ = true;
+  return *this;
+}
+
 Option& Option::Placeholder(std::string text) {
   placeholder_ = std::move(text);
   return *this;
@@ -232,6 +237,10 @@ absl::Status Config::ApplyFile(const std::string& path, bool must_exist,
           absl::StrCat(place, "'", setting.key, "' must be one value, not a list"));
     }
     if (is_set(&option)) continue;
+    if (option.refuse_empty_ && setting.values.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          place, "'", setting.key, "' is an empty list: give it values, or leave the key out"));
+    }
     if (const absl::Status status = option.set_(setting.values); !status.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat(place, "'", setting.key, "' ", status.message()));
@@ -240,13 +249,37 @@ absl::Status Config::ApplyFile(const std::string& path, bool must_exist,
   return absl::OkStatus();
 }
 
+absl::Status Config::RefuseMisspelt(const Environment& environment) const {
+  std::vector<std::string> names;
+  for (const auto& option : root_.options_) {
+    if (!option->flag_only_) names.push_back(option->EnvironmentName());
+  }
+  for (const auto& [name, value] : environment) {
+    // Those of another program of the three are none of ours.
+    constexpr size_t kMisspelt = 2;
+    const std::string nearest = NearestWord(name, names, kMisspelt);
+    if (nearest.empty() || nearest == name) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown variable ", Shown(name), "; did you mean ", nearest, "?"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Config::Apply(const Given& given, const Environment& environment) {
+  if (!program_.file.empty()) {
+    if (absl::Status status = RefuseMisspelt(environment); !status.ok()) return status;
+  }
   std::map<const Option*, std::string> from_environment;
   for (const Command* command : chosen_) {
     for (const auto& option : command->options_) {
       // An empty variable is how a unit file or a shell line takes one back.
       const auto found = environment.find(option->EnvironmentName());
-      if (option->flag_only_ || found == environment.end() || found->second.empty()) continue;
+      if (option->flag_only_ || found == environment.end()) continue;
+      if (found->second.empty()) {
+        if (!option->refuse_empty_ || given.contains(option.get())) continue;
+        return absl::InvalidArgumentError(
+            absl::StrCat(found->first, " is empty: give it a value, or unset it"));
+      }
       from_environment.emplace(option.get(), found->second);
     }
   }
@@ -301,8 +334,13 @@ std::optional<int> Config::ParseMain(int argc, char** argv) {
 }
 
 std::string NearestWord(std::string_view word, const std::vector<std::string>& words) {
+  return NearestWord(word, words, std::max<size_t>(2, word.size() / 3));
+}
+
+std::string NearestWord(std::string_view word, const std::vector<std::string>& words,
+                        size_t at_most) {
   std::string nearest;
-  size_t nearest_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  size_t nearest_distance = at_most + 1;
   for (const std::string& candidate : words) {
     // Levenshtein's distance, one row at a time.
     std::vector<size_t> row(candidate.size() + 1);

@@ -36,6 +36,9 @@ class Option {
   // The option is no environment variable and no key: for filters, as one that was left behind in
   // the environment would hide what is there.
   Option& FlagOnly();
+  // An empty variable or list is refused instead of being taken for none: for what narrows, as it
+  // would then widen.
+  Option& RefuseEmpty();
   // Bounds of a number, both allowed.
   Option& Range(uint64_t min, uint64_t max);
   // The words that a text may be.
@@ -56,6 +59,7 @@ class Option {
 
   std::string name_, help_, placeholder_, default_text_;
   Kind kind_;
+  bool refuse_empty_ = false;
   bool flag_only_ = false;
   uint64_t min_ = 0, max_ = std::numeric_limits<uint64_t>::max();
   std::vector<std::string> words_;
@@ -140,6 +144,7 @@ class Config {
   absl::Status ReadArguments(const std::vector<std::string>& arguments, Given* given,
                              Parsed* parsed);
   absl::Status Reject(const std::string& rest) const;
+  absl::Status RefuseMisspelt(const Environment& environment) const;
   absl::Status Apply(const Given& given, const Environment& environment);
   absl::Status ApplyFile(const std::string& path, bool must_exist,
                          const std::function<bool(const Option*)>& is_set);
@@ -157,6 +162,9 @@ class Config {
 
 // The word of `words` that was probably meant by `word`, or an empty one. For error messages.
 std::string NearestWord(std::string_view word, const std::vector<std::string>& words);
+// The same within `at_most` changed letters.
+std::string NearestWord(std::string_view word, const std::vector<std::string>& words,
+                        size_t at_most);
 
 }  // namespace tokenwatch
 

@@ -16,11 +16,6 @@ namespace {
 // A page may hold some hundred programs of each of its agents.
 constexpr char kAgentsPage[] = "50";
 
-uint64_t Count(const Json& object, const char* name) {
-  const auto at = object.find(name);
-  return at != object.end() && at->is_number_unsigned() ? at->get<uint64_t>() : 0;
-}
-
 struct Fleet {
   uint64_t agents = 0;
   uint64_t telling = 0;  // agents that saw a connection
@@ -74,9 +69,11 @@ std::string Share(const Fleet& fleet) {
   return absl::StrFormat("%.1f %%", std::floor(std::min(share, 1.0) * 1000) / 10);
 }
 
-std::string Sentence(const Fleet& fleet) {
-  return absl::StrCat("Of ", Plural(fleet.connections, "TLS connection", "TLS connections"),
-                      " that ", fleet.telling, " of ", Plural(fleet.agents, "agent", "agents"),
+// Coverage is kept by the hour.
+std::string Sentence(const Fleet& fleet, bool is_of_hours) {
+  return absl::StrCat(is_of_hours ? "In the whole hours that the times touch, of " : "Of ",
+                      Plural(fleet.connections, "TLS connection", "TLS connections"), " that ",
+                      fleet.telling, " of ", Plural(fleet.agents, "agent", "agents"),
                       " saw begin, the plaintext of ", fleet.seen, " (", Share(fleet),
                       ") was seen and ", fleet.dark, fleet.dark == 1 ? " was" : " were", " dark.");
 }
@@ -104,7 +101,8 @@ absl::Status ListCoverage(const CliOptions& options, std::ostream* out) {
       *out << "Shown are " << limit << " of " << programs
            << " kinds of programs; --limit 0 shows all.\n";
     }
-    *out << Sentence(*fleet) << "\n";
+    *out << Sentence(*fleet, !options.filters.since.empty() || !options.filters.until.empty())
+         << "\n";
   }
   return absl::OkStatus();
 }

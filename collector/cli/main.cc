@@ -122,7 +122,8 @@ int main(int argc, char** argv) {
   Command& agents = root.AddCommand("agents", "the agents, and what they could not see");
   agents
       .Add("coverage", &coverage,
-           "instead: TLS connections by program, how many were seen, and why others were not")
+           "instead: TLS connections by program, how many were seen, and why others were not; "
+           "--since and --until choose whole hours")
       .FlagOnly();
   AddTimes(&agents, &filters);
   AddHost(&agents, &filters);

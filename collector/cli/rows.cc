@@ -160,6 +160,11 @@ Column Shrinking(const char* title) { return {.title = title, .may_shrink = true
 
 }  // namespace
 
+uint64_t Count(const Json& object, const char* name) {
+  const auto at = object.find(name);
+  return at != object.end() && at->is_number_unsigned() ? at->get<uint64_t>() : 0;
+}
+
 std::string Cell(const Json& object, const char* name) {
   const auto at = object.find(name);
   if (at == object.end() || at->is_null() || at->is_structured()) return "";

@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_CLI_ROWS_H_
 #define TOKENWATCH_COLLECTOR_CLI_ROWS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@
 namespace tokenwatch {
 
 // What a server sends may be anything: a member that is absent or of another type reads as empty.
+
+// A number, 0 where there is none.
+uint64_t Count(const Json& object, const char* name);
 
 // A member as text.
 std::string Cell(const Json& object, const char* name);

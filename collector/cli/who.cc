@@ -104,6 +104,22 @@ absl::StatusOr<std::set<std::string>> KeysInUse(const Client& client) {
   return keys;
 }
 
+// What was not read may have carried it.
+std::string Darkness(const Client& client) {
+  const absl::StatusOr<Json> answer = client.Get("/v1/agents", {{"limit", "10000"}});
+  if (!answer.ok()) return "";
+  const auto agents = answer->find("agents");
+  if (agents == answer->end() || !agents->is_array()) return "";
+  uint64_t dark = 0;
+  for (const Json& agent : *agents) {
+    const auto coverage = agent.find("coverage");
+    if (coverage != agent.end() && coverage->is_object()) dark += Count(*coverage, "dark");
+  }
+  if (dark == 0) return "";
+  return absl::StrCat("; ", dark, dark == 1 ? " TLS connection was" : " TLS connections were",
+                      " not read, which may have carried it: tokenwatch agents --coverage");
+}
+
 // Under a key that no agent uses every token looks as if nobody used it.
 absl::Status NeverSeen(const Client& client, const std::vector<Id>& ids) {
   const absl::StatusOr<std::set<std::string>> in_use = KeysInUse(client);
@@ -115,7 +131,8 @@ absl::Status NeverSeen(const Client& client, const std::vector<Id>& ids) {
   for (const Id& id : ids) asked.insert(id.key);
   const bool is_used = std::any_of(asked.begin(), asked.end(),
                                    [&](const std::string& key) { return in_use->contains(key); });
-  if (is_used) return absl::NotFoundError("this token was never seen");
+  if (is_used)
+    return absl::NotFoundError(absl::StrCat("this token was never seen", Darkness(client)));
   return absl::NotFoundError(absl::StrCat(
       "no agent reports under ", absl::StrJoin(asked, " or "), "; agents use ",
       absl::StrJoin(*in_use, ", "), ": ask with that key, as under another nothing can be found"));

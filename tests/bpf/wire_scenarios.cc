@@ -116,7 +116,8 @@ std::map<std::string, std::function<void(int, int)>> WireScenarios() {
       // A change of ciphers by itself, the rest of the handshake, an alert and a sealed one.
       {"wire_handshake",
        [](int, int plain) {
-         Speak(plain, {Hello(), Record(20, 1, 1), Record(23, 53), Record(21, 2), Record(23, 19)});
+         Speak(plain, {Hello(), Record(20, 1, 1), Record(23, 53), Record(21, 2), Record(23, 19),
+                       Record(23, 19) + Record(23, 19)});
        }},
       {"wire_asked_for",
        [](int, int plain) {

@@ -252,11 +252,12 @@ v1::CoverageTotals ReadTlsCoverage(Database* database, Dimensions* dimensions, i
     }
   };
   if (filter.HasTime()) {
-    // No hour before that of `since` ends in its time.
+    // Whole hours: with a part of an hour's rows the share of what was seen would be anything.
     Statement& query = database->Cached(
         "SELECT program, reason, connections, first, last, pid FROM tls_hourly WHERE agent = ? AND "
-        "hour >= ? AND last >= ? AND first < ?");
-    query.Start(agent, filter.since_us / kMicrosPerHour, filter.since_us, filter.until_us);
+        "hour >= ? AND hour <= ?");
+    query.Start(agent, filter.since_us / kMicrosPerHour,
+                (std::max<int64_t>(filter.until_us, 1) - 1) / kMicrosPerHour);
     read(query);
   } else {
     Statement& query = database->Cached(

@@ -40,6 +40,7 @@ TEST(TlsInspectorTest, ExecutablesAreKnownByWhatRuntimesLeaveInThem) {
         ContentCase{"rustls", "/index/rustls-0.23.4/src/conn.rs", "rustls"},
         ContentCase{"openssl", "OpenSSL 1.1.1w  11 Sep 2023", "stripped"},
         ContentCase{"boringssl", "third_party/boringssl/src/ssl/ssl_lib.cc", "stripped"},
+        ContentCase{"git", "libcurl-gnutls.so.4", "gnutls"},
         ContentCase{"linked_with_gnutls", std::string("libc.so.6\0libgnutls.so.30", 25),
                     "gnutls"}}) {
     EXPECT_STREQ(RuntimeOfContent(row.bytes).reason, row.reason) << row.name;

@@ -39,6 +39,7 @@ struct Sample {
     config.Root().Add("bytes", &bytes, "bytes to keep");
     config.Root().Add("cpu-budget", &budget, "share of a CPU").Range(0, 100);
     config.Root().Add("key-file", &keys, "fleet keys").Placeholder("F");
+    config.Root().Add("scope-user", &users, "watch only these").RefuseEmpty();
     config.Root().Add("output", &output, "form").OneOf({"table", "json"});
   }
 
@@ -51,7 +52,7 @@ struct Sample {
   uint32_t days = 30;
   uint64_t bytes = 1;
   double budget = 5;
-  Lines keys;
+  Lines keys, users;
   std::string output = "table";
   Config config;
 };
@@ -203,6 +204,34 @@ TEST(ConfigTest, AMistakeInTheFileShowsEvenWhereAFlagOverridesIt) {
   const TempFile file("http-listen: [a]\n");
   Sample sample(file.Path());
   EXPECT_EQ(sample.Parse({"--http-listen=b"}).exit_status, kExitUsage);
+}
+
+// A scope that is empty would be the whole host.
+TEST(ConfigTest, WhatNarrowsIsNotEmptyByMistake) {
+  {
+    Sample sample;
+    EXPECT_EQ(sample.Parse({}, {{"TOKENWATCH_SCOPE_USER", ""}}).text,
+              "sample: TOKENWATCH_SCOPE_USER is empty: give it a value, or unset it\n");
+  }
+  {
+    Sample sample;
+    EXPECT_EQ(sample.Parse({"--scope-user=a"}, {{"TOKENWATCH_SCOPE_USER", ""}}).text, "");
+    EXPECT_EQ(sample.users, (Lines{"a"}));
+  }
+  const TempFile file("scope-user: []\n");
+  Sample sample(file.Path());
+  EXPECT_EQ(sample.Parse({}).text,
+            "sample: " + file.Path() +
+                ":1: 'scope-user' is an empty list: give it values, or leave the key out\n");
+}
+
+TEST(ConfigTest, MisspeltVariablesAreRefused) {
+  Sample sample;
+  EXPECT_EQ(sample.Parse({}, {{"TOKENWATCH_SCOPE_USERS", "app"}}).text,
+            "sample: unknown variable TOKENWATCH_SCOPE_USERS; did you mean "
+            "TOKENWATCH_SCOPE_USER?\n");
+  // Another program's.
+  EXPECT_EQ(sample.Parse({}, {{"TOKENWATCH_SERVER", "x"}, {"TOKENWATCH_E2E_LONG", "1"}}).text, "");
 }
 
 TEST(ConfigTest, EmptyFilesAreValid) {
