@@ -35,6 +35,9 @@ void Hang() {
 
 TEST_P(ReturnProbeTrial, TellsHowItEnded) {
   if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: root";
+  if (access("/sys/bus/event_source/devices/uprobe/type", R_OK) != 0) {
+    GTEST_SKIP() << "SKIPPED: uprobe";
+  }
   const TrialCase& one = GetParam();
   const absl::Time begun = absl::Now();
   EXPECT_EQ(HarmOfReturnProbes(one.inside, one.patience), one.harm);
