@@ -205,7 +205,10 @@ void Discovery::Run() {
     auto& [stop, mounts, written] = others;
     events_->Poll(is_behind ? kBusyTickMs : kTickMs, absl::MakeSpan(others), on_mapping);
     if (stop.revents != 0) return;
-    if (mounts.revents != 0) files_->WatchMounts();
+    if (mounts.revents != 0) {
+      files_->WatchMounts();
+      probes_->DropUnmounted();
+    }
     if (written.revents != 0 || is_behind) is_behind = !files_->Drain(NowNs(), on_written);
     if (events_->lost() != lost_) {
       lost_ = events_->lost();

@@ -2,16 +2,21 @@
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <iterator>
 #include <thread>
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
 #include "agent/common/clock.h"
@@ -53,6 +58,27 @@ int64_t Nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000LL
 // A library's return sites are doubted where this many returns were missed, and more than one in
 // ten.
 constexpr uint64_t kDoubtedReturns = 16;
+
+// The file once more, on a mount of its own that no namespace has: an open file and a probe's link
+// would keep the one on which it was found from being unmounted. Invalid where that is in another
+// mount namespace.
+UniqueFd OpenApart(int fd) {
+  const UniqueFd tree(static_cast<int>(
+      syscall(SYS_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+  if (!tree.valid()) return UniqueFd();
+  return UniqueFd(
+      open(absl::StrCat("/proc/self/fd/", tree.get()).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+}
+
+// The mount that an open file is on; 0 where that is not known.
+int MountId(int fd) {
+  std::ifstream info(absl::StrCat("/proc/self/fdinfo/", fd));
+  for (std::string name; info >> name;) {
+    int id = 0;
+    if (name == "mnt_id:" && info >> id) return id;
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -220,7 +246,12 @@ absl::StatusOr<bool> TlsProbes::Examine(int fd, const std::string& path, const F
     library.idle_ns = sighting.is_mapped ? 0 : sighting.now_ns;
     library.checked_ns = sighting.now_ns;
     library.policy = policy_;
-    library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    library.file = OpenApart(fd);
+    if (library.file.valid()) {
+      library.mount_id = MountId(fd);
+    } else {
+      library.file = UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    }
     if (!library.file.valid()) return KernelError(-errno, "keeping a library's file");
     library.is_guarded = guard_.Guard(library.file.get());
     if (const absl::StatusOr<Stamp> now = StampOf(fd); now.ok() && *now != stamp) {
@@ -371,6 +402,30 @@ void TlsProbes::DropIfUnused(const FileId& id, uint64_t now_ns) {
   }
   Log(LogLevel::kDebug, "no process uses ", out.path);
   Retire(id, std::move(out));
+}
+
+void TlsProbes::DropUnmounted() {
+  absl::flat_hash_set<int> mounts;
+  std::ifstream info("/proc/self/mountinfo");
+  for (std::string line; std::getline(info, line);) {
+    int id = 0;
+    if (absl::SimpleAtoi(line.substr(0, line.find(' ')), &id)) mounts.insert(id);
+  }
+  if (mounts.empty()) return;
+  absl::MutexLock lock(&mutex_);
+  std::vector<FileId> gone;
+  for (const auto& [id, library] : libraries_) {
+    if (library.mount_id == 0 || mounts.contains(library.mount_id)) continue;
+    const absl::StatusOr<InodeFacts> inode = inodes_->Read(library.file.get());
+    if (inode.ok() && !inode->is_mapped) gone.push_back(id);
+  }
+  for (const FileId& id : gone) {
+    const auto found = libraries_.find(id);
+    Library out = std::move(found->second);
+    libraries_.erase(found);
+    ++dropped_;
+    Retire(id, std::move(out));
+  }
 }
 
 void TlsProbes::DropLongestWaiting() {

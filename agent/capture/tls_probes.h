@@ -99,6 +99,10 @@ class TlsProbes {
   // every some seconds with CLOCK_MONOTONIC.
   void DropUnused(uint64_t now_ns);
 
+  // Takes the probes off files whose mount is gone and that no process maps, so that nothing here
+  // keeps a device busy. To be called when the mounts have changed.
+  void DropUnmounted();
+
   // Grows with each file that was dropped: what is mapped from now on has to be considered anew.
   uint64_t dropped() const { return dropped_; }
 
@@ -125,7 +129,8 @@ class TlsProbes {
   struct Library {
     const TlsLibrary* row = nullptr;
     std::string path;
-    UniqueFd file;  // to attach once more, and to ask for its users
+    UniqueFd file;     // to attach once more, and to ask for its users
+    int mount_id = 0;  // on which it was found; 0: `file` keeps that one busy
     Stamp stamp;
     bool is_lasting = false;
     bool was_mapped = false;

@@ -208,6 +208,25 @@ def overlaid(cases):
     check(rows[0]["hits"] == 12, f"12 requests hit the probe {rows[0]['hits']} times")
 
 
+def unmounted(cases):
+    """A probed library does not keep the file system that it was found on from being unmounted."""
+    world = cases.world
+    for name, is_used in (("unmounted-new", False), ("unmounted-used", True)):
+        folder = world.path(name)
+        os.makedirs(folder)
+        subprocess.run(["/usr/bin/mount", "-t", "tmpfs", "none", folder], check=True)
+        world.defer(subprocess.run, ["/usr/bin/umount", "-q", "-l", folder])
+        for library in OPENSSL:
+            shutil.copy(os.path.join(LIBRARIES, library), folder)
+        wait_until(lambda: cases.probes(folder), 10, f"probes of the copy in {folder}")
+        if is_used:
+            cases.request(name, os.path.join(world.bin_dir, "one_request"), folder)
+        time.sleep(0.2)
+        done = subprocess.run(["/usr/bin/umount", folder], capture_output=True, text=True)
+        check(done.returncode == 0, f"{name}: {done.stderr}")
+        cases.wait_gone(folder, 5)
+
+
 def first_requests(cases, name, folders):
     """One request of each executable, which nobody has run before; each has its own OpenSSL."""
     for folder in folders:
@@ -259,7 +278,7 @@ def scenario(world):
     cases = Cases(world)
     older = [cases.copy(f"older/{number}") for number in range(OLDER)]
     cases.start()
-    for case in (loaded_late, upgraded, deleted, overlaid):
+    for case in (loaded_late, upgraded, deleted, overlaid, unmounted):
         note(case.__name__)
         try:
             case(cases)
