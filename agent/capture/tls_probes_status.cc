@@ -55,14 +55,16 @@ void TlsProbes::AddCounters(Counters* counters) const {
   (*counters)["sites_disproved"] = disproved_;
   (*counters)["return_sites_disproved"] = returns_disproved_;
   (*counters)["returns_refused_unseen"] = returns_refused_;
-  uint64_t probes = 0, kernel_returns = 0;
+  uint64_t probes = 0, kernel_returns = 0, unguarded = 0;
   for (const auto& [id, library] : libraries_) {
+    unguarded += library.is_guarded ? 0 : 1;
     for (const Probe& probe : library.probes) {
       probes += probe.is_refused ? 0 : 1;
       kernel_returns += !probe.is_refused && NeedsKernelReturn(probe.site) ? 1 : 0;
     }
   }
   (*counters)["libraries_probed"] = libraries_.size();
+  (*counters)["libraries_unguarded"] = unguarded;
   (*counters)["probes_attached"] = probes;
   (*counters)["kernel_return_probes"] = kernel_returns;
 }
