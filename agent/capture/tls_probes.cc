@@ -328,6 +328,8 @@ bool TlsProbes::MakeWay() {
     Detach(&library);
     WriteGuard::Release(library.file.get());
     ++made_way_;
+    const absl::StatusOr<InodeFacts> inode = inodes_->Read(library.file.get());
+    if (!inode.ok() || inode->is_mapped) ++made_way_in_use_;
     ++dropped_;
     Log(LogLevel::kDebug, "probes off ", library.path, ", which is about to be written");
     awaited_.push_back({id,

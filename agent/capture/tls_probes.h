@@ -196,7 +196,8 @@ class TlsProbes {
   absl::flat_hash_map<FileId, Library> retired_ ABSL_GUARDED_BY(mutex_);  // to be closed
   std::optional<FileId> closing_ ABSL_GUARDED_BY(mutex_);                 // being closed
   std::vector<Awaited> awaited_ ABSL_GUARDED_BY(mutex_);
-  uint64_t made_way_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t made_way_ ABSL_GUARDED_BY(mutex_) = 0;         // times that probes went for a writer
+  uint64_t made_way_in_use_ ABSL_GUARDED_BY(mutex_) = 0;  // while processes used the library
   AttachWarmer warmer_;
   // The kernel lets a probe's close wait until no CPU runs its program any more, 60 ms a link on
   // 6.18.

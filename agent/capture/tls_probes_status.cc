@@ -51,6 +51,7 @@ void TlsProbes::AddCounters(Counters* counters) const {
   (*counters)["libraries_full_unseen"] = refused_;
   (*counters)["libraries_dropped_unused"] = dropped_;
   (*counters)["libraries_made_way"] = made_way_;
+  (*counters)["libraries_being_written_unseen"] = made_way_in_use_;
   (*counters)["probes_failed_unseen"] = failed_;
   (*counters)["sites_disproved"] = disproved_;
   (*counters)["return_sites_disproved"] = returns_disproved_;
