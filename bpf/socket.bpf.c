@@ -227,8 +227,10 @@ static __always_inline void tw_end_call(struct sock *sk, u8 direction, long coun
 	tw_socket_key(&key, (u64)sk);
 	if (direction == TW_SENT) {
 		c = tw_of_socket(&key, &ends, direction);
-		if (c && known)
+		if (c) {
+			call->unseen |= !known;
 			tw_watch_wire(c, call, count);
+		}
 	}
 	/*
 	 * A write inside SSL_write, a read inside SSL_read: the library's records, not HTTP. But

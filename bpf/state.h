@@ -39,6 +39,7 @@ enum tw_counter {
 	TW_COUNT_MPTCP,		   /* transfers over MPTCP, which is not read */
 	TW_COUNT_VERDICTS_FULL,	   /* scope of an executable not remembered: map full */
 	TW_COUNT_EXE_DEEP,	   /* executables too deep in the file system to be compared */
+	TW_COUNT_WIRE_UNREAD,	   /* first sends that may have begun TLS: not looked at whole */
 	TW_COUNTERS,
 };
 

@@ -32,6 +32,7 @@ constexpr const char* kNames[] = {
     "mptcp_transfers_unseen",
     "scope_verdicts_recomputed",      // an executable's, as the map of them is full
     "scope_executables_deep_unseen",  // too deep in the file system to be compared
+    "tls_beginnings_unread_unseen",
 };
 
 }  // namespace

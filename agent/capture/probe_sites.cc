@@ -260,13 +260,14 @@ class Chooser {
   Chooser(int fd, const ElfSymbols& symbols, const TlsLibrary& library)
       : code_(fd, symbols.code),
         returns_(fd, symbols, &code_),
+        parts_(fd, symbols),
         symbols_(symbols),
         library_(library) {}
 
   std::vector<ProbeSite> Choose(bool public_only) {
     std::set<int> done, internal;
     for (const TlsSymbol& symbol : library_.symbols) {
-      if (!symbols_.functions.contains(symbol.name)) continue;
+      if (!Has(symbol)) continue;
       if (public_only) {
         sites_.push_back(Public(symbol, "sites by disassembly are off"));
       } else if (symbol.twins == 0) {
@@ -292,6 +293,15 @@ class Chooser {
       if (!found.sites.empty()) return found;
     }
     return returns_.AtReturns(site.offset);
+  }
+
+  // A symbol may lead anywhere, and a probe inside an instruction, or on data, changes the program.
+  bool Has(const TlsSymbol& symbol) const {
+    if (!symbols_.functions.contains(symbol.name)) return false;
+    if (symbols_.unwind.size == 0) return true;
+    const uint64_t offset = Function(symbol).offset;
+    const std::optional<FunctionPart> part = parts_.Find(offset);
+    return part.has_value() && part->begin == offset;
   }
 
   const ElfFunction& Function(const TlsSymbol& symbol) const {
@@ -340,7 +350,7 @@ class Chooser {
   bool Twins(int number) {
     std::vector<const TlsSymbol*> twins;
     for (const TlsSymbol& symbol : library_.symbols) {
-      if (symbol.twins == number && symbols_.functions.contains(symbol.name)) {
+      if (symbol.twins == number && Has(symbol)) {
         twins.push_back(&symbol);
       }
     }
@@ -404,6 +414,7 @@ class Chooser {
 
   CodeReader code_;
   ReturnFinder returns_;
+  FunctionTable parts_;
   const ElfSymbols& symbols_;
   const TlsLibrary& library_;
   std::vector<ProbeSite> sites_;

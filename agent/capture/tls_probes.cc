@@ -133,6 +133,9 @@ absl::Status TlsProbes::AttachAll(Library* library) {
     probe.slot = TakeSlot();
     probes.push_back(std::move(probe));
   }
+  if (probes.empty() && refused.empty()) {
+    return absl::FailedPreconditionError("its symbols are not where its functions begin");
+  }
   const auto keep_refused = [&] {
     std::move(refused.begin(), refused.end(), std::back_inserter(library->probes));
     return absl::OkStatus();

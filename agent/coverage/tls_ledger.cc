@@ -4,6 +4,14 @@
 #include <utility>
 
 namespace tokenwatch {
+namespace {
+
+uint64_t Nanoseconds(absl::Duration duration) {
+  return static_cast<uint64_t>(absl::ToInt64Nanoseconds(duration));
+}
+
+}  // namespace
+
 TlsLedger::TlsLedger(TlsSights* sights, const Clock* clock, FindWorkload find_workload,
                      std::function<void(const TlsCoverage&)> emit)
     : sights_(sights),
@@ -58,8 +66,7 @@ void TlsLedger::OnTls(const tw_tls& event) {
       break;
     case TW_TLS_BUSY:
       if (open.dark_from_ns == 0) {
-        open.dark_from_ns =
-            event.h.mono_ns + static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
+        open.dark_from_ns = event.h.mono_ns + Nanoseconds(kPatience);
       }
       break;
     case TW_TLS_CLOSED:
@@ -139,11 +146,11 @@ std::string TlsLedger::Remembered(const Open& open, std::string reason) {
 
 void TlsLedger::Sweep(uint64_t now_ns, uint64_t lost_segments) {
   if (lost_segments > lost_segments_) {
-    for (auto& [connection, open] : open_) open.is_doubtful = true;
+    for (auto& [connection, open] : open_) open.doubtful_ns = now_ns;
     lost_segments_ = lost_segments;
   }
   // Ends may have been lost, too.
-  if (images_.size() > kMaxOpen) {
+  if (images_.size() > kMaxImages) {
     absl::erase_if(images_, [this](const auto& image) {
       if (image.second.open == 0) sights_->Forget(image.first);
       return image.second.open == 0;
@@ -152,13 +159,14 @@ void TlsLedger::Sweep(uint64_t now_ns, uint64_t lost_segments) {
   std::vector<std::pair<uint64_t, std::string>> dark;
   std::vector<uint64_t> doubtful;
   for (const auto& [connection, open] : open_) {
-    if (open.dark_from_ns == 0 || now_ns < open.dark_from_ns) continue;
-    if (open.is_doubtful) {
+    const bool is_due = open.dark_from_ns != 0 && now_ns >= open.dark_from_ns;
+    if (open.doubtful_ns != 0 && (is_due || now_ns > open.doubtful_ns + Nanoseconds(kDoubt))) {
       doubtful.push_back(connection);
       continue;
     }
+    if (!is_due) continue;
     std::optional<std::string> why = sights_->WhyDark(open.process, open.begun_ns);
-    const uint64_t patience = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
+    const uint64_t patience = Nanoseconds(kPatience);
     if (!why.has_value() && now_ns < open.dark_from_ns + patience) continue;
     dark.emplace_back(connection, Remembered(open, why.value_or("unknown")));
   }

@@ -44,8 +44,10 @@ class TlsSights {
 class TlsLedger {
  public:
   static constexpr absl::Duration kPatience = absl::Seconds(10);
+  static constexpr absl::Duration kDoubt = absl::Minutes(1);
   static constexpr size_t kMaxOpen = 65536;
-  static constexpr size_t kMaxFound = 4096;  // executables whose reason is remembered
+  static constexpr size_t kMaxImages = 8192;  // beyond it those without an open connection go
+  static constexpr size_t kMaxFound = 4096;   // executables whose reason is remembered
 
   using FindWorkload =
       std::function<std::shared_ptr<const Workload>(uint64_t process, uint32_t pid)>;
@@ -59,7 +61,8 @@ class TlsLedger {
   void OnExit(uint64_t process);
   // To be called every second or so with CLOCK_MONOTONIC and the number of segments that the ring
   // had no room for. Where that has grown, a connection's plaintext may have been seen without
-  // being told: those that were open get no verdict of darkness, and are counted.
+  // being told: those that were open get no verdict of darkness, and, as their end may be lost as
+  // well, what has no verdict after kDoubt is given up; both are counted.
   void Sweep(uint64_t now_ns, uint64_t lost_segments);
   // The agent ends: what has carried data is dark.
   void Finish();
@@ -74,7 +77,7 @@ class TlsLedger {
     uint32_t pid = 0;
     uint64_t begun_ns = 0;
     uint64_t dark_from_ns = 0;  // when the verdict is due; 0: not carrying data yet
-    bool is_doubtful = false;   // segments were lost while it was open
+    uint64_t doubtful_ns = 0;   // when segments were lost while it was open; 0: none were
     std::shared_ptr<const Workload> workload;
   };
   struct Image {

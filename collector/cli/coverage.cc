@@ -16,12 +16,18 @@ namespace {
 // A page may hold some hundred programs of each of its agents.
 constexpr char kAgentsPage[] = "50";
 
+// Counters of an agent: connections without a verdict.
+constexpr const char* kUndecided[] = {"tls_connections_untold_lost",
+                                      "tls_connections_not_followed_unseen",
+                                      "tls_beginnings_unread_unseen"};
+
 struct Fleet {
   uint64_t agents = 0;
   uint64_t telling = 0;  // agents that saw a connection
   uint64_t connections = 0;
   uint64_t seen = 0;
   uint64_t dark = 0;
+  uint64_t undecided = 0;
   std::vector<Json> programs;  // the most dark first
 };
 
@@ -46,6 +52,9 @@ absl::StatusOr<Fleet> Ask(const CliOptions& options) {
       fleet.connections += connections;
       fleet.seen += Count(*coverage, "plaintextSeen");
       fleet.dark += Count(*coverage, "dark");
+      if (const auto counters = agent.find("counters"); counters != agent.end()) {
+        for (const char* name : kUndecided) fleet.undecided += Count(*counters, name);
+      }
     }
     for (Json& program : ObjectsOf(*answer, "coverage")) {
       fleet.programs.push_back(std::move(program));
@@ -75,7 +84,11 @@ std::string Sentence(const Fleet& fleet, bool is_of_hours) {
                       Plural(fleet.connections, "TLS connection", "TLS connections"), " that ",
                       fleet.telling, " of ", Plural(fleet.agents, "agent", "agents"),
                       " saw begin, the plaintext of ", fleet.seen, " (", Share(fleet),
-                      ") was seen and ", fleet.dark, fleet.dark == 1 ? " was" : " were", " dark.");
+                      ") was seen and ", fleet.dark, fleet.dark == 1 ? " was" : " were", " dark.",
+                      fleet.undecided == 0
+                          ? ""
+                          : absl::StrCat(" Of ", fleet.undecided,
+                                         " more since the agents' starts it is not known."));
 }
 
 }  // namespace

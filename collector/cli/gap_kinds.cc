@@ -71,6 +71,8 @@ constexpr GapKind kKinds[] = {
     // TLS on the wire.
     {"tls_connections_not_followed_unseen",
      "TLS connections beyond those of which it is told whether they were read"},
+    {"tls_beginnings_unread_unseen",
+     "connections that may have begun TLS in bytes that were not looked at"},
     {"tls_connections_untold_lost",
      "TLS connections of which it is not known whether they were read"},
     // Tokens.

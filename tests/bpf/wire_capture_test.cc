@@ -52,10 +52,20 @@ INSTANTIATE_TEST_SUITE_P(
                     WireCase{"not_http", {}}, WireCase{"wire_dark", {"hello closed2"}},
                     WireCase{"wire_busy", {"hello busy closed4"}},
                     WireCase{"wire_handshake", {"hello closed1"}},
-                    WireCase{"wire_asked_for", {"hello closed2"}}, WireCase{"wire_other", {}},
-                    WireCase{"wire_server_hello", {}},
+                    WireCase{"wire_asked_for", {"hello closed2"}},
+                    WireCase{"wire_header_first", {"hello closed2"}},
+                    WireCase{"wire_pieces", {"hello closed1"}}, WireCase{"wire_bytes", {}},
+                    WireCase{"wire_other", {}}, WireCase{"wire_server_hello", {}},
                     WireCase{"quic", {"quic", "quic", "quic", "quic"}}, WireCase{"quic_not", {}}),
     [](const auto& info) { return std::string(info.param.scenario); });
+
+TEST_F(CaptureTest, BeginningsThatCannotBeReadAreCounted) {
+  ASSERT_TRUE(Start());
+  Collect(RunWorkload("wire_bytes"));
+  EXPECT_EQ(CounterValue("tls_beginnings_unread_unseen"), 1u);
+  Collect(RunWorkload("plain"));
+  EXPECT_EQ(CounterValue("tls_beginnings_unread_unseen"), 1u);
+}
 
 TEST_F(CaptureTest, TheWireIsWatchedInScopeOnly) {
   ASSERT_TRUE(Start());

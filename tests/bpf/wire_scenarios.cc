@@ -67,6 +67,21 @@ void Speak(int port, const std::vector<std::string>& sends) {
   close(fd);
 }
 
+// The first send as one of several pieces.
+void SpeakInPieces(int port, const std::vector<std::string>& pieces, const std::string& then) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  const auto address = Loopback<sockaddr_in>(static_cast<uint16_t>(port));
+  Require(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0,
+          "connect");
+  std::vector<iovec> vectors;
+  for (const std::string& piece : pieces) {
+    vectors.push_back({const_cast<char*>(piece.data()), piece.size()});
+  }
+  Require(writev(fd, vectors.data(), static_cast<int>(vectors.size())) > 0, "writev");
+  send(fd, then.data(), then.size(), MSG_NOSIGNAL);
+  close(fd);
+}
+
 std::string Datagram(int form, std::initializer_list<int> version, size_t size = 1200) {
   std::string bytes(1, static_cast<char>(form));
   for (const int byte : version) bytes += static_cast<char>(byte);
@@ -122,6 +137,18 @@ std::map<std::string, std::function<void(int, int)>> WireScenarios() {
       {"wire_asked_for",
        [](int, int plain) {
          Speak(plain, {"EHLO test\r\n", "STARTTLS\r\n", Hello(), Finished(), Data()});
+       }},
+      // A header and what follows it by themselves, and in pieces of one call.
+      {"wire_header_first",
+       [](int, int plain) {
+         const std::string hello = Hello();
+         Speak(plain, {hello.substr(0, 5), hello.substr(5), Finished(), Data()});
+       }},
+      {"wire_pieces", [](int, int plain) { SpeakInPieces(plain, {"", Hello()}, Data()); }},
+      {"wire_bytes",
+       [](int, int plain) {
+         const std::string hello = Hello();
+         Speak(plain, {hello.substr(0, 1), hello.substr(1), Finished(), Data()});
        }},
       {"wire_other",
        [](int, int plain) { Speak(plain, {"a", "b", "c", "d", Hello(), Finished(), Data()}); }},

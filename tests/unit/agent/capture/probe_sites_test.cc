@@ -178,6 +178,16 @@ INSTANTIATE_TEST_SUITE_P(
                     LoneCase{"nonsense", std::string(16, '\x06'), 0}),
     [](const auto& info) { return std::string(info.param.name); });
 
+// A probe there would change the program.
+TEST(ProbeSitesTest, SymbolsThatAreNotWhereFunctionsBeginAreNone) {
+  Program program;
+  const uint64_t start = program.Add("free", Bytes({0x53, 0x48, 0x31, 0xc0, 0xc3}));
+  ASSERT_EQ(program.Choose().size(), 1u);
+  program.symbols().functions["free"].offset = start + 2;
+  EXPECT_TRUE(program.Choose().empty());
+  EXPECT_TRUE(program.Choose(/*public_only=*/true).empty());
+}
+
 TEST(ProbeSitesTest, CodeThatIsNotThereIsNoSite) {
   Program program;
   ElfSymbols symbols;

@@ -180,6 +180,19 @@ TEST_F(TlsLedgerTest, NothingIsCalledDarkWhereSegmentsWereLost) {
   EXPECT_EQ(Counter("tls_connections_untold_lost"), 1u);
 }
 
+TEST_F(TlsLedgerTest, WhatIsNeverToldAfterALossIsGivenUp) {
+  Tell(10, TW_TLS_HELLO);
+  lost_ = 1;
+  Wait(1);
+  ledger_.OnExit(1);
+  Wait(59);
+  EXPECT_EQ(Counter("tls_connections_untold_lost"), 0u);
+  Wait(2);
+  EXPECT_EQ(Counter("tls_connections_untold_lost"), 1u);
+  EXPECT_EQ(sights_.forgotten, std::set<uint64_t>{1});
+  EXPECT_TRUE(emitted_.empty());
+}
+
 TEST_F(TlsLedgerTest, QuicIsCountedAtOnce) {
   Tell(10, TW_TLS_QUIC);
   Wait(1);
