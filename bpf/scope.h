@@ -148,7 +148,7 @@ static __always_inline bool tw_exe_in_scope(void)
 /*
  * Whether the task is in the cgroup of a pod in scope, or below. Not remembered: a runtime moves
  * itself into a container's cgroup, and pods come and go. The helper that names an ancestor by its
- * level is there for these programs from 5.15 on only (commit 95b861a7935b).
+ * level is there for these programs from 5.15 on only.
  */
 static __always_inline bool tw_pod_in_scope(void)
 {

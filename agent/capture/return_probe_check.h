@@ -15,7 +15,8 @@ void NothingInside();
 // Tries it: a child with no privileges to gain puts a return probe on a function of this program
 // that nobody else runs, for itself alone, and calls it once under a filter that kills it for any
 // unknown system call. Kernels from 6.11 on leave the probe by one, uretprobe (commit
-// ff474a78cef5), which filters saw until commit cf6cb56ef244 (6.14, 6.13.3, 6.12.14).
+// ff474a78cef5), which filters saw until commit cf6cb56ef244 (6.14, and later stable releases
+// of 6.12 and 6.13).
 //
 // Returns an empty string where the child lived, or no program can be confined; else a clause for
 // people that says what return probes do here, or that the trial came to no end. Needs
