@@ -14,6 +14,7 @@
 
 #include "agent/capture/code_reader.h"
 #include "agent/capture/elf_symbols.h"
+#include "agent/capture/function_table.h"
 #include "agent/capture/probe_sites.h"
 #include "agent/capture/tls_libraries.h"
 #include "agent/capture/unique_fd.h"
@@ -80,10 +81,18 @@ void CheckSites(int fd, const ElfSymbols& symbols, const TlsLibrary& library, bo
     Check(!site.internal || site.emulated, "an internal site is there for its cost");
     CheckReturns(symbols, code, site.returns);
   }
+  const FunctionTable parts(fd, symbols);
   for (const TlsSymbol& symbol : library.symbols) {
     const bool may_be_left_out = !public_only && symbol.function == TW_FUNCTION_PAST_API;
-    Check(may_be_left_out || !symbols.functions.contains(symbol.name) || served[symbol.name] == 1,
-          "what is there is served");
+    const auto function = symbols.functions.find(symbol.name);
+    bool is_there = function != symbols.functions.end();
+    // An unwind table knows where functions begin.
+    if (is_there && symbols.unwind.size != 0) {
+      const std::optional<FunctionPart> part = parts.Find(function->second.offset);
+      is_there = part.has_value() && part->begin == function->second.offset;
+    }
+    Check(may_be_left_out || is_there == (served[symbol.name] == 1),
+          "what is there is served, and nothing else");
   }
   const std::vector<ProbeSite> again = ChooseSites(fd, symbols, library, public_only);
   Check(again.size() == sites.size(), "one file has one answer");
