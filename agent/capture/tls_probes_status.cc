@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "absl/strings/str_cat.h"
 #include "agent/capture/tls_probes.h"
 
 namespace tokenwatch {
