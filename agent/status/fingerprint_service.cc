@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "agent/common/log.h"
 #include "agent/common/token_id.h"
 #include "agent/token/extract.h"
