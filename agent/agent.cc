@@ -12,6 +12,7 @@
 #include "agent/capture/capture.h"
 #include "agent/common/clock.h"
 #include "agent/common/log.h"
+#include "agent/common/version.h"
 #include "agent/coverage/tls_ledger.h"
 #include "agent/gap_ledger.h"
 #include "agent/http/exchange_reader.h"
@@ -20,6 +21,7 @@
 #include "agent/report/reporter.h"
 #include "agent/status/agent_status.h"
 #include "agent/status/fingerprint_service.h"
+#include "agent/status/service_sentence.h"
 #include "agent/status/status_pages.h"
 #include "agent/token/fingerprint.h"
 #include "agent/token/fleet_key.h"
@@ -31,6 +33,7 @@ namespace {
 
 constexpr int kPollMs = 1000;
 constexpr uint64_t kSecondNs = 1'000'000'000;
+constexpr uint64_t kSentenceIntervalNs = 5 * kSecondNs;
 
 // A finished use meets its workload.
 class UseReporter : public UseSink {
@@ -102,7 +105,7 @@ struct Agent::Parts {
   AgentStatus Snapshot() const {
     AgentStatus status;
     status.host = kernel.nodename;
-    status.version = TOKENWATCH_VERSION;
+    status.version = Version();
     status.kernel = kernel.release;
     status.started = started;
     status.key_ids = key_ids;
@@ -194,7 +197,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   report.collector = options.collector;
   report.spool_directory = options.spool_dir;
   report.host = parts->kernel.nodename;
-  report.version = TOKENWATCH_VERSION;
+  report.version = Version();
   report.kernel = parts->kernel.release;
   report.key_ids = parts->key_ids;
   report.capture = parts->capture->Status().socket_backend;
@@ -243,12 +246,16 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   return std::unique_ptr<Agent>(new Agent(std::move(parts)));
 }
 
-absl::Status Agent::Run(const std::atomic<bool>& stop) {
+absl::Status Agent::Run(const std::atomic<bool>& stop, ServiceNotifier* notifier) {
   Parts& parts = *parts_;
   const auto on_segment = [&parts](const Segment& segment) { parts.OnSegment(segment); };
-  Log(LogLevel::kInfo, "watching ", parts.options.scope.Text(), ", sockets by ",
-      parts.capture->Status().socket_backend);
+  LogAbout(LogLevel::kInfo, LogEvent::kReady,
+           absl::StrCat("watching ", parts.options.scope.Text(), ", sockets by ",
+                        parts.capture->Status().socket_backend),
+           {{"VERSION", Version()}});
+  notifier->Ready();
   uint64_t next_sweep_ns = 0;
+  uint64_t next_sentence_ns = 0;
   while (!stop) {
     const absl::StatusOr<int> polled = parts.capture->Poll(kPollMs, on_segment);
     if (!polled.ok()) return polled.status();
@@ -256,13 +263,18 @@ absl::Status Agent::Run(const std::atomic<bool>& stop) {
     parts.capture->Maintain(now_ns, on_segment);
     if (*polled == 0) parts.exchanges->Seal();
     parts.ReportCoverage();
+    notifier->Alive(now_ns);
     if (now_ns < next_sweep_ns) continue;
     next_sweep_ns = now_ns + kSecondNs;
     parts.exchanges->Sweep(now_ns);
     parts.workloads->Sweep(now_ns);
     parts.tls_ledger->Sweep(now_ns, parts.LostSegments());
     parts.gaps->Flush(parts.TotalCounters(), parts.clock.Now());
+    if (now_ns < next_sentence_ns) continue;
+    next_sentence_ns = now_ns + kSentenceIntervalNs;
+    notifier->Status(ServiceSentence(parts.Snapshot()));
   }
+  notifier->Stopping();
   // Nothing new is awaited: what is open ends now, and goes into the spool.
   parts.exchanges->Finish();
   parts.tls_ledger->Finish();

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "agent/capture/scope.h"
+#include "agent/common/service_notifier.h"
 
 namespace tokenwatch {
 
@@ -36,7 +37,9 @@ class Agent {
   ~Agent();
 
   // Runs until `*stop` is set, which is looked at about once a second and after each signal.
-  absl::Status Run(const std::atomic<bool>& stop);
+  // `notifier` is told on this thread that the agent is ready, how it is, and of each round of the
+  // loop that drains the ring buffer.
+  absl::Status Run(const std::atomic<bool>& stop, ServiceNotifier* notifier);
 
  private:
   struct Parts;

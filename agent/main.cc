@@ -18,6 +18,7 @@
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
+#include "agent/common/service_notifier.h"
 #include "agent/report/spool_check.h"
 
 namespace {
@@ -144,7 +145,8 @@ int main(int argc, char** argv) {
   // any more: 10 MiB that the heap would keep.
   malloc_trim(0);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  const absl::Status status = (*agent)->Run(stop);
+  ServiceNotifier notifier;
+  const absl::Status status = (*agent)->Run(stop, &notifier);
   agent->reset();
   if (!status.ok()) {
     std::cerr << "tokenwatch-agent: " << status.message() << "\n";

@@ -7,14 +7,17 @@
 #include <csignal>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/common/address.h"
+#include "agent/common/clock.h"
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
 #include "agent/common/http_server.h"
 #include "agent/common/listen_socket.h"
 #include "agent/common/log.h"
+#include "agent/common/service_notifier.h"
 #include "collector/api/http_api.h"
 #include "collector/api/queries.h"
 #include "collector/api/query_service.h"
@@ -116,6 +119,22 @@ class Collector {
     return absl::OkStatus();
   }
 
+  // Whether what was received is being committed and the store answers, since the last call; for a
+  // watchdog. Called by one thread, after Start.
+  bool IsAlive() {
+    const uint64_t rounds = ingest_->CommitRounds();
+    const bool commits = std::exchange(commit_rounds_, rounds) != rounds;
+    return commits && store_->CommittedSequence("", "").ok();
+  }
+
+  // One sentence for the service manager.
+  std::string Sentence() const {
+    Counters counters;
+    AddCounters(&counters);
+    return absl::StrCat(counters["ingest_connected_agents"], " agents connected, ",
+                        counters["ingest_uses"], " uses stored since the start");
+  }
+
   // Commits what was received.
   void Stop() {
     http_.reset();
@@ -171,6 +190,7 @@ class Collector {
   std::unique_ptr<QueryService> service_;
   std::unique_ptr<grpc::Server> grpc_;
   std::atomic<bool> started_{false};
+  uint64_t commit_rounds_ = 0;
 };
 
 int Run(const Options& options) {
@@ -189,8 +209,15 @@ int Run(const Options& options) {
     collector.Stop();
     return 1;
   }
-  int received = 0;
-  sigwait(&signals, &received);
+  ServiceNotifier notifier;
+  notifier.Ready();
+  const RealClock clock;
+  const timespec second = {.tv_sec = 1, .tv_nsec = 0};
+  while (sigtimedwait(&signals, nullptr, &second) < 0) {
+    if (collector.IsAlive()) notifier.Alive(clock.MonotonicNs());
+    notifier.Status(collector.Sentence());
+  }
+  notifier.Stopping();
   // A second signal ends the process at once: everything acknowledged is on disk.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   Log(LogLevel::kInfo, "stopping");

@@ -76,7 +76,9 @@ absl::StatusOr<std::unique_ptr<Discovery>> Discovery::Start(TlsProbes* probes) {
     discovery->degraded_ = absl::StrCat(
         "mapped-files-only: ", files.status().message(),
         "; a library that nobody has mapped before may be probed too late for its first requests");
-    Log(LogLevel::kWarning, "discovery has degraded to ", discovery->degraded_);
+    LogAbout(LogLevel::kWarning, LogEvent::kDegraded,
+             absl::StrCat("discovery has degraded to ", discovery->degraded_),
+             {{"MODE", discovery->degraded_.substr(0, discovery->degraded_.find(':'))}});
   }
   // The events are on already, so nothing falls between the scan and the first of them.
   discovery->ScanUsualPlaces();

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
+#include "agent/common/version.h"
 
 namespace tokenwatch {
 namespace {
@@ -148,7 +149,7 @@ absl::Status Config::ReadArguments(const std::vector<std::string>& arguments, Gi
     if (flag->results().empty()) continue;
     given->emplace(option, flag->results());
     if (option->name_ == "version") {
-      *parsed = {kExitOk, absl::StrCat(program_.name, " ", TOKENWATCH_VERSION, "\n")};
+      *parsed = {kExitOk, absl::StrCat(program_.name, " ", Version(), "\n")};
       return absl::OkStatus();
     }
   }

@@ -1,8 +1,12 @@
-// One line a message on standard error, with the syslog priority that journald understands.
+// One line a message on standard error, with the syslog priority that journald understands. What a
+// person may want to be told of is an event: in the journal an entry with fields of its own.
 #ifndef TOKENWATCH_AGENT_COMMON_LOG_H_
 #define TOKENWATCH_AGENT_COMMON_LOG_H_
 
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -25,6 +29,27 @@ template <typename... Args>
 void Log(LogLevel level, const Args&... args) {
   LogLine(level, absl::StrCat(args...));
 }
+
+// Kinds of entries that scripts find in the journal: `journalctl TOKENWATCH_EVENT=gap`, or by the
+// MESSAGE_ID that packaging/systemd/tokenwatch.catalog explains. Names and ids never change.
+enum class LogEvent { kReady, kGap, kDegraded, kConnected, kConnectionLost };
+
+// The event's name, e.g. "connection-lost", and its MESSAGE_ID, 32 hexadecimal digits.
+const char* EventName(LogEvent event);
+const char* EventMessageId(LogEvent event);
+
+// A field's name, capital letters and '_' without the prefix TOKENWATCH_, and its value.
+using LogFields = std::vector<std::pair<std::string, std::string>>;
+
+// What the journal is sent for an event: "NAME=value", control characters in values escaped. Public
+// for its tests.
+std::vector<std::string> JournalEntry(LogLevel level, LogEvent event, std::string_view message,
+                                      const LogFields& fields);
+
+// Sends an event to the journal where standard error goes there; else, and where the journal does
+// not take it, writes the message as LogLine does. Any thread.
+void LogAbout(LogLevel level, LogEvent event, std::string_view message,
+              const LogFields& fields = {});
 
 }  // namespace tokenwatch
 

@@ -106,7 +106,7 @@ Reporter::Reporter(const ReporterOptions& options, const Clock* clock,
   sender.keepalive_time = options.keepalive_time;
   sender.keepalive_timeout = options.keepalive_timeout;
   sender.counters = options.counters ? options.counters : [] { return Counters(); };
-  sender.on_gap = [this](const Gap& gap) { queue_.AddGap(gap); };
+  sender.on_gap = [this](const Gap& gap) { AddGap(gap); };
   sender_ = std::make_unique<Sender>(std::move(sender), spool_.get(), clock);
 }
 
@@ -116,7 +116,10 @@ void Reporter::Add(TokenUse use, std::shared_ptr<const Workload> workload) {
   queue_.Add(std::move(use), std::move(workload));
 }
 
-void Reporter::AddGap(const Gap& gap) { queue_.AddGap(gap); }
+void Reporter::AddGap(const Gap& gap) {
+  queue_.AddGap(gap);
+  gap_log_.Add(gap, clock_->Now());
+}
 
 void Reporter::AddTlsCoverage(const TlsCoverage& row) { queue_.AddTlsCoverage(row); }
 
@@ -125,7 +128,10 @@ void Reporter::MarkAttached(absl::Time time) {
     const absl::MutexLock lock(&mutex_);
     if (std::exchange(attached_, true)) return;
   }
-  queue_.MarkAttached(time, GapsBefore(directory_->last_mark(), spool_->last_spooled_us(), time));
+  const std::vector<Gap> gaps =
+      GapsBefore(directory_->last_mark(), spool_->last_spooled_us(), time);
+  queue_.MarkAttached(time, gaps);
+  for (const Gap& gap : gaps) gap_log_.Add(gap, time);
 }
 
 void Reporter::SetCoverage(const Coverage& coverage) { queue_.SetCoverage(coverage); }
@@ -259,7 +265,7 @@ void Reporter::SetSpoolError(const absl::Status& status) {
   if (error.empty()) {
     Log(LogLevel::kInfo, "the spool can be written again");
   } else {
-    Log(LogLevel::kError, error);
+    LogAbout(LogLevel::kError, LogEvent::kDegraded, error, {{"MODE", "spool-not-writable"}});
   }
   spool_error_ = std::move(error);
 }

@@ -20,6 +20,7 @@
 #include "agent/report/batch_builder.h"
 #include "agent/report/file_system.h"
 #include "agent/report/gap.h"
+#include "agent/report/gap_log.h"
 #include "agent/report/report_queue.h"
 #include "agent/report/sender.h"
 #include "agent/report/spool.h"
@@ -133,6 +134,7 @@ class Reporter {
   const std::unique_ptr<Spool> spool_;
   const std::string stream_id_;
   ReportQueue queue_;
+  GapLog gap_log_;
   std::unique_ptr<Sender> sender_;
   std::thread spool_thread_;
 

@@ -148,7 +148,9 @@ void Sender::OnAnswer(const v1::ReportResponse& answer) {
       state_.connected = true;
       state_.last_error.clear();
       next_heartbeat_ = Monotonic();
-      Log(LogLevel::kInfo, "connected to the collector at ", options_.target);
+      LogAbout(LogLevel::kInfo, LogEvent::kConnected,
+               absl::StrCat("connected to the collector at ", options_.target),
+               {{"COLLECTOR", options_.target}});
     } else {
       window_.Acknowledge(answer.stream_id(), answer.committed_sequence());
       done = window_.TakeDone();
@@ -321,7 +323,10 @@ void Sender::OnStreamEnd(const grpc::Status& status) {
     }
     if (progressed_) backoff_.Reset();
     const std::string error = Explain(status);
-    if (!stopping_ && error != state_.last_error) Log(LogLevel::kWarning, error);
+    if (!stopping_ && error != state_.last_error) {
+      LogAbout(LogLevel::kWarning, LogEvent::kConnectionLost, error,
+               {{"COLLECTOR", options_.target}});
+    }
     state_.connected = false;
     state_.last_error = error;
     accepted_ = false;

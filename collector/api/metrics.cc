@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "agent/common/version.h"
 
 namespace tokenwatch {
 namespace {
@@ -48,7 +49,7 @@ void AddRequests(const std::string& name, const std::string& help, const std::st
 std::string MetricsPage(const MetricsInput& input) {
   PrometheusText text;
   text.Family("tokenwatch_build_info", "gauge", "The collector's version.");
-  text.Sample({{"version", TOKENWATCH_VERSION}}, uint64_t{1});
+  text.Sample({{"version", Version()}}, uint64_t{1});
   text.Family("tokenwatch_collector_start_time_seconds", "gauge",
               "When the collector started, seconds since the epoch.");
   text.Sample({}, static_cast<uint64_t>(input.started_seconds));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/common/prometheus_text.h"
+#include "agent/common/version.h"
 #include "collector/api/routes.h"
 
 namespace tokenwatch {
@@ -154,7 +155,7 @@ Json OpenApi() {
   return {{"openapi", "3.1.0"},
           {"info",
            {{"title", "tokenwatch collector"},
-            {"version", TOKENWATCH_VERSION},
+            {"version", Version()},
             {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
           {"servers", Json::array({{{"url", "/"}}})},
           {"paths", paths},

@@ -82,7 +82,11 @@ void Committer::Run() {
 
 bool Committer::TakeWork(Work* work) {
   const absl::MutexLock lock(&mutex_);
-  while (batches_.empty() && agents_.empty() && !stopping_) changed_.Wait(&mutex_);
+  ++rounds_;
+  while (batches_.empty() && agents_.empty() && !stopping_) {
+    changed_.WaitWithTimeout(&mutex_, absl::Seconds(1));
+    ++rounds_;
+  }
   for (size_t records = 0; !batches_.empty() && records < options_.max_commit_records;) {
     records += batches_.front().Records();
     work->batches.push_back(std::move(batches_.front()));

@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_INGEST_COMMITTER_H_
 #define TOKENWATCH_COLLECTOR_INGEST_COMMITTER_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -67,6 +68,10 @@ class Committer {
 
   void AddCounters(std::map<std::string, uint64_t>* counters) const;
 
+  // Grows about once a second and with each commit while the thread lives, and not while a commit
+  // lasts: what a watchdog asks.
+  uint64_t Rounds() const { return rounds_; }
+
  private:
   struct Entry {
     std::shared_ptr<CommitSource> source;
@@ -88,6 +93,8 @@ class Committer {
 
   Store* const store_;
   const CommitterOptions options_;
+
+  std::atomic<uint64_t> rounds_{0};
 
   mutable absl::Mutex mutex_;
   absl::CondVar changed_ ABSL_GUARDED_BY(mutex_);

@@ -44,6 +44,9 @@ class Ingest {
   // `ingest_pending_bytes` are of now. Any thread.
   void AddCounters(std::map<std::string, uint64_t>* counters) const;
 
+  // Grows while the thread that commits lives, see Committer. Any thread.
+  uint64_t CommitRounds() const { return committer_.Rounds(); }
+
   // Takes no more, commits and answers what was received, ends the streams. Idempotent.
   void Shutdown();
 

@@ -8,6 +8,7 @@
 
 #include "agent/common/config_file.h"
 #include "agent/common/exit_status.h"
+#include "agent/common/version.h"
 
 namespace tokenwatch {
 namespace {
@@ -271,7 +272,7 @@ TEST(ConfigTest, HelpAndVersionLeaveWithSuccess) {
   EXPECT_NE(help.text.find("default 30"), std::string::npos) << help.text;
   const Config::Parsed version = sample.Parse({"--version"});
   EXPECT_EQ(version.exit_status, kExitOk);
-  EXPECT_EQ(version.text, "sample " TOKENWATCH_VERSION "\n");
+  EXPECT_EQ(version.text, absl::StrCat("sample ", Version(), "\n"));
 }
 
 // A program with commands, as the CLI is.

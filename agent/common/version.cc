@@ -1,0 +1,7 @@
+#include "agent/common/version.h"
+
+namespace tokenwatch {
+
+const char* Version() { return TOKENWATCH_VERSION; }
+
+}  // namespace tokenwatch
