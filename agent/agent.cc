@@ -70,6 +70,7 @@ class CapturedSights : public TlsSights {
 struct Agent::Parts {
   AgentOptions options;
   utsname kernel;
+  std::string host;  // its name in what is reported
   RealClock clock;
   SystemUserDatabase users;
   absl::Time started;
@@ -104,7 +105,7 @@ struct Agent::Parts {
 
   AgentStatus Snapshot() const {
     AgentStatus status;
-    status.host = kernel.nodename;
+    status.host = host;
     status.version = Version();
     status.kernel = kernel.release;
     status.started = started;
@@ -169,6 +170,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   auto parts = std::make_unique<Parts>();
   parts->options = options;
   uname(&parts->kernel);
+  parts->host = options.host_name.empty() ? parts->kernel.nodename : options.host_name;
   parts->started = parts->clock.Now();
 
   const absl::StatusOr<std::vector<ExcludedAddress>> excluded =
@@ -196,7 +198,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   ReporterOptions report;
   report.collector = options.collector;
   report.spool_directory = options.spool_dir;
-  report.host = parts->kernel.nodename;
+  report.host = parts->host;
   report.version = Version();
   report.kernel = parts->kernel.release;
   report.key_ids = parts->key_ids;
@@ -209,8 +211,8 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   if (!reporter.ok()) return reporter.status();
   parts->reporter = *std::move(reporter);
 
-  parts->workloads = std::make_unique<WorkloadTable>("/proc", parts->kernel.nodename, &parts->users,
-                                                     &parts->clock);
+  parts->workloads =
+      std::make_unique<WorkloadTable>("/proc", parts->host, &parts->users, &parts->clock);
   parts->use_reporter =
       std::make_unique<UseReporter>(parts->workloads.get(), parts->reporter.get());
   parts->uses = std::make_unique<UseBuilder>(parts->fingerprinter.get(), &parts->clock,

@@ -22,6 +22,7 @@ struct AgentOptions {
   Scope scope;
   bool inbound = false;
   bool plaintext = false;
+  std::string host_name;           // in what is reported; empty: the kernel's
   std::string status_listen;       // HOST:PORT; empty: none
   std::string fingerprint_listen;  // path of a Unix socket; empty: none
   std::string socket_backend = "auto";

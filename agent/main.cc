@@ -20,6 +20,7 @@
 #include "agent/common/log.h"
 #include "agent/common/service_notifier.h"
 #include "agent/report/spool_check.h"
+#include "agent/status/health_check.h"
 
 namespace {
 
@@ -43,6 +44,15 @@ void ForbidDumps() {
   const rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0);
+}
+
+int Health(const std::string& status_listen) {
+  using namespace tokenwatch;  // NOLINT(google-build-using-namespace): as main's
+  const absl::Status status = CheckHealth(status_listen, absl::Seconds(4));
+  if (status.ok()) return kExitOk;
+  std::cerr << "tokenwatch-agent: " << status.message() << "\n";
+  if (absl::IsInvalidArgument(status)) return kExitUsage;
+  return absl::IsUnavailable(status) ? kExitUnreachable : kExitNothing;
 }
 
 }  // namespace
@@ -89,6 +99,11 @@ int main(int argc, char** argv) {
   root.Add("inbound", &options.inbound, "report requests that servers receive, too");
   root.Add("plaintext", &options.plaintext,
            "no TLS to the collector, which must be on loopback or a Unix socket");
+  root.Add("host-name", &options.host_name,
+           "name of this host in what is reported; default its own, which in a container is the "
+           "container's")
+      .Placeholder("NAME")
+      .RefuseEmpty();
   root.Add("status-listen", &options.status_listen, "serve /healthz, /status and /metrics")
       .Placeholder("HOST:PORT");
   std::string fingerprint_listen;
@@ -115,11 +130,14 @@ int main(int argc, char** argv) {
     options.fingerprint_listen = fingerprint_listen.substr(5);
     return absl::OkStatus();
   });
-  config.AddCheck([&] { return CheckAgentOptions(options); });
+  root.AddCommand("health", "ask the running agent, at --status-listen, whether it is well");
+  const auto is_health = [&config] { return config.CommandName() == "health"; };
+  config.AddCheck([&] { return is_health() ? absl::OkStatus() : CheckAgentOptions(options); });
   // The agent finds out by itself when it makes the directory.
   config.AddCheck(
       [&] { return config.IsCheckOnly() ? CheckSpoolPath(options.spool_dir) : absl::OkStatus(); });
   if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
+  if (is_health()) return Health(options.status_listen);
   if (debug) SetLogLevel(LogLevel::kDebug);
   BindEverything(argv);
   ForbidDumps();

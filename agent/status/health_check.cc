@@ -1,0 +1,107 @@
+#include "agent/status/health_check.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "agent/common/address.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr std::string_view kRequest =
+    "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+// Connects, or returns -1 with errno set. The status is served on this host only.
+int Connect(const Address& address, const timeval& patience) {
+  sockaddr_storage storage = {};
+  socklen_t size = 0;
+  if (!address.path.empty()) {
+    auto* local = reinterpret_cast<sockaddr_un*>(&storage);
+    local->sun_family = AF_UNIX;
+    address.path.copy(local->sun_path, sizeof(local->sun_path) - 1);  // ParseAddress bounds it
+    size = sizeof(*local);
+  } else if (auto* ipv4 = reinterpret_cast<sockaddr_in*>(&storage);
+             inet_pton(AF_INET, address.host == "localhost" ? "127.0.0.1" : address.host.c_str(),
+                       &ipv4->sin_addr) == 1) {
+    ipv4->sin_family = AF_INET;
+    ipv4->sin_port = htons(address.port);
+    size = sizeof(*ipv4);
+  } else if (auto* ipv6 = reinterpret_cast<sockaddr_in6*>(&storage);
+             inet_pton(AF_INET6, address.host.c_str(), &ipv6->sin6_addr) == 1) {
+    ipv6->sin6_family = AF_INET6;
+    ipv6->sin6_port = htons(address.port);
+    size = sizeof(*ipv6);
+  } else {
+    errno = EADDRNOTAVAIL;
+    return -1;
+  }
+  const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));  // of connect, too
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0) return fd;
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+}  // namespace
+
+absl::Status CheckHealth(const std::string& listen, absl::Duration patience) {
+  if (listen.empty()) {
+    return absl::InvalidArgumentError(
+        "say with --status-listen where the running agent serves its status");
+  }
+  const absl::StatusOr<Address> address = ParseAddress(listen);
+  if (!address.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--status-listen: ", address.status().message()));
+  }
+  const auto unreachable = [&](const char* what) {
+    return absl::UnavailableError(
+        absl::StrCat("no agent answers at ", address->ToString(), ": ", what));
+  };
+  const int fd = Connect(*address, absl::ToTimeval(patience));
+  if (fd < 0) return unreachable(std::strerror(errno));
+  const absl::Cleanup close_fd = [fd] { close(fd); };
+  if (send(fd, kRequest.data(), kRequest.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(kRequest.size())) {
+    return unreachable(std::strerror(errno));
+  }
+  std::array<char, 512> answer;
+  size_t length = 0;
+  std::string_view line;
+  while (length < answer.size()) {
+    const ssize_t got = recv(fd, answer.data() + length, answer.size() - length, 0);
+    if (got < 0) return unreachable(std::strerror(errno));
+    length += static_cast<size_t>(got);
+    line = std::string_view(answer.data(), length);
+    const size_t end = line.find("\r\n");
+    if (end == std::string_view::npos && got > 0) continue;
+    line = line.substr(0, end);
+    break;
+  }
+  // "HTTP/1.1 200 OK"
+  absl::string_view status(line.data(), line.size());
+  if (!absl::ConsumePrefix(&status, "HTTP/1.1 ")) {
+    return unreachable("what answers there speaks no HTTP");
+  }
+  if (status.substr(0, 3) == "200") return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the agent is not well: it answers ", absl::CHexEscape(std::string(status))));
+}
+
+}  // namespace tokenwatch
