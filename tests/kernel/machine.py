@@ -5,7 +5,7 @@ import subprocess
 import time
 
 QEMU = "qemu-system-x86_64"
-MACHINE = ["-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2", "-nodefaults",
+MACHINE = ["-M", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-nodefaults",
            "-display", "none", "-no-reboot"]
 KERNEL_ARGUMENTS = "console=ttyS0 edd=off mitigations=off panic=-1"
 BOOTS = 5
@@ -26,28 +26,28 @@ class Run:
     seconds: float  # from power on to power off
 
 
-def boot(kernel, initramfs, directory, timeout):
-    """Boots until the steps have ended, or for `timeout` seconds.
+def boot(kernel, initramfs, directory, timeout, memory="1024"):
+    """Boots until the steps have ended, or for `timeout` seconds, with so many megabytes of memory.
 
     A boot that falls silent before init is tried again: that is the emulation's fault. What happens
     after init has begun is the test's.
     """
     for attempt in range(1, BOOTS + 1):
-        run = _boot_once(kernel, initramfs, directory, timeout)
+        run = _boot_once(kernel, initramfs, directory, timeout, memory)
         run.boots = attempt
         if run.boot_seconds:
             break
     return run
 
 
-def _boot_once(kernel, initramfs, directory, timeout):
+def _boot_once(kernel, initramfs, directory, timeout, memory):
     console = directory / "console"
     results = directory / "results"
     for path in (console, results):
         path.write_bytes(b"")
     started = time.monotonic()
     with subprocess.Popen(
-            ["nice", QEMU, *MACHINE, "-kernel", kernel, "-initrd", initramfs, "-append",
+            ["nice", QEMU, *MACHINE, "-m", memory, "-kernel", kernel, "-initrd", initramfs, "-append",
              KERNEL_ARGUMENTS, "-chardev", f"file,id=console,path={console}", "-serial",
              "chardev:console", "-chardev", f"file,id=results,path={results}", "-serial",
              "chardev:results"], stdin=subprocess.DEVNULL,
