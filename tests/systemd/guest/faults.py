@@ -60,12 +60,12 @@ def watchdog():
     """Stopped processes answer nobody: neither the one that systemd knows nor the one that drains."""
     os.makedirs(os.path.dirname(DROP_IN), exist_ok=True)
     with open(DROP_IN, "w", encoding="ascii") as file:
-        file.write("[Service]\nWatchdogSec=8s\n")
+        file.write("[Service]\nWatchdogSec=15s\n")
     run("systemctl", "daemon-reload")
     check("a restart takes a drop-in's watchdog", run("systemctl", "restart",
                                                       "tokenwatch-agent").returncode == 0)
     main, workers = agent_processes()
-    time.sleep(10)
+    time.sleep(20)
     check("an agent that is well is left alone", main_pid() == main)
     for name, pid in [("main process", main), ("worker", 0)][:1 + bool(workers)]:
         main, workers = agent_processes()
