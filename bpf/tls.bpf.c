@@ -288,6 +288,27 @@ static __always_inline int tw_past_api(void)
 }
 
 /*
+ * Kernels from 6.13 on (commit a76ab5731e32) give a program of this type a stack for each CPU, and
+ * count on nothing running it there twice at once. With probes in user space nothing sees to that,
+ * and they run with preemption on: on 7.3 a task that had been preempted in here came back to
+ * another's pointers on its stack, and the kernel oopsed. A program that holds a tail call keeps the
+ * stack of its task, even where the call is never made.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} tw_nothing SEC(".maps");
+const volatile bool tw_calls_nothing = false;
+
+static __always_inline void tw_keep_task_stack(struct pt_regs *ctx)
+{
+	if (tw_calls_nothing)
+		bpf_tail_call(ctx, &tw_nothing, 0);
+}
+
+/*
  * Kernels with attach cookies (5.15) have one program for all entries and one for all returns, so
  * that one link serves a library (uprobe.multi, 6.6): to take a link away costs a grace period.
  */
@@ -297,6 +318,7 @@ int tw_tls_entry(struct pt_regs *ctx)
 	u64 cookie = bpf_get_attach_cookie(ctx);
 	u32 probe = TW_COOKIE_PROBE(cookie);
 
+	tw_keep_task_stack(ctx);
 	if (!tw_in_scope())
 		return 0;
 	TW_COUNT_PROBE(probe, hits);
@@ -331,6 +353,7 @@ int tw_tls_exit(struct pt_regs *ctx)
 	u64 cookie = bpf_get_attach_cookie(ctx);
 	u64 stack = PT_REGS_SP(ctx);
 
+	tw_keep_task_stack(ctx);
 	if (!tw_in_scope())
 		return 0;
 	if (!(cookie & TW_COOKIE_AT_RETURN))

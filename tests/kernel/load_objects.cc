@@ -1,14 +1,16 @@
 // Loads every program of BPF objects by itself and says what this kernel's verifier thinks of it.
 //
-//   load_objects [--set KNOB]... OBJECT...
+//   load_objects [--set KNOB[=BYTE]]... OBJECT...
 //
-// --set makes a `const volatile bool` of the objects true, as the agent does where the kernel has
-// what it stands for; an object without that knob is loaded as it is.
+// --set gives a byte of an object's read-only data another value, 1 where none is named, as the
+// agent does where the kernel has what it stands for; an object without that knob is loaded as it
+// is.
 //
 // One line a program on standard output, fields separated by a tab:
-//   program  <object>  <name>  <section>  loaded   <verified instructions>
-//   program  <object>  <name>  <section>  absent   <the function, tracepoint or helper that is
-//   missing> program  <object>  <name>  <section>  failed   <error>
+//   program  <object>  <name>  <section>  loaded   <verified instructions>  <stack>
+//   program  <object>  <name>  <section>  absent   <missing function, tracepoint or helper>
+//   program  <object>  <name>  <section>  failed   <error>
+// The stack is `cpu` where the program has one for each CPU, `task` where it uses its task's.
 // After `failed` the end of the verifier's log follows, each line with a leading "  | ".
 // Exits 0 where nothing failed, 1 where something did, 2 for wrong use. Needs CAP_BPF and
 // CAP_PERFMON; loads, never attaches.
@@ -45,8 +47,12 @@ using Object = std::unique_ptr<bpf_object, CloseObject>;
 
 // What libbpf itself said since it was last cleared; the print callback has no context argument.
 std::string g_libbpf_messages;
-// Names given with --set.
-std::vector<std::string> g_knobs;
+// Given with --set.
+struct Knob {
+  std::string name;
+  uint8_t value;
+};
+std::vector<Knob> g_knobs;
 
 int KeepMessage(libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG) return 0;
@@ -105,7 +111,7 @@ std::string MissingHelper(const bpf_program* program) {
 }
 
 // Sets one byte of an object's read-only data before it is loaded.
-void SetKnob(bpf_object* object, const std::string& name) {
+void SetKnob(bpf_object* object, const Knob& knob) {
   const btf* types = bpf_object__btf(object);
   const int section = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
   bpf_map* map = bpf_object__find_map_by_name(object, ".rodata");
@@ -118,9 +124,9 @@ void SetKnob(bpf_object* object, const std::string& name) {
   const btf_var_secinfo* variable = btf_var_secinfos(type);
   for (uint32_t i = 0; i < btf_vlen(type); ++i, ++variable) {
     const btf_type* named = btf__type_by_id(types, variable->type);
-    if (name == btf__name_by_offset(types, named->name_off) && variable->size == 1 &&
+    if (knob.name == btf__name_by_offset(types, named->name_off) && variable->size == 1 &&
         variable->offset < size) {
-      data[variable->offset] = 1;
+      data[variable->offset] = knob.value;
     }
   }
   bpf_map__set_initial_value(map, data.data(), size);
@@ -135,7 +141,7 @@ Object Open(const char* path, std::vector<char>& log, int level) {
   options.kernel_log_level = level;
   Object object(bpf_object__open_file(path, &options));
   if (object != nullptr) {
-    for (const std::string& knob : g_knobs) SetKnob(object.get(), knob);
+    for (const Knob& knob : g_knobs) SetKnob(object.get(), knob);
   }
   return object;
 }
@@ -167,6 +173,22 @@ std::string VerifiedInstructions(const bpf_program* program, const std::vector<c
   return std::string(text.substr(at, text.find(' ', at) - at));
 }
 
+// From 6.13 on some programs have a stack for each CPU, whose address they compute first of all:
+// add r9, gs:this_cpu_off (arch/x86/net/bpf_jit_comp.c, emit_priv_frame_ptr).
+bool HasStackForCpu(const bpf_program* program) {
+  constexpr std::string_view kAddThisCpu("\x65\x4c\x03\x0c\x25", 5);
+  bpf_prog_info info{};
+  uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) return false;
+  std::string code(info.jited_prog_len, '\0');
+  info = {};
+  size = sizeof(info);
+  info.jited_prog_len = static_cast<uint32_t>(code.size());
+  info.jited_prog_insns = reinterpret_cast<uintptr_t>(code.data());
+  if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) return false;
+  return code.find(kAddThisCpu) != std::string::npos;
+}
+
 std::string Tail(std::string_view text) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   size_t at = text.size();
@@ -187,7 +209,9 @@ Outcome LoadOne(const char* path, const std::string& name, const btf* kernel) {
   if (!missing.empty()) return {Outcome::kAbsent, missing, ""};
   g_libbpf_messages.clear();
   if (bpf_object__load(object.get()) == 0) {
-    return {Outcome::kLoaded, VerifiedInstructions(program, log), ""};
+    return {Outcome::kLoaded,
+            VerifiedInstructions(program, log) + (HasStackForCpu(program) ? "\tcpu" : "\ttask"),
+            ""};
   }
   std::string reason = std::strerror(errno);
   std::string messages = g_libbpf_messages;
@@ -243,10 +267,14 @@ bool LoadAll(const char* path, const btf* kernel) {
 int main(int argc, char** argv) {
   int first = 1;
   for (; first + 1 < argc && std::string_view(argv[first]) == "--set"; first += 2) {
-    g_knobs.push_back(argv[first + 1]);
+    const std::string_view given = argv[first + 1];
+    const size_t equals = given.find('=');
+    const std::string value(equals == std::string_view::npos ? "1" : given.substr(equals + 1));
+    g_knobs.push_back({std::string(given.substr(0, equals)),
+                       static_cast<uint8_t>(std::strtoul(value.c_str(), nullptr, 10))});
   }
   if (first >= argc) {
-    std::fprintf(stderr, "usage: load_objects [--set KNOB]... OBJECT...\n");
+    std::fprintf(stderr, "usage: load_objects [--set KNOB[=BYTE]]... OBJECT...\n");
     return 2;
   }
   libbpf_set_print(KeepMessage);
