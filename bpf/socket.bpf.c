@@ -20,8 +20,11 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* tcp_recvmsg lost its `nonblock` argument in 5.19 (commit ec095263a965). */
-const volatile bool tw_recvmsg_has_nonblock = false;
+/*
+ * tcp_recvmsg has 6 arguments, or 5 without `nonblock` (5.19, commit ec095263a965), or 4 without
+ * `addr_len`, too (seen in 7.3). Its flags are behind the former and before the latter.
+ */
+const volatile __u8 tw_recvmsg_arguments = 5;
 
 /* A value that the compiler may not merge with another branch's: the context is read at constant
  * offsets only. */
@@ -307,12 +310,15 @@ int tw_receive_fexit(u64 *ctx)
 {
 	u64 flags, count;
 
-	if (tw_recvmsg_has_nonblock) {
+	if (tw_recvmsg_arguments == 6) {
 		flags = TW_APART(ctx[4]);
 		count = TW_APART(ctx[6]);
-	} else {
+	} else if (tw_recvmsg_arguments == 5) {
 		flags = TW_APART(ctx[3]);
 		count = TW_APART(ctx[5]);
+	} else {
+		flags = TW_APART(ctx[3]);
+		count = TW_APART(ctx[4]);
 	}
 	tw_end_call((void *)ctx[0], TW_RECEIVED, (int)count, flags, TW_GAP_KERNEL_BUFFER);
 	return 0;
@@ -340,7 +346,7 @@ int tw_receive_kprobe(struct pt_regs *ctx)
 	struct tw_socket_call *call;
 	u64 flags;
 
-	if (tw_recvmsg_has_nonblock)
+	if (tw_recvmsg_arguments == 6)
 		flags = TW_APART(PT_REGS_PARM5(ctx));
 	else
 		flags = TW_APART(PT_REGS_PARM4(ctx));

@@ -98,7 +98,8 @@ absl::StatusOr<std::unique_ptr<SocketBackend>> SocketBackend::Attach(const Kerne
     bpf_object__for_each_program(program, backend->object_->obj) {
       bpf_program__set_autoload(program, Belongs(row, bpf_program__section_name(program)));
     }
-    backend->object_->rodata->tw_recvmsg_has_nonblock = CountArguments("tcp_recvmsg") == 6;
+    const int arguments = CountArguments("tcp_recvmsg");
+    if (arguments > 0) backend->object_->rodata->tw_recvmsg_arguments = arguments;
     absl::Status status;
     const int error = tw_socket_skel__load(backend->object_.get());
     if (error != 0) {

@@ -17,6 +17,8 @@ import time
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 LISTS_LAST_SECONDS = 24 * 3600
+# What is uploaded there needs no updates from beside it.
+WITHOUT_SECURITY = ("sid", "experimental")
 
 
 class ArchiveError(Exception):
@@ -124,7 +126,7 @@ class Archive:
             raise ArchiveError(f"{KEYRING} is missing: install debian-archive-keyring")
         signed = f"deb [arch=amd64 signed-by={KEYRING}]"
         lines = [f"{signed} {main} {self.suite} main"]
-        if security:
+        if security and self.suite not in WITHOUT_SECURITY:
             lines.append(f"{signed} {security} {self.suite}-security main")
         (self._root / "sources.list").write_text("\n".join(lines) + "\n")
         try:

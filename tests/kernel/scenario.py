@@ -11,7 +11,9 @@ import signal
 import subprocess
 
 GUEST = pathlib.Path(__file__).parent / "guest"
-BACKENDS = ("fentry", "kprobe", "tracepoint")
+BACKENDS = ("fentry", "kprobe", "tracepoint", "auto")
+AUTO = "fentry"  # what `auto` is on every kernel of the test
+HARM_BACKENDS = BACKENDS[:3]  # with these run the programs that a probe might not survive
 HOST = "server.test"
 KERNEL_RETURNS = "kprobe"  # the backend with which the kernel's return probes are asked for
 PORTS = {("https", 1): 8443, ("http", 1): 8080, ("https", 2): 8444, ("http", 2): 8081}
@@ -69,6 +71,16 @@ class Plan:
     def size(self):
         """Requests by one backend."""
         return len(self.requests[BACKENDS[0]])
+
+    def clients(self):
+        """Its programs with the versions of HTTP that they speak, each over TLS and plain."""
+        spoken = {}
+        for request in self.requests[BACKENDS[0]]:
+            versions = spoken.setdefault(request.program, [])
+            if request.version not in versions:
+                versions.append(request.version)
+        return tuple(f"{program} HTTP/{'+'.join('1.1' if v == 1 else str(v) for v in versions)}"
+                     for program, versions in spoken.items())
 
     def write(self, image):
         """Adds key, certificate, server configuration and the clients' files to the guest."""
@@ -163,13 +175,18 @@ def differences(key, planned, truth, uses):
     return found
 
 
+def backend_of(text):
+    """The socket backend that a /status names; "none" where there was none."""
+    return json.loads(text)["socketBackend"]["name"] if text else "none"
+
+
 def status_differences(backend, text):
     """Sentences on what an agent's /status, asked after the requests, should not have said."""
     if not text:
         return ["the agent gave no status"]
     status = json.loads(text)
     found = []
-    if status["socketBackend"]["name"] != backend:
+    if backend_of(text) != (AUTO if backend == "auto" else backend):
         found.append(f"the socket backend is {status['socketBackend']}")
     for symbol in ("SSL_write", "SSL_read"):
         # Without cookies the kernel cannot tell which of a library's probes fired: null.
