@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "agent/capture/capabilities.h"
 #include "agent/capture/discovery.h"
+#include "agent/capture/host_facts.h"
 #include "agent/capture/inode_reader.h"
 #include "agent/capture/kernel_counters.h"
 #include "agent/capture/kernel_programs.h"
@@ -84,6 +86,7 @@ struct Capture::Parts {
   std::unique_ptr<RingReader> ring;
   std::unique_ptr<InodeReader> inodes;
   std::string returns_refused;
+  std::vector<std::string> lost_capabilities;
   std::unique_ptr<TlsProbes> tls;
   std::unique_ptr<TlsInspector> inspector;
   std::unique_ptr<SocketBackend> sockets;
@@ -101,11 +104,13 @@ Capture::Capture(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Capture::~Capture() = default;
 
 absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& options) {
-  absl::Status status = CheckCapabilities();
-  if (status.ok()) status = CheckKernel();
+  const HostFacts host = ReadHostFacts();
+  absl::Status status = CheckHost(host);
   if (!status.ok()) return status;
 
   auto parts = std::make_unique<Parts>();
+  parts->lost_capabilities = LostCapabilities(host);
+  for (const std::string& lost : parts->lost_capabilities) Log(LogLevel::kWarning, lost);
   KernelKnobs knobs;
   knobs.scope = options.scope;
   knobs.inbound = options.inbound;
@@ -206,7 +211,11 @@ CaptureStatus Capture::Status() const {
   status.quic_backend = parts_->quic->name();
   status.quic_rejected = parts_->quic->rejected();
   status.returns_refused = parts_->returns_refused;
-  status.discovery_degraded = parts_->discovery->degraded();
+  // Both are about which files are found, and when.
+  std::vector<std::string> degraded = parts_->lost_capabilities;
+  if (!degraded.empty()) degraded.front().insert(0, "capabilities-missing: ");
+  if (!parts_->discovery->degraded().empty()) degraded.push_back(parts_->discovery->degraded());
+  status.discovery_degraded = absl::StrJoin(degraded, "; ");
   status.scope_executables = parts_->programs->scope().executables;
   if (parts_->pods != nullptr) {
     PodStatus pods = parts_->pods->Status();
