@@ -19,6 +19,7 @@
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
 #include "agent/common/service_notifier.h"
+#include "agent/doctor/doctor.h"
 #include "agent/report/spool_check.h"
 #include "agent/status/health_check.h"
 
@@ -53,6 +54,18 @@ int Health(const std::string& status_listen) {
   std::cerr << "tokenwatch-agent: " << status.message() << "\n";
   if (absl::IsInvalidArgument(status)) return kExitUsage;
   return absl::IsUnavailable(status) ? kExitUnreachable : kExitNothing;
+}
+
+tokenwatch::DoctorOptions ForDoctor(const tokenwatch::AgentOptions& options) {
+  return {.collector = options.collector,
+          .plaintext = options.plaintext,
+          .key_files = options.key_files,
+          .spool_dir = options.spool_dir,
+          .spool_max_bytes = options.spool_max_bytes,
+          .scope = options.scope,
+          .status_listen = options.status_listen,
+          .fingerprint_listen = options.fingerprint_listen,
+          .socket_backend = options.socket_backend};
 }
 
 }  // namespace
@@ -131,14 +144,28 @@ int main(int argc, char** argv) {
     return absl::OkStatus();
   });
   root.AddCommand("health", "ask the running agent, at --status-listen, whether it is well");
+  bool doctor_json = false;
+  root.AddCommand("doctor", "says what works on this host and what does not, and starts nothing")
+      .Add("json", &doctor_json, "as one JSON object")
+      .FlagOnly();
   const auto is_health = [&config] { return config.CommandName() == "health"; };
-  config.AddCheck([&] { return is_health() ? absl::OkStatus() : CheckAgentOptions(options); });
+  const auto is_doctor = [&config] { return config.CommandName() == "doctor"; };
+  // The doctor says itself what is wrong with them.
+  config.AddCheck(
+      [&] { return is_health() || is_doctor() ? absl::OkStatus() : CheckAgentOptions(options); });
   // The agent finds out by itself when it makes the directory.
   config.AddCheck(
       [&] { return config.IsCheckOnly() ? CheckSpoolPath(options.spool_dir) : absl::OkStatus(); });
+  config.AddCheck([&] {
+    return config.IsCheckOnly() ? CheckAddressesFree(ForDoctor(options)) : absl::OkStatus();
+  });
   if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
   if (is_health()) return Health(options.status_listen);
   if (debug) SetLogLevel(LogLevel::kDebug);
+  if (is_doctor()) {
+    ForbidDumps();  // it reads the fleet key
+    return RunDoctor(ForDoctor(options), doctor_json, &std::cout);
+  }
   BindEverything(argv);
   ForbidDumps();
 

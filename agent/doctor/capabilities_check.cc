@@ -1,0 +1,25 @@
+// The capabilities of this process, which are those that an agent started likewise would have.
+#include "absl/strings/str_cat.h"
+#include "agent/capture/capabilities.h"
+#include "agent/doctor/check.h"
+
+namespace tokenwatch {
+
+std::vector<Finding> CheckOwnCapabilities(const DoctorContext& context) {
+  std::vector<Finding> findings;
+  for (const CapabilityRow& row : CapabilityRows()) {
+    if (HasCapability(context.facts, row)) continue;
+    const std::string remedy = "run as root, or grant it to the service or container";
+    if (row.without == nullptr) {
+      findings.push_back(Fails(row.name, absl::StrCat("is missing, ", row.purpose), remedy));
+    } else {
+      findings.push_back(Degraded(row.name, absl::StrCat("is missing: ", row.without), remedy));
+    }
+  }
+  if (findings.empty()) {
+    findings.push_back(FromStatus("all that are needed", CheckCapabilities(context.facts)));
+  }
+  return findings;
+}
+
+}  // namespace tokenwatch

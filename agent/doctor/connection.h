@@ -1,0 +1,20 @@
+// Connections that are tried and closed again.
+#ifndef TOKENWATCH_AGENT_DOCTOR_CONNECTION_H_
+#define TOKENWATCH_AGENT_DOCTOR_CONNECTION_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "agent/capture/unique_fd.h"
+#include "agent/common/address.h"
+
+namespace tokenwatch {
+
+// A stream that is connected and whose reads and writes end after `patience`, too; or Unavailable
+// with a clause: "nobody listens there".
+absl::StatusOr<UniqueFd> ConnectTo(const Address& address, absl::Duration patience);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_DOCTOR_CONNECTION_H_
