@@ -84,3 +84,18 @@ def _wait(process, console, results, started, timeout):
     if not init_seconds and results.stat().st_size > 0:
         init_seconds = time.monotonic() - started
     return init_seconds
+
+
+def files_in(output):
+    """The files that a guest handed over, by name."""
+    files = {}
+    name = None
+    for line in output.splitlines():
+        if line.startswith("FILE "):
+            name = line[5:]
+            files[name] = []
+        elif name and line == f"EOF {name}":
+            name = None
+        elif name:
+            files[name].append(line)
+    return {name: "\n".join(lines).strip() for name, lines in files.items()}
