@@ -1,4 +1,6 @@
-// The agent: the path of a token from the kernel to the spool, wired together.
+// The agent: two processes. The broker, which is the one that was started, has the capabilities: it
+// attaches to the kernel, starts the worker, and answers its requests. The worker (worker.h) has
+// none, and is the path of a token from the kernel's ring to the spool.
 #ifndef TOKENWATCH_AGENT_AGENT_H_
 #define TOKENWATCH_AGENT_AGENT_H_
 
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "agent/broker/worker_process.h"
 #include "agent/capture/scope.h"
 #include "agent/common/service_notifier.h"
 
@@ -28,19 +31,22 @@ struct AgentOptions {
   std::string socket_backend = "auto";
   std::string probe_sites = "auto";    // or "public": no sites by disassembly
   std::string return_probes = "auto";  // or "kernel": no sites for returns
+  std::string worker_user;             // whom the worker runs as; empty: FindWorkerUser decides
 };
 
+// The broker.
 class Agent {
  public:
-  // Ready when it returns: from then on, requests are seen. Errors are sentences that say what to
-  // do.
-  static absl::StatusOr<std::unique_ptr<Agent>> Create(const AgentOptions& options);
+  // Ready when it returns: from then on, requests are seen. Errors, the worker's among them, are
+  // sentences that say what to do. `forked` is the broker's side.
+  static absl::StatusOr<std::unique_ptr<Agent>> Create(const AgentOptions& options, Forked forked);
   ~Agent();
 
-  // Runs until `*stop` is set, which is looked at about once a second and after each signal.
-  // `notifier` is told on this thread that the agent is ready, how it is, and of each round of the
-  // loop that drains the ring buffer.
-  absl::Status Run(const std::atomic<bool>& stop, ServiceNotifier* notifier);
+  // Runs until the worker has ended, and tells it to when `*stop` is set, which is looked at about
+  // once a second and after each signal. `notifier` is told on this thread that the agent is ready,
+  // how it is, and of the rounds of the loop that drains the ring buffer, as the worker tells them.
+  // The worker's exit status.
+  absl::StatusOr<int> Run(const std::atomic<bool>& stop, ServiceNotifier* notifier);
 
  private:
   struct Parts;

@@ -9,11 +9,13 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
 #include "agent/agent.h"
 #include "agent/agent_check.h"
+#include "agent/broker/worker_process.h"
 #include "agent/capture/capture.h"
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
@@ -22,6 +24,7 @@
 #include "agent/doctor/doctor.h"
 #include "agent/report/spool_check.h"
 #include "agent/status/health_check.h"
+#include "agent/worker.h"
 
 namespace {
 
@@ -133,6 +136,11 @@ int main(int argc, char** argv) {
       .OneOf({"auto", "kernel"});
   root.Add("socket-backend", &options.socket_backend, "how TCP sockets are watched")
       .OneOf(Capture::SocketBackends());
+  root.Add("worker-user", &options.worker_user,
+           "whom the process that parses what was captured runs as; by default tokenwatch-agent "
+           "where there is that user")
+      .Placeholder("NAME")
+      .RefuseEmpty();
   root.Add("debug", &debug, "log more");
   config.AddCheck([&] {
     absl::string_view path = fingerprint_listen;
@@ -181,7 +189,13 @@ int main(int argc, char** argv) {
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
+  absl::StatusOr<Forked> forked = ForkWorker();
+  if (!forked.ok()) {
+    std::cerr << "tokenwatch-agent: " << forked.status().message() << "\n";
+    return kExitNothing;
+  }
+  if (forked->worker == 0) return RunWorker(options, std::move(forked->channels), stop);
+  absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options, *std::move(forked));
   if (!agent.ok()) {
     std::cerr << "tokenwatch-agent: " << agent.status().message() << "\n";
     return absl::IsInvalidArgument(agent.status()) ? kExitUsage : kExitNothing;
@@ -191,11 +205,9 @@ int main(int argc, char** argv) {
   malloc_trim(0);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ServiceNotifier notifier;
-  const absl::Status status = (*agent)->Run(stop, &notifier);
+  const absl::StatusOr<int> exit_status = (*agent)->Run(stop, &notifier);
   agent->reset();
-  if (!status.ok()) {
-    std::cerr << "tokenwatch-agent: " << status.message() << "\n";
-    return kExitNothing;
-  }
-  return kExitOk;
+  if (exit_status.ok()) return *exit_status;
+  std::cerr << "tokenwatch-agent: " << exit_status.status().message() << "\n";
+  return kExitNothing;
 }

@@ -12,7 +12,8 @@
 #include "path.h"
 #include "state.h"
 
-const volatile __u32 tw_self_tgid = 0;	   /* the agent, never observed */
+const volatile __u32 tw_self_tgid = 0; /* the agent's two processes, never observed */
+const volatile __u32 tw_worker_tgid = 0;
 const volatile __u32 tw_scope_cgroups = 0; /* entries of tw_scope in use; 0: all */
 const volatile bool tw_scope_by_user = false;
 const volatile bool tw_scope_by_exe = false;
@@ -195,7 +196,9 @@ static __always_inline bool tw_in_cgroups(void)
 /* Whether the current task is to be observed. Nothing of a task is read before this says so. */
 static __always_inline bool tw_in_scope(void)
 {
-	if ((u32)(bpf_get_current_pid_tgid() >> 32) == tw_self_tgid)
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	if (tgid == tw_self_tgid || tgid == tw_worker_tgid)
 		return false;
 	if (tw_scope_cgroups && !tw_in_cgroups())
 		return false;

@@ -83,7 +83,6 @@ void RaiseFileLimit() {
 struct Capture::Parts {
   std::unique_ptr<KernelPrograms> programs;
   std::unique_ptr<PodScope> pods;  // null where no namespace is given
-  std::unique_ptr<RingReader> ring;
   std::unique_ptr<InodeReader> inodes;
   std::string returns_refused;
   std::vector<std::string> lost_capabilities;
@@ -114,6 +113,7 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
   KernelKnobs knobs;
   knobs.scope = options.scope;
   knobs.inbound = options.inbound;
+  knobs.own_pids = options.own_pids;
   absl::StatusOr<std::unique_ptr<KernelPrograms>> programs = KernelPrograms::Create(knobs);
   if (!programs.ok()) return programs.status();
   parts->programs = *std::move(programs);
@@ -132,11 +132,6 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
     if (!pods.ok()) return pods.status();
     parts->pods = *std::move(pods);
   }
-
-  absl::StatusOr<std::unique_ptr<RingReader>> ring =
-      RingReader::Create(parts->programs.get(), knobs.ring_bytes);
-  if (!ring.ok()) return ring.status();
-  parts->ring = *std::move(ring);
 
   absl::StatusOr<std::unique_ptr<SocketBackend>> sockets =
       SocketBackend::Attach(*parts->programs, options.socket_backend);
@@ -165,14 +160,21 @@ absl::StatusOr<std::unique_ptr<Capture>> Capture::Create(const CaptureOptions& o
   return std::unique_ptr<Capture>(new Capture(std::move(parts)));
 }
 
-absl::StatusOr<int> Capture::Poll(int timeout_ms, SegmentHandler handler) {
-  return parts_->ring->Poll(timeout_ms, handler);
+RingMaps Capture::Ring() const {
+  const auto& maps = parts_->programs->process().maps;
+  return {.segments = bpf_map__fd(maps.tw_segments),
+          .control = bpf_map__fd(maps.tw_control),
+          .bytes = bpf_map__max_entries(maps.tw_segments)};
 }
 
-uint64_t Capture::DeliveredUntilNs() const { return parts_->ring->delivered_until_ns(); }
+bool Capture::WipeRing() {
+  // A raw tracepoint's context is optional in a test run (kernel commit 1b4d60ec162f).
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  const int program = bpf_program__fd(parts_->programs->process().progs.tw_wipe);
+  return bpf_prog_test_run_opts(program, &options) == 0;
+}
 
-void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
-  parts_->ring->WipeIfIdle(handler);
+void Capture::Sweep(uint64_t now_mono_ns) {
   if (now_mono_ns < parts_->swept_ns + kSweepNs) return;
   parts_->swept_ns = now_mono_ns;
   parts_->tls->CheckSites();
@@ -183,19 +185,17 @@ void Capture::Maintain(uint64_t now_mono_ns, SegmentHandler handler) {
   parts_->kept_connections = swept.kept_connections;
 }
 
-void Capture::LookAtProcess(uint64_t process, uint32_t pid, const std::string& exe) {
-  parts_->inspector->Look(process, pid, exe);
+bool Capture::LookAtProcess(uint64_t process, uint32_t pid, const std::string& exe) {
+  return parts_->inspector->Look(process, pid, exe);
 }
 
-std::optional<std::string> Capture::WhyDark(uint64_t process, uint64_t begun_ns) const {
-  const std::optional<TlsSight> sight = parts_->inspector->Result(process);
-  if (!sight.has_value()) return std::nullopt;
-  return tokenwatch::WhyDark(*sight, begun_ns);
+std::optional<TlsSight> Capture::SightOf(uint64_t process) {
+  return parts_->inspector->Result(process);
 }
 
 void Capture::ForgetProcess(uint64_t process) { parts_->inspector->Forget(process); }
 
-CaptureStatus Capture::Status() const {
+CaptureStatus Capture::Status() {
   CaptureStatus status;
   for (ProbeStatus& probe : parts_->tls->Status()) {
     status.probes.push_back(
@@ -226,13 +226,12 @@ CaptureStatus Capture::Status() const {
   return status;
 }
 
-void Capture::AddCounters(Counters* counters) const {
+void Capture::AddCounters(Counters* counters) {
   AddKernelCounters(bpf_map__fd(parts_->programs->process().maps.tw_counters), counters);
   (*counters)["program_runs_lost"] = MissedRuns(parts_->programs->process().obj) +
                                      MissedRuns(parts_->programs->tls().obj) +
                                      MissedRuns(parts_->sockets->object());
   if (parts_->pods != nullptr) parts_->pods->AddCounters(counters);
-  parts_->ring->AddCounters(counters);
   parts_->tls->AddCounters(counters);
   parts_->discovery->AddCounters(counters);
   (*counters)["connections_swept"] = parts_->swept_connections;

@@ -50,7 +50,9 @@ absl::Status PutInScope(const bpf_map* map, const Key& key, const std::string& w
 // Rodata members have the same names in every object; not every object has all of them.
 template <typename Rodata>
 void KernelPrograms::FillKnobs(Rodata* rodata) const {
-  rodata->tw_self_tgid = static_cast<uint32_t>(getpid());
+  // No task is observed by default: 0 is the idle task's.
+  rodata->tw_self_tgid = knobs_.own_pids.empty() ? 0 : knobs_.own_pids.front();
+  rodata->tw_worker_tgid = knobs_.own_pids.empty() ? 0 : knobs_.own_pids.back();
   rodata->tw_scope_cgroups = static_cast<uint32_t>(scope_.cgroups.size());
   rodata->tw_scope_by_user = !knobs_.scope.users.empty();
   rodata->tw_scope_by_exe = !knobs_.scope.executables.empty();

@@ -25,7 +25,8 @@ namespace tokenwatch {
 struct KernelKnobs {
   Scope scope;
   bool inbound = false;
-  uint32_t ring_bytes = 4 << 20;  // a power of two of at least 256 KiB
+  std::vector<uint32_t> own_pids;  // at most two; never observed
+  uint32_t ring_bytes = 4 << 20;   // a power of two of at least 256 KiB
 };
 
 // The skeletons' own functions have internal linkage, so they are called in one place only.

@@ -1,6 +1,6 @@
 #include "agent/capture/ring_reader.h"
 
-#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -34,25 +34,30 @@ uint64_t MonotonicNs() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RingReader>> RingReader::Create(const KernelPrograms* programs,
-                                                               uint32_t ring_bytes) {
-  auto reader = std::unique_ptr<RingReader>(new RingReader(programs, ring_bytes));
+absl::StatusOr<std::unique_ptr<RingReader>> RingReader::Create(const RingMaps& maps,
+                                                               std::function<bool()> wipe) {
+  auto reader = std::unique_ptr<RingReader>(new RingReader(maps.bytes, std::move(wipe)));
   const auto on_record = [](void* self, void* data, size_t size) {
     return static_cast<RingReader*>(self)->OnRecord(data, size);
   };
-  reader->ring_ = ring_buffer__new(bpf_map__fd(programs->process().maps.tw_segments), on_record,
-                                   reader.get(), nullptr);
+  reader->ring_ = ring_buffer__new(maps.segments, on_record, reader.get(), nullptr);
   if (reader->ring_ == nullptr) return KernelError(-errno, "opening the ring buffer");
-  void* control = mmap(nullptr, kControlBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                       bpf_map__fd(programs->process().maps.tw_control), 0);
+  void* control = mmap(nullptr, kControlBytes, PROT_READ | PROT_WRITE, MAP_SHARED, maps.control, 0);
   if (control == MAP_FAILED) return KernelError(-errno, "mapping the control map");
   reader->control_ = control;
-  void* positions = mmap(nullptr, 2 * PageBytes(), PROT_READ, MAP_SHARED,
-                         bpf_map__fd(programs->process().maps.tw_segments), 0);
+  void* positions = mmap(nullptr, 2 * PageBytes(), PROT_READ, MAP_SHARED, maps.segments, 0);
   if (positions == MAP_FAILED) return KernelError(-errno, "mapping the ring buffer's positions");
   reader->positions_ = positions;
   reader->sleeping_ = static_cast<uint32_t*>(control);
   return reader;
+}
+
+absl::Status RingReader::WakeOn(int fd) {
+  epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
+  if (epoll_ctl(ring_buffer__epoll_fd(ring_), EPOLL_CTL_ADD, fd, &event) == 0) {
+    return absl::OkStatus();
+  }
+  return KernelError(-errno, "waiting for a descriptor beside the ring buffer");
 }
 
 RingReader::~RingReader() {
@@ -114,11 +119,8 @@ absl::StatusOr<int> RingReader::Poll(int timeout_ms, SegmentHandler handler) {
 
 void RingReader::WipeIfIdle(SegmentHandler handler) {
   if (!dirty_ || idle_polls_ < kIdlePolls) return;
-  const int program = bpf_program__fd(programs_->process().progs.tw_wipe);
   for (uint32_t wiped = 0; wiped < ring_bytes_; wiped += kWipeRun) {
-    // A raw tracepoint's context is optional in a test run (kernel commit 1b4d60ec162f).
-    LIBBPF_OPTS(bpf_test_run_opts, options);
-    if (bpf_prog_test_run_opts(program, &options) != 0) return;
+    if (!wipe_()) return;
     // Discarded records are skipped. A real one means that the ring is idle no longer.
     if (Drain(handler) != 0) return;
   }

@@ -65,16 +65,6 @@ absl::string_view BaseName(absl::string_view path) {
 
 }  // namespace
 
-std::string WhyDark(const TlsSight& sight, uint64_t begun_ns) {
-  if (sight.other == "unknown") return sight.other;
-  if (sight.has_probed && sight.probed_ns > begun_ns) return "attached_late";
-  // Calls of a probed library are matched to their connection but for rare cases, so that another
-  // library beside it is the likelier one.
-  if (!sight.other.empty()) return sight.other;
-  if (sight.has_unprobed) return "attached_late";
-  return sight.has_probed ? "unmatched" : "no_known_library";
-}
-
 std::string RuntimeOfFileName(absl::string_view path) {
   const absl::string_view name = BaseName(path);
   for (const NameRow& row : kNames) {
@@ -105,10 +95,13 @@ TlsInspector::~TlsInspector() {
   thread_.join();
 }
 
-void TlsInspector::Look(uint64_t process, uint32_t pid, const std::string& exe) {
+bool TlsInspector::Look(uint64_t process, uint32_t pid, const std::string& exe) {
   absl::MutexLock lock(&mutex_);
-  if (jobs_.size() >= kMaxJobs || results_.size() >= kMaxResults) return;
-  if (results_.try_emplace(process, std::nullopt).second) jobs_.push_back({process, pid, exe});
+  if (results_.contains(process)) return true;
+  if (jobs_.size() >= kMaxJobs || results_.size() >= kMaxResults) return false;
+  results_.try_emplace(process, std::nullopt);
+  jobs_.push_back({process, pid, exe});
+  return true;
 }
 
 std::optional<TlsSight> TlsInspector::Result(uint64_t process) const {

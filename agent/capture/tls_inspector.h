@@ -15,33 +15,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "agent/capture/tls_sight.h"
 #include "agent/capture/unique_fd.h"
 
 namespace tokenwatch {
 
 class TlsProbes;
-
-// What was found of a process.
-struct TlsSight {
-  // It maps a library that is probed, since the later of them had its probes (CLOCK_MONOTONIC).
-  bool has_probed = false;
-  uint64_t probed_ns = 0;
-  bool has_unprobed = false;  // it maps a library that nobody has looked at yet
-  // What else it may do TLS with, a word of WhyDark; empty: nothing known.
-  std::string other;
-};
-
-// Why a connection is dark that began at `begun_ns` (CLOCK_MONOTONIC) in a process of which this
-// was found:
-//   attached_late       its library got its probes after that, or has none yet
-//   gnutls, nss, java   libraries that the process maps
-//   go, rustls          found in the executable itself, as is
-//   stripped            OpenSSL or BoringSSL without symbols
-//   unmatched           its library is probed, but no call was found to use the connection
-//   no_known_library    none of these
-//   unknown             the process was gone before it was looked at, and its executable tells
-//                       nothing
-std::string WhyDark(const TlsSight& sight, uint64_t begun_ns);
 
 std::string RuntimeOfFileName(absl::string_view path);
 // Looks at `bytes` of an executable; empty where they tell nothing. Of two that tell something the
@@ -62,7 +41,8 @@ class TlsInspector {
 
   // Begins to look at a process. `process` names its image and is asked for later. Where it is gone
   // already, `exe` is looked at instead, a path in this mount namespace, or empty.
-  void Look(uint64_t process, uint32_t pid, const std::string& exe);
+  // False where too much is waiting already: it may be tried again.
+  bool Look(uint64_t process, uint32_t pid, const std::string& exe);
   // What was found; none while that is still going on, or where it was never begun.
   std::optional<TlsSight> Result(uint64_t process) const;
   void Forget(uint64_t process);

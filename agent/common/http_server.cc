@@ -315,17 +315,24 @@ HttpServer::~HttpServer() {
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Create(const Address& address,
                                                                const Options& options,
                                                                Handler handler) {
-  Address listening = address;
-  const absl::StatusOr<int> fd = ListenOn(&listening, options.socket_mode);
-  if (!fd.ok()) return fd.status();
+  absl::StatusOr<Listener> listener = Listener::Open(address, options.socket_mode);
+  if (!listener.ok()) return listener.status();
+  return Serve(*std::move(listener), options, std::move(handler));
+}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Serve(Listener listener,
+                                                              const Options& options,
+                                                              Handler handler) {
+  const Address& listening = listener.address();
   const int tcp_family = listening.host.find(':') == std::string::npos ? AF_INET : AF_INET6;
   const int family = listening.path.empty() ? tcp_family : AF_UNIX;
   auto impl = std::make_unique<Impl>(options, std::move(handler));
   beast::error_code error;
+  const int fd = listener.Release();
   // NOLINTNEXTLINE(bugprone-unused-return-value): it is `error`, or void with a later Boost.
-  impl->acceptor.assign(Protocol(family, 0), *fd, error);
+  impl->acceptor.assign(Protocol(family, 0), fd, error);
   if (error) {
-    close(*fd);
+    close(fd);
     return absl::InternalError(
         absl::StrCat("cannot listen on ", listening.ToString(), ": ", error.message()));
   }

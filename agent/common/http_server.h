@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "agent/common/address.h"
 #include "agent/common/http_target.h"
+#include "agent/common/listen_socket.h"
 
 namespace tokenwatch {
 
@@ -61,6 +62,9 @@ class HttpServer {
   static absl::StatusOr<std::unique_ptr<HttpServer>> Create(const Address& address,
                                                             const Options& options,
                                                             Handler handler);
+  // The same on a socket that was bound before, perhaps with rights that are gone by now.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Serve(Listener listener,
+                                                           const Options& options, Handler handler);
   // Ends connections after the handlers that run, and removes its Unix socket.
   ~HttpServer();
 

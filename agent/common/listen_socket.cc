@@ -102,4 +102,14 @@ absl::StatusOr<int> ListenOn(Address* address, int socket_mode) {
   return address->path.empty() ? ListenTcp(address) : ListenUnix(*address, socket_mode);
 }
 
+absl::StatusOr<Listener> Listener::Open(Address address, int socket_mode) {
+  const absl::StatusOr<int> fd = ListenOn(&address, socket_mode);
+  if (!fd.ok()) return fd.status();
+  return Listener(std::move(address), *fd);
+}
+
+Listener::~Listener() {
+  if (fd_ >= 0) close(fd_);
+}
+
 }  // namespace tokenwatch

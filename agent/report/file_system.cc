@@ -1,5 +1,6 @@
 #include "agent/report/file_system.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -84,43 +85,42 @@ class PosixLock : public FileLock {
 
 class PosixFileSystem : public FileSystem {
  public:
+  PosixFileSystem() = default;
+  PosixFileSystem(std::string base, int directory)
+      : base_(std::move(base)), directory_(directory) {}
+
   absl::Status MakePrivateDirectory(const std::string& path, std::string_view marker) override {
+    const Place place = At(path);
+    // What is open has been made.
+    if (place.directory != AT_FDCWD && place.name == ".") return ClosePrivate(path, marker);
     const fs::path parent = fs::absolute(path).lexically_normal().parent_path();
     std::error_code error;
     fs::create_directories(parent, error);
     if (error) {
       return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot make ", parent.string()));
     }
-    if (mkdir(path.c_str(), 0700) == 0) return SyncDirectory(parent.string());
+    if (mkdirat(place.directory, place.name.c_str(), 0700) == 0) {
+      return SyncDirectory(parent.string());
+    }
     if (errno != EEXIST) return Error("make", path);
-    struct stat status;
-    if (stat(path.c_str(), &status) != 0) return Error("read", path);
-    if (!S_ISDIR(status.st_mode)) {
-      return absl::FailedPreconditionError(absl::StrCat(path, " is not a directory"));
-    }
-    if ((status.st_mode & 077) == 0) return absl::OkStatus();
-    const auto names = List(path);
-    if (!names.ok()) return names.status();
-    bool ours = names->empty();
-    for (const std::string& name : *names) ours = ours || name == marker;
-    if (!ours) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(path, " is open to other users and holds other things"));
-    }
-    if (chmod(path.c_str(), 0700) != 0) return Error("change the mode of", path);
-    return absl::OkStatus();
+    return ClosePrivate(path, marker);
   }
 
   absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override {
-    std::error_code error;
+    const Place place = At(directory);
+    const int fd = openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR* const list = fd < 0 ? nullptr : fdopendir(fd);
+    if (list == nullptr) return Error("read", directory);
     std::vector<std::string> names;
-    for (fs::directory_iterator it(directory, error), end; !error && it != end;
-         it.increment(error)) {
-      names.push_back(it->path().filename().string());
+    errno = 0;
+    while (const dirent* entry = readdir(list)) {
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") names.emplace_back(name);
+      errno = 0;
     }
-    if (error) {
-      return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot read ", directory));
-    }
+    const absl::Status status = errno == 0 ? absl::OkStatus() : Error("read", directory);
+    closedir(list);
+    if (!status.ok()) return status;
     return names;
   }
 
@@ -137,23 +137,29 @@ class PosixFileSystem : public FileSystem {
         flags |= O_RDWR | O_CREAT;
         break;
     }
-    const int fd = open(path.c_str(), flags, 0600);
+    const Place place = At(path);
+    const int fd = openat(place.directory, place.name.c_str(), flags, 0600);
     if (fd < 0) return Error("open", path);
     return std::make_unique<PosixFile>(fd, path);
   }
 
   absl::Status Rename(const std::string& from, const std::string& to) override {
-    if (rename(from.c_str(), to.c_str()) != 0) return Error("rename to", to);
+    const Place source = At(from);
+    const Place target = At(to);
+    if (renameat(source.directory, source.name.c_str(), target.directory, target.name.c_str()) != 0)
+      return Error("rename to", to);
     return absl::OkStatus();
   }
 
   absl::Status Remove(const std::string& path) override {
-    if (unlink(path.c_str()) != 0) return Error("remove", path);
+    const Place place = At(path);
+    if (unlinkat(place.directory, place.name.c_str(), 0) != 0) return Error("remove", path);
     return absl::OkStatus();
   }
 
   absl::Status SyncDirectory(const std::string& path) override {
-    const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const Place place = At(path);
+    const int fd = openat(place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return Error("open", path);
     const absl::Status status = fsync(fd) == 0 ? absl::OkStatus() : Error("write", path);
     close(fd);
@@ -161,7 +167,9 @@ class PosixFileSystem : public FileSystem {
   }
 
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const Place place = At(path);
+    const int fd = openat(place.directory, place.name.c_str(),
+                          O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return Error("open", path);
     auto lock = std::make_unique<PosixLock>(fd);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -178,6 +186,47 @@ class PosixFileSystem : public FileSystem {
     }
     return lock;
   }
+
+ private:
+  // For the calls that take a directory and a path.
+  struct Place {
+    int directory = AT_FDCWD;
+    std::string name;
+  };
+
+  Place At(const std::string& path) const {
+    if (directory_ < 0 || !path.starts_with(base_)) return {AT_FDCWD, path};
+    if (path.size() == base_.size()) return {directory_, "."};
+    if (path[base_.size()] != '/') return {AT_FDCWD, path};
+    const size_t name = path.find_first_not_of('/', base_.size());
+    return {directory_, name == std::string::npos ? "." : path.substr(name)};
+  }
+
+  // A directory that exists: closed to others if it is ours.
+  absl::Status ClosePrivate(const std::string& path, std::string_view marker) {
+    const Place place = At(path);
+    struct stat status;
+    if (fstatat(place.directory, place.name.c_str(), &status, 0) != 0) return Error("read", path);
+    if (!S_ISDIR(status.st_mode)) {
+      return absl::FailedPreconditionError(absl::StrCat(path, " is not a directory"));
+    }
+    if ((status.st_mode & 077) == 0) return absl::OkStatus();
+    const auto names = List(path);
+    if (!names.ok()) return names.status();
+    bool ours = names->empty();
+    for (const std::string& name : *names) ours = ours || name == marker;
+    if (!ours) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, " is open to other users and holds other things"));
+    }
+    if (fchmodat(place.directory, place.name.c_str(), 0700, 0) != 0) {
+      return Error("change the mode of", path);
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string base_;
+  const int directory_ = -1;
 };
 
 }  // namespace
@@ -185,6 +234,10 @@ class PosixFileSystem : public FileSystem {
 FileSystem* RealFileSystem() {
   static PosixFileSystem file_system;
   return &file_system;
+}
+
+std::unique_ptr<FileSystem> FileSystemWithin(std::string base, int directory) {
+  return std::make_unique<PosixFileSystem>(std::move(base), directory);
 }
 
 }  // namespace tokenwatch

@@ -74,6 +74,10 @@ class FileSystem {
 // The machine's own. Lives until the program ends.
 FileSystem* RealFileSystem();
 
+// The same, but what is at or below `base` is reached by `directory`, an open descriptor of it that
+// outlives the object: also where the way there is closed to this process by now.
+std::unique_ptr<FileSystem> FileSystemWithin(std::string base, int directory);
+
 }  // namespace tokenwatch
 
 #endif  // TOKENWATCH_AGENT_REPORT_FILE_SYSTEM_H_

@@ -94,6 +94,7 @@ Reporter::Reporter(const ReporterOptions& options, const Clock* clock,
       queue_(options.queue, clock) {
   SenderOptions sender;
   sender.target = target;
+  sender.connect = options.connect;
   sender.hello.set_agent_id(directory_->agent_id());
   sender.hello.set_instance(RandomBytes(16));
   sender.hello.set_host(options.host);

@@ -32,7 +32,8 @@
 namespace tokenwatch {
 
 struct ReporterOptions {
-  std::string collector;  // HOST:PORT or unix:PATH
+  std::string collector;                         // HOST:PORT or unix:PATH
+  std::function<absl::StatusOr<int>()> connect;  // SenderOptions::connect
   std::string spool_directory;
   uint64_t spool_max_bytes = uint64_t{256} << 20;  // may be passed by what is appended at once
   uint64_t segment_bytes = uint64_t{1} << 20;

@@ -1,5 +1,6 @@
 #include "agent/report/sender.h"
 
+#include <grpcpp/create_channel_posix.h>
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
@@ -83,7 +84,7 @@ void Sender::Run() {
   changed_.SignalAll();
 }
 
-std::shared_ptr<grpc::Channel> Sender::MakeChannel() const {
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Sender::MakeChannel() const {
   grpc::ChannelArguments arguments;
   const auto milliseconds = [](absl::Duration d) {
     return static_cast<int>(absl::ToInt64Milliseconds(d));
@@ -96,11 +97,22 @@ std::shared_ptr<grpc::Channel> Sender::MakeChannel() const {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(options_.accept_timeout));
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (options_.connect) {
+    const absl::StatusOr<int> connection = options_.connect();
+    if (!connection.ok()) return connection.status();
+    return grpc::CreateCustomInsecureChannelFromFd(options_.target, *connection, arguments);
+  }
   return grpc::CreateCustomChannel(options_.target, grpc::InsecureChannelCredentials(), arguments);
 }
 
 grpc::Status Sender::RunStream() {
-  const auto stub = v1::Ingest::NewStub(MakeChannel());
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = MakeChannel();
+  if (!channel.ok()) {
+    const absl::MutexLock lock(&mutex_);
+    ++counters_["report_connection_attempts"];
+    return {grpc::StatusCode::UNAVAILABLE, std::string(channel.status().message())};
+  }
+  const auto stub = v1::Ingest::NewStub(*channel);
   grpc::ClientContext context;
   {
     const absl::MutexLock lock(&mutex_);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agent/common/clock.h"
@@ -26,6 +27,9 @@ namespace tokenwatch {
 
 struct SenderOptions {
   std::string target;  // CollectorTarget's
+  // Makes the connection where this process may not: a socket that is connected, and the caller's
+  // to close. Called on the sending thread; empty: gRPC connects by itself.
+  std::function<absl::StatusOr<int>()> connect;
   v1::Hello hello;
   BackoffOptions backoff;
   absl::Duration accept_timeout = absl::Seconds(10);  // from connecting to the accepted hello
@@ -75,7 +79,7 @@ class Sender {
 
   void Run();
   grpc::Status RunStream();
-  std::shared_ptr<grpc::Channel> MakeChannel() const;
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel() const;
   void ReadAnswers(Stream* stream);
   void OnAnswer(const v1::ReportResponse& answer);
   // Writes until the stream, the patience or the object ends.

@@ -18,8 +18,11 @@ namespace {
 
 constexpr char kAgentIdPrefix[] = "agt_";
 constexpr char kAgentIdFile[] = "agent-id";
+constexpr char kLockFile[] = "lock";
+constexpr char kUnfinished[] = ".new";
 constexpr std::string_view kMarkMagic = "TWALIV2\n";
 constexpr uint64_t kSlotSize = 512;
+constexpr char kAdvice[] = "make it writable or name another with --spool-dir";
 
 struct RawMark {
   char magic[8];
@@ -51,14 +54,26 @@ absl::Status Unusable(const std::string& path, const absl::Status& status, const
 
 }  // namespace
 
+absl::Status SpoolDirectory::Prepare(const std::string& path, FileSystem* file_system) {
+  const absl::Status status = file_system->MakePrivateDirectory(path, kAgentIdFile);
+  return status.ok() ? status : Unusable(path, status, kAdvice);
+}
+
+bool SpoolDirectory::IsOurs(const std::vector<std::string>& names) {
+  bool is_new = true;
+  for (const std::string& name : names) {
+    if (name == kAgentIdFile) return true;
+    // What a start that was killed before it had an id leaves.
+    is_new = is_new && (name == kLockFile || name == absl::StrCat(kAgentIdFile, kUnfinished));
+  }
+  return is_new;
+}
+
 absl::StatusOr<std::unique_ptr<SpoolDirectory>> SpoolDirectory::Open(const std::string& path,
                                                                      FileSystem* file_system) {
-  constexpr char kAdvice[] = "make it writable or name another with --spool-dir";
   auto directory = std::unique_ptr<SpoolDirectory>(new SpoolDirectory(path, file_system));
-  if (auto status = file_system->MakePrivateDirectory(path, kAgentIdFile); !status.ok()) {
-    return Unusable(path, status, kAdvice);
-  }
-  auto lock = file_system->Lock(path + "/lock");
+  if (auto status = Prepare(path, file_system); !status.ok()) return status;
+  auto lock = file_system->Lock(absl::StrCat(path, "/", kLockFile));
   if (absl::IsAlreadyExists(lock.status())) {
     return absl::AlreadyExistsError(
         absl::StrCat("another agent uses the spool directory ", path, " (", lock.status().message(),
@@ -87,7 +102,7 @@ absl::Status SpoolDirectory::LoadAgentId() {
   }
   arc4random_buf(number.data(), number.size());
   agent_id_ = CrockfordText(kAgentIdPrefix, number);
-  const std::string unfinished = path + ".new";
+  const std::string unfinished = path + kUnfinished;
   auto file = file_system_->Open(unfinished, OpenMode::kUpdate);
   if (!file.ok()) return file.status();
   absl::Status status = (*file)->WriteAt(0, agent_id_ + "\n");

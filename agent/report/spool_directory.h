@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -27,6 +28,12 @@ struct AliveMark {
 // that are written in turn, so that a torn write leaves the other. Not thread safe.
 class SpoolDirectory {
  public:
+  // Makes the directory where it is missing, and closes it to others.
+  static absl::Status Prepare(const std::string& path, FileSystem* file_system);
+
+  // Whether a directory with these entries is a spool, or may become one.
+  static bool IsOurs(const std::vector<std::string>& names);
+
   // Creates what is missing and locks the directory for this process. Every error is one sentence
   // that says what to do.
   static absl::StatusOr<std::unique_ptr<SpoolDirectory>> Open(const std::string& path,

@@ -52,6 +52,19 @@ ordered_json ScopeJson(const AgentStatus& status) {
           {"degraded", capture.scope_degraded}};
 }
 
+ordered_json WorkerJson(const WorkerStatus& worker) {
+  ordered_json page = {{"pid", worker.pid},
+                       {"user", worker.user},
+                       {"uid", worker.uid},
+                       {"capabilities", worker.capabilities},
+                       {"noNewPrivileges", worker.no_new_privileges},
+                       {"seccomp", worker.seccomp}};
+  // The version of Landlock's interface; null where it does not confine.
+  page["landlock"] = worker.landlock == 0 ? ordered_json() : ordered_json(worker.landlock);
+  page["degraded"] = worker.degraded;
+  return page;
+}
+
 ordered_json SpoolJson(const ReporterState& reporter) {
   ordered_json spool = {{"bytes", reporter.spool_bytes},
                         {"files", reporter.spool_files},
@@ -91,6 +104,7 @@ std::string StatusJson(const AgentStatus& status) {
       {"keyIds", status.key_ids},
       {"scope", ScopeJson(status)},
       {"inbound", status.inbound},
+      {"worker", WorkerJson(status.worker)},
       {"probes", ProbesJson(status.capture)},
       {"socketBackend",
        {{"name", status.capture.socket_backend},
@@ -129,6 +143,10 @@ std::string StatusMetrics(const AgentStatus& status) {
   gauge("tokenwatch_agent_spool_bytes", "Bytes in the spool.", status.reporter.spool_bytes);
   gauge("tokenwatch_agent_scope_degraded", "1 while pods cannot be found; /status says why.",
         status.capture.scope_degraded.empty() ? 0 : 1);
+  gauge("tokenwatch_agent_worker_degraded",
+        "Number of ways in which the worker process is confined less than it should be; /status "
+        "names them.",
+        status.worker.degraded.size());
   gauge("tokenwatch_agent_discovery_degraded",
         "1 while libraries may be found too late for their first requests; /status says why.",
         status.capture.discovery_degraded.empty() ? 0 : 1);

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "agent/capture/capture.h"
+#include "agent/broker/confinement.h"
+#include "agent/capture/capture_control.h"
+#include "agent/capture/scope.h"
 #include "agent/common/counters.h"
 #include "agent/report/reporter.h"
 #include "agent/report/tls_coverage.h"
@@ -21,6 +23,7 @@ struct AgentStatus {
   std::vector<std::string> key_ids;
   Scope scope;
   bool inbound = false;
+  WorkerStatus worker;
   CaptureStatus capture;
   ReporterState reporter;
   Counters counters;

@@ -9,19 +9,20 @@
 
 namespace tokenwatch {
 
+absl::StatusOr<Listener> FingerprintService::Listen(const std::string& path) {
+  return Listener::Open({.path = path}, 0600);
+}
+
 absl::StatusOr<std::unique_ptr<FingerprintService>> FingerprintService::Start(
-    const std::string& path, std::unique_ptr<Fingerprinter> fingerprinter, const Clock* clock) {
+    Listener listener, std::unique_ptr<Fingerprinter> fingerprinter, const Clock* clock) {
   auto service =
       std::unique_ptr<FingerprintService>(new FingerprintService(std::move(fingerprinter), clock));
-  Address address;
-  address.path = path;
   HttpServer::Options options;
   options.threads = 1;
   options.connections = 4;
   options.body_bytes = kSecretMax;
-  options.socket_mode = 0600;
-  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Create(
-      address, options,
+  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Serve(
+      std::move(listener), options,
       [s = service.get()](const HttpRequest& request) { return s->Answer(request); });
   if (!server.ok()) return server.status();
   service->server_ = *std::move(server);

@@ -25,9 +25,13 @@ class FingerprintService {
  public:
   static constexpr int kPerMinute = 60;
 
-  // `path` is absolute. `clock` must outlive the service.
+  // `path` is absolute. The socket of a service, which may be bound with rights that the service
+  // does without.
+  static absl::StatusOr<Listener> Listen(const std::string& path);
+
+  // `clock` must outlive the service.
   static absl::StatusOr<std::unique_ptr<FingerprintService>> Start(
-      const std::string& path, std::unique_ptr<Fingerprinter> fingerprinter, const Clock* clock);
+      Listener listener, std::unique_ptr<Fingerprinter> fingerprinter, const Clock* clock);
 
   void AddCounters(Counters* counters) const;  // any thread
 

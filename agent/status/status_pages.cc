@@ -6,17 +6,21 @@
 
 namespace tokenwatch {
 
-absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(const std::string& listen,
-                                                             std::function<AgentStatus()> snapshot,
-                                                             std::atomic<uint64_t>* gave_way) {
+absl::StatusOr<Listener> ListenForStatus(const std::string& listen) {
   absl::StatusOr<Address> address = ParseAddress(listen);
   if (!address.ok()) return address.status();
+  return Listener::Open(*std::move(address), HttpServer::Options().socket_mode);
+}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(Listener listener,
+                                                             std::function<AgentStatus()> snapshot,
+                                                             std::atomic<uint64_t>* gave_way) {
   HttpServer::Options options;
   options.threads = 1;
   options.connections = 16;
   options.gave_way = gave_way;
-  return HttpServer::Create(
-      *address, options, [snapshot = std::move(snapshot)](const HttpRequest& request) {
+  return HttpServer::Serve(
+      std::move(listener), options, [snapshot = std::move(snapshot)](const HttpRequest& request) {
         if (request.method != "GET" && request.method != "HEAD") {
           return HttpError(405, "unimplemented", "only GET and HEAD are served");
         }

@@ -14,10 +14,14 @@
 
 namespace tokenwatch {
 
-// Serves them on `listen` (HOST:PORT, port 0 for any; or unix:PATH) until the server is destroyed.
-// They show no secret and no token id, so they ask for no credential. `snapshot` is called on the
-// server's threads; `gave_way` counts as HttpServer::Options says.
-absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(const std::string& listen,
+// Their socket: HOST:PORT, port 0 for any; or unix:PATH. May be bound with rights that the pages do
+// without.
+absl::StatusOr<Listener> ListenForStatus(const std::string& listen);
+
+// Serves them until the server is destroyed. They show no secret and no token id, so they ask for
+// no credential. `snapshot` is called on the server's threads; `gave_way` counts as
+// HttpServer::Options says.
+absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(Listener listener,
                                                              std::function<AgentStatus()> snapshot,
                                                              std::atomic<uint64_t>* gave_way);
 

@@ -18,7 +18,6 @@ namespace tokenwatch {
 namespace {
 
 constexpr size_t kFileMax = 8192;
-constexpr size_t kArgumentsMax = 16384;
 constexpr std::string_view kDeleted = " (deleted)";
 
 // Appends at most `limit` bytes of a file, in pieces that are wiped.
@@ -66,12 +65,20 @@ std::string_view TakeLine(std::string_view* text) {
 
 }  // namespace
 
-std::string ProcReader::Path(uint32_t pid, std::string_view name) const {
+std::string LocalProcReader::Path(uint32_t pid, std::string_view name) const {
   std::string path = root_ + "/" + std::to_string(pid) + "/";
   return path.append(name);
 }
 
-std::optional<ProcReader::Stat> ProcReader::ReadStat(uint32_t pid) const {
+std::vector<std::optional<ProcReader::Stat>> LocalProcReader::ReadStats(
+    absl::Span<const uint32_t> pids) const {
+  std::vector<std::optional<Stat>> stats;
+  stats.reserve(pids.size());
+  for (const uint32_t pid : pids) stats.push_back(OneStat(pid));
+  return stats;
+}
+
+std::optional<ProcReader::Stat> LocalProcReader::OneStat(uint32_t pid) const {
   std::string text;
   ReadFile(Path(pid, "stat"), kFileMax, &text);
   // The command name may hold anything, also ')'.
@@ -92,14 +99,14 @@ std::optional<ProcReader::Stat> ProcReader::ReadStat(uint32_t pid) const {
   return stat;
 }
 
-std::string ProcReader::Comm(uint32_t pid) const {
+std::string LocalProcReader::Comm(uint32_t pid) const {
   std::string comm;
   ReadFile(Path(pid, "comm"), kFileMax, &comm);
   if (comm.ends_with('\n')) comm.pop_back();
   return comm;
 }
 
-std::string ProcReader::Link(uint32_t pid, std::string_view name) const {
+std::string LocalProcReader::Link(uint32_t pid, std::string_view name) const {
   std::array<char, PATH_MAX> target;
   const ssize_t size = readlink(Path(pid, name).c_str(), target.data(), target.size());
   if (size <= 0) return {};
@@ -108,7 +115,7 @@ std::string ProcReader::Link(uint32_t pid, std::string_view name) const {
   return std::string(path);
 }
 
-std::optional<uint32_t> ProcReader::Uid(uint32_t pid) const {
+std::optional<uint32_t> LocalProcReader::Uid(uint32_t pid) const {
   std::string text;
   ReadFile(Path(pid, "status"), kFileMax, &text);
   for (std::string_view rest = text; !rest.empty();) {
@@ -118,13 +125,13 @@ std::optional<uint32_t> ProcReader::Uid(uint32_t pid) const {
   return std::nullopt;
 }
 
-std::optional<uint32_t> ProcReader::LoginUid(uint32_t pid) const {
+std::optional<uint32_t> LocalProcReader::LoginUid(uint32_t pid) const {
   std::string text;
   ReadFile(Path(pid, "loginuid"), kFileMax, &text);
   return ParseNumber<uint32_t>(text);
 }
 
-std::string ProcReader::Cgroup(uint32_t pid, std::string_view controllers) const {
+std::string LocalProcReader::Cgroup(uint32_t pid, std::string_view controllers) const {
   std::string text;
   ReadFile(Path(pid, "cgroup"), kFileMax, &text);
   for (std::string_view rest = text; !rest.empty();) {
@@ -142,13 +149,13 @@ std::string ProcReader::Cgroup(uint32_t pid, std::string_view controllers) const
   return {};
 }
 
-SecretBuffer ProcReader::Arguments(uint32_t pid) const {
+SecretBuffer LocalProcReader::Arguments(uint32_t pid) const {
   SecretBuffer arguments;
   ReadFile(Path(pid, "cmdline"), kArgumentsMax, &arguments);
   return arguments;
 }
 
-bool ProcReader::Exists(uint32_t pid, const std::string& path) const {
+bool LocalProcReader::Exists(uint32_t pid, const std::string& path) const {
   struct stat file;
   return lstat((Path(pid, "root") + path).c_str(), &file) == 0;
 }

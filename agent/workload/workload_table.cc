@@ -5,6 +5,7 @@
 #include <iterator>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "agent/common/utf8.h"
 #include "agent/workload/cgroup.h"
@@ -92,13 +93,9 @@ struct WorkloadTable::Facts {
   bool arguments_cut = false;
 };
 
-WorkloadTable::WorkloadTable(std::string proc_root, std::string host, UserDatabase* users,
+WorkloadTable::WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users,
                              const Clock* clock, Limits limits)
-    : proc_(std::move(proc_root)),
-      host_(std::move(host)),
-      users_(users, clock),
-      clock_(clock),
-      limits_(limits) {}
+    : proc_(*proc), host_(std::move(host)), users_(users, clock), clock_(clock), limits_(limits) {}
 
 void WorkloadTable::OnProcess(const tw_process& process) {
   ++counts_.announced;
@@ -294,10 +291,15 @@ void WorkloadTable::Sweep(uint64_t mono_ns) {
   const auto kept_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(limits_.kept_after_exit));
   while (!ended_.empty() && ended_.front().ended_ns + kept_ns <= mono_ns) Forget(ended_.begin());
   // The ones longest not asked for are the likeliest to have ended unnoticed.
-  size_t checks = std::min(limits_.checked_a_sweep, live_.size());
-  for (; checks > 0; --checks) {
+  std::vector<uint32_t> pids;
+  for (const Image& image : live_) {
+    if (pids.size() == limits_.checked_a_sweep) break;
+    pids.push_back(image.pid);
+  }
+  // Each is at the front when its turn comes: the one before it went to an end.
+  for (const std::optional<ProcReader::Stat>& stat : proc_.ReadStats(pids)) {
     const auto image = live_.begin();
-    if (IsSame(image->pid, image->start_ticks)) {
+    if (stat.has_value() && stat->start_ticks == image->start_ticks) {
       live_.splice(live_.end(), live_, image);
     } else {
       End(image, mono_ns);

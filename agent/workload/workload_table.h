@@ -41,14 +41,14 @@ class WorkloadTable {
     size_t images = 16384;
     absl::Duration kept_after_exit = absl::Minutes(2);
     // Images that a Sweep compares with /proc, for ends that were not told.
-    size_t checked_a_sweep = 64;
+    size_t checked_a_sweep = 64;  // at most ProcReader::kStatsMax
   };
 
   // `host` is this machine's name. Pointers outlive this object.
-  WorkloadTable(std::string proc_root, std::string host, UserDatabase* users, const Clock* clock,
+  WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users, const Clock* clock,
                 Limits limits);
-  WorkloadTable(std::string proc_root, std::string host, UserDatabase* users, const Clock* clock)
-      : WorkloadTable(std::move(proc_root), std::move(host), users, clock, Limits()) {}
+  WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users, const Clock* clock)
+      : WorkloadTable(proc, std::move(host), users, clock, Limits()) {}
 
   // A record is hostile as far as its strings go. Its arguments are read where they are.
   void OnProcess(const tw_process& process);
@@ -85,7 +85,7 @@ class WorkloadTable {
   void Forget(Images::iterator image);
   bool IsSame(uint32_t pid, uint64_t start_ticks) const;
 
-  ProcReader proc_;
+  const ProcReader& proc_;
   std::string host_;
   UserNames users_;
   const Clock* clock_;

@@ -58,8 +58,16 @@ class Uses:
         check(count == self.expected, f"{count} uses, not {self.expected}")
 
 
-def memory(pid):
-    """MiB of a process: resident, its fair share of that, and what is resident by kind."""
+def memory(pids):
+    """MiB of processes together: resident, what of that is their fair share, and by kind.
+
+    What they share is resident in each.
+    """
+    parts = [memory_of(pid) for pid in pids]
+    return {name: sum(part[name] for part in parts) for name in parts[0]}
+
+
+def memory_of(pid):
     found = {"resident": 0, "proportional": 0, "anonymous": 0, "kernel maps": 0, "files": 0}
     mapping = ""
     with open(f"/proc/{pid}/smaps") as smaps:
@@ -102,12 +110,12 @@ def kernel_memory(pid):
 def measure_memory(world, truth, collector, uses):
     agent = Agent(world, collector.grpc)
     time.sleep(1)
-    show_memory("at start", memory(agent.process.pid))
+    show_memory("at start", memory(agent.pids()))
     client = BenchClient(world, truth.tls, CONNECTIONS)
     client.request(2 * CONNECTIONS)
     uses.require(2 * CONNECTIONS)
     time.sleep(3)
-    show_memory(f"with {CONNECTIONS} idle connections", memory(agent.process.pid), AIM_MIB)
+    show_memory(f"with {CONNECTIONS} idle connections", memory(agent.pids()), AIM_MIB)
     note(f"kernel memory of its maps and programs: {kernel_memory(agent.process.pid):.1f} MiB")
     return agent, client
 
@@ -115,16 +123,16 @@ def measure_memory(world, truth, collector, uses):
 def measure_cpu(agent, collector, client, uses):
     """Over all connections in turn, so that every request meets cold state."""
     for name, rate in ((f"{STEADY_RATE} uses a second", STEADY_RATE), ("as fast as one client", 0)):
-        pids = agent.process.pid, collector.process.pid
-        before = [cpu_seconds(pid) for pid in pids]
+        pids = agent.pids(), [collector.process.pid]
+        before = [sum(map(cpu_seconds, each)) for each in pids]
         _, elapsed = client.request(STEADY, rate)
         uses.require(STEADY)
         time.sleep(0.5)  # the last batch's own work
-        spent = [cpu_seconds(pid) - cpu for pid, cpu in zip(pids, before)]
+        spent = [sum(map(cpu_seconds, each)) - cpu for each, cpu in zip(pids, before)]
         note(f"{name}: CPU seconds per 1,000 uses: agent {spent[0] / STEADY * 1000:.3f},"
              f" collector {spent[1] / STEADY * 1000:.3f} ({STEADY} uses,"
              f" {STEADY / elapsed:.0f} a second)")
-    show_memory(f"after {uses.expected} uses", memory(agent.process.pid))
+    show_memory(f"after {uses.expected} uses", memory(agent.pids()))
 
 
 def measure_added(agent, client, uses):

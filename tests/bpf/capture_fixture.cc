@@ -49,6 +49,7 @@ void CaptureTest::SetUp() {
 }
 
 void CaptureTest::TearDown() {
+  ring_.reset();
   capture_.reset();
   server_.reset();
   while (!cgroups_.empty()) {
@@ -68,6 +69,13 @@ bool CaptureTest::Start(const CaptureOptions& options) {
     return false;
   }
   capture_ = *std::move(capture);
+  absl::StatusOr<std::unique_ptr<RingReader>> ring =
+      RingReader::Create(capture_->Ring(), [this] { return capture_->WipeRing(); });
+  if (!ring.ok()) {
+    ADD_FAILURE() << ring.status();
+    return false;
+  }
+  ring_ = *std::move(ring);
   return true;
 }
 
@@ -161,7 +169,7 @@ Seen CaptureTest::Collect(pid_t pid, int milliseconds) {
   };
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
   while (!exited && std::chrono::steady_clock::now() < end) {
-    EXPECT_TRUE(capture_->Poll(100, on_segment).ok());
+    EXPECT_TRUE(ring_->Poll(100, on_segment).ok());
   }
   for (const auto& [key, block] : open) seen.unfinished.push_back(block);
   return seen;
@@ -170,6 +178,7 @@ Seen CaptureTest::Collect(pid_t pid, int milliseconds) {
 uint64_t CaptureTest::CounterValue(const std::string& name) const {
   Counters counters;
   capture_->AddCounters(&counters);
+  ring_->AddCounters(&counters);
   const auto at = counters.find(name);
   EXPECT_NE(at, counters.end()) << name;
   return at == counters.end() ? 0 : at->second;

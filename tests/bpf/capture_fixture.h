@@ -70,6 +70,7 @@ class CaptureTest : public testing::Test {
   std::string copies_;                // directory; empty: none yet
   std::unique_ptr<TinyServer> server_;
   std::unique_ptr<Capture> capture_;
+  std::unique_ptr<RingReader> ring_;
 };
 
 }  // namespace tokenwatch

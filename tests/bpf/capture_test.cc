@@ -262,8 +262,8 @@ TEST_F(CaptureTest, AnIdleRingIsWiped) {
   Collect(RunWorkload("tls"));
   const auto ignore = [](const Segment&) {};
   for (int i = 0; i < 100 && CounterValue("ring_wipes") == 0; ++i) {
-    ASSERT_TRUE(capture_->Poll(20, ignore).ok());
-    capture_->Maintain(1, ignore);
+    ASSERT_TRUE(ring_->Poll(20, ignore).ok());
+    ring_->WipeIfIdle(ignore);
   }
   EXPECT_EQ(CounterValue("ring_wipes"), 1u);
 }
@@ -286,13 +286,13 @@ TEST_F(CaptureTest, SaysUntilWhenAllWasDelivered) {
                                      std::chrono::steady_clock::now().time_since_epoch())
                                      .count());
   };
-  EXPECT_EQ(capture_->DeliveredUntilNs(), 0u);
+  EXPECT_EQ(ring_->delivered_until_ns(), 0u);
   const pid_t pid = RunWorkload("tls");
   const uint64_t ran_ns = now_ns();
   const Seen seen = Collect(pid);
   EXPECT_EQ(seen.Paths(), "/one /two");
-  EXPECT_GE(capture_->DeliveredUntilNs(), ran_ns);
-  EXPECT_LE(capture_->DeliveredUntilNs(), now_ns());
+  EXPECT_GE(ring_->delivered_until_ns(), ran_ns);
+  EXPECT_LE(ring_->delivered_until_ns(), now_ns());
 }
 
 }  // namespace

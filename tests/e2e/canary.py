@@ -116,7 +116,8 @@ def scan(scanner, agent, collector, cli, relay):
     for kernel_map in bpf_maps.maps_of(agent.process.pid):
         look(f"kernel map {kernel_map.name} (type {kernel_map.type})", kernel_map.chunks())
         kernel_map.close()
-    look("the agent's memory", memory_chunks(agent.process.pid))
+    for part, pid in zip(("broker", "worker"), agent.pids()):
+        look(f"the memory of the agent's {part}", memory_chunks(pid))
     look("the collector's memory", memory_chunks(collector.process.pid))
     look("gRPC messages", relay.captured())
     for folder in (agent.spool_dir, collector.data_dir):

@@ -83,7 +83,7 @@ class Cases:
                 if probe["file"].startswith(f"{folder}/")]
 
     def descriptors(self):
-        """What the agent's descriptors are open on."""
+        """What the descriptors of the agent's part that attaches are open on."""
         folder = f"/proc/{self.agent.process.pid}/fd"
         links = []
         for name in os.listdir(folder):
@@ -257,8 +257,11 @@ def used_again(cases, folder):
 def flat(cases):
     """The agent's memory and descriptors after many processes are what they were after some."""
     def memory():
-        with open(f"/proc/{cases.agent.process.pid}/status") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+        total = 0
+        for pid in cases.agent.pids():
+            with open(f"/proc/{pid}/status") as status:
+                total += next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+        return total
 
     def processes(count):
         cases.world.run(["/bin/sh", "-c", f"i=0; while [ $i -lt {count} ]; do /bin/true; "

@@ -67,7 +67,7 @@ class Rounds:
         self.broken = []
 
     def _are_alone(self):
-        return not other_agents() - {str(self.agent.process.pid)}
+        return not other_agents() - {str(pid) for pid in self.agent.pids()}
 
     def _probed(self, folder):
         return {probe["offset"] for probe in self.agent.status()["probes"]

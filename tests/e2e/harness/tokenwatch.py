@@ -152,6 +152,13 @@ class Agent:
     def counters(self):
         return self.status()["counters"]
 
+    def worker_pid(self):
+        """The process that parses; the one that was started attaches."""
+        return self.status()["worker"]["pid"]
+
+    def pids(self):
+        return [self.process.pid, self.worker_pid()]
+
 
 class Cli:
     """`tokenwatch` against one collector."""

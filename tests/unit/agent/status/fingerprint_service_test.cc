@@ -26,7 +26,10 @@ class FingerprintServiceTest : public testing::Test {
     auto fingerprinter = Fingerprinter::Create(absl::MakeConstSpan(&*key, 1));
     ASSERT_TRUE(fingerprinter.ok());
     path_ = testing::TempDir() + "fingerprint." + std::to_string(getpid());
-    auto service = FingerprintService::Start(path_, *std::move(fingerprinter), &clock_);
+    auto listener = FingerprintService::Listen(path_);
+    ASSERT_TRUE(listener.ok()) << listener.status();
+    auto service =
+        FingerprintService::Start(*std::move(listener), *std::move(fingerprinter), &clock_);
     ASSERT_TRUE(service.ok()) << service.status();
     service_ = *std::move(service);
   }

@@ -12,7 +12,7 @@ namespace tokenwatch {
 namespace {
 
 TEST(ProcReader, ReadsThisVeryProcess) {
-  const ProcReader proc("/proc");
+  const LocalProcReader proc("/proc");
   const auto pid = static_cast<uint32_t>(getpid());
   const auto stat = proc.ReadStat(pid).value_or(ProcReader::Stat());
   EXPECT_EQ(stat.parent_pid, static_cast<uint32_t>(getppid()));
@@ -36,7 +36,7 @@ TEST(ProcReader, ReadsNamesThatTryToConfuse) {
       7, "cgroup",
       "12:memory:/m\n3:cpu,name=systemd:/wrong\n1:name=systemd:/s.slice\n0::/a:b (deleted)\n");
   files.Link(7, "exe", "/usr/bin/x (deleted)");
-  const ProcReader proc(files.Root());
+  const LocalProcReader proc(files.Root());
   const auto stat = proc.ReadStat(7).value_or(ProcReader::Stat());
   EXPECT_EQ(stat.parent_pid, 5u);
   EXPECT_EQ(stat.start_ticks, 12345u);
@@ -54,7 +54,7 @@ TEST(ProcReader, HasNoAnswerForWhatIsNotThere) {
   files.Write(8, "status", "Uid:\tx\n");
   files.Write(8, "loginuid", "");
   files.Write(8, "cgroup", "nonsense\n\n:\n");
-  const ProcReader proc(files.Root());
+  const LocalProcReader proc(files.Root());
   for (const uint32_t pid : {8u, 9u}) {
     EXPECT_FALSE(proc.ReadStat(pid).has_value());
     EXPECT_EQ(proc.Uid(pid), std::nullopt);
@@ -69,7 +69,7 @@ TEST(ProcReader, HasNoAnswerForWhatIsNotThere) {
 TEST(ProcReader, BoundsTheArguments) {
   FakeProc files;
   files.Write(8, "cmdline", std::string(1 << 20, 'a'));
-  EXPECT_EQ(ProcReader(files.Root()).Arguments(8).size(), 16384u);
+  EXPECT_EQ(LocalProcReader(files.Root()).Arguments(8).size(), 16384u);
 }
 
 }  // namespace

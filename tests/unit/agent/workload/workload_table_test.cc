@@ -63,7 +63,7 @@ tw_exit ExitOf(const tw_process& record, uint64_t mono_ns) {
 class WorkloadTableTest : public testing::Test {
  protected:
   WorkloadTable Make(WorkloadTable::Limits limits = {}) {
-    return {files_.Root(), "host-1", &users_, &clock_, limits};
+    return {&proc_, "host-1", &users_, &clock_, limits};
   }
   static uint64_t Counter(const WorkloadTable& table, const std::string& name) {
     Counters counters;
@@ -73,6 +73,7 @@ class WorkloadTableTest : public testing::Test {
   }
 
   FakeProc files_;
+  LocalProcReader proc_{files_.Root()};
   Users users_;
   FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
 };

@@ -1,0 +1,204 @@
+// Client and service over a real socket: what the worker is told is what the broker sees.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/broker/broker_client.h"
+#include "agent/broker/broker_service.h"
+#include "tests/unit/agent/workload/fake_proc.h"
+
+namespace tokenwatch {
+namespace {
+
+class FakeCapture : public CaptureControl {
+ public:
+  bool LookAtProcess(uint64_t process, uint32_t pid, const std::string& exe) override {
+    looks.push_back(std::to_string(process) + " " + std::to_string(pid) + " " + exe);
+    return takes;
+  }
+  std::optional<TlsSight> SightOf(uint64_t process) override {
+    ++asked;
+    const auto at = sights.find(process);
+    return at == sights.end() ? std::nullopt : std::make_optional(at->second);
+  }
+  void ForgetProcess(uint64_t process) override { forgotten.push_back(process); }
+  bool WipeRing() override { return ++wipes == 1; }
+  CaptureStatus Status() override {
+    CaptureStatus status;
+    // More than one packet holds.
+    status.probes.resize(2000);
+    for (CaptureStatus::Probe& probe : status.probes) probe.file = std::string(100, 'f');
+    return status;
+  }
+  void AddCounters(Counters* counters) override { (*counters)["ring_full_lost"] = 5; }
+
+  bool takes = true;
+  std::vector<std::string> looks;
+  std::map<uint64_t, TlsSight> sights;
+  std::vector<uint64_t> forgotten;
+  int asked = 0, wipes = 0;
+};
+
+class FakeUsers : public UserDatabase {
+ public:
+  std::optional<std::string> Name(uint32_t uid) override {
+    if (uid != 1000) return std::nullopt;
+    return "app";
+  }
+};
+
+class BrokerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    absl::StatusOr<std::pair<Channel, Channel>> pair = Channel::Pair();
+    ASSERT_TRUE(pair.ok()) << pair.status();
+    service_ = std::make_unique<BrokerService>(
+        BrokerParts{.capture = &capture_,
+                    .proc = &proc_,
+                    .users = &users_,
+                    .connect_collector = [this]() -> absl::StatusOr<UniqueFd> {
+                      if (!collector_) return absl::UnavailableError("nobody listens");
+                      return UniqueFd(dup(STDERR_FILENO));
+                    }});
+    serving_ = std::thread([this, channel = std::make_shared<Channel>(std::move(pair->first))] {
+      served_ = service_->Serve(channel.get());
+    });
+    raw_ = pair->second.fd();
+    client_ = std::make_unique<BrokerClient>(std::move(pair->second));
+  }
+  void TearDown() override { static_cast<void>(End()); }
+  // The worker goes; how the service took it.
+  absl::Status End() {
+    client_.reset();
+    if (serving_.joinable()) serving_.join();
+    return served_;
+  }
+
+  FakeProc files_;
+  LocalProcReader proc_{files_.Root()};
+  FakeCapture capture_;
+  FakeUsers users_;
+  bool collector_ = true;
+  std::unique_ptr<BrokerService> service_;
+  std::thread serving_;
+  absl::Status served_;
+  int raw_ = -1;
+  std::unique_ptr<BrokerClient> client_;
+};
+
+TEST_F(BrokerTest, ReadsProcForTheWorker) {
+  files_.Stat(7, "my (prog) x", 3, 1234);
+  files_.Write(7, "comm", "my (prog) x\n");
+  files_.Link(7, "exe", "/usr/bin/prog (deleted)");
+  files_.Link(7, "cwd", "/srv");
+  files_.Write(7, "status", "Name:\tx\nUid:\t1000\t0\t0\t0\n");
+  files_.Write(7, "loginuid", "1001");
+  files_.Write(7, "cgroup", "1:name=systemd:/old\n0::/new\n");
+  files_.Write(7, "cmdline", std::string("prog\0--secret\0", 14));
+  std::filesystem::create_directories(files_.Root() + "/7/root/srv/app.py");
+  const RemoteProcReader proc(client_.get());
+  const std::vector<uint32_t> pids = {8, 7};
+  const auto stats = proc.ReadStats(pids);
+  ASSERT_EQ(stats.size(), 2u);
+  EXPECT_FALSE(stats[0].has_value());
+  EXPECT_EQ(stats[1]->parent_pid, 3u);
+  EXPECT_EQ(stats[1]->start_ticks, 1234u);
+  EXPECT_EQ(proc.Comm(7), "my (prog) x");
+  EXPECT_EQ(proc.Link(7, "exe"), "/usr/bin/prog");
+  EXPECT_EQ(proc.Link(7, "cwd"), "/srv");
+  EXPECT_EQ(proc.Uid(7), 1000u);
+  EXPECT_EQ(proc.LoginUid(7), 1001u);
+  EXPECT_EQ(proc.Cgroup(7, ""), "/new");
+  EXPECT_EQ(proc.Cgroup(7, "name=systemd"), "/old");
+  EXPECT_EQ(proc.Arguments(7).view(), std::string("prog\0--secret\0", 14));
+  EXPECT_TRUE(proc.Exists(7, "/srv/app.py"));
+  EXPECT_FALSE(proc.Exists(7, "/srv/none"));
+  EXPECT_TRUE(End().ok());
+}
+
+TEST_F(BrokerTest, AsksNothingThatTheBrokerWouldRefuse) {
+  const RemoteProcReader proc(client_.get());
+  EXPECT_TRUE(proc.ReadStats({}).empty());
+  EXPECT_EQ(proc.ReadStats(std::vector<uint32_t>(ProcReader::kStatsMax + 1, 1)).size(),
+            ProcReader::kStatsMax + 1);
+  EXPECT_EQ(proc.Comm(0), "");
+  EXPECT_EQ(proc.Link(0, "exe"), "");
+  EXPECT_FALSE(proc.Exists(1, "relative"));
+  EXPECT_FALSE(proc.Exists(1, std::string("/a\0b", 4)));
+  EXPECT_FALSE(proc.Exists(1, "/" + std::string(Request::kTextMax, 'a')));
+  RemoteCapture capture(client_.get(), client_.get());
+  EXPECT_TRUE(capture.LookAtProcess(1, 2, "relative"));
+  EXPECT_EQ(capture_.looks, std::vector<std::string>{"1 2 "});
+  EXPECT_TRUE(End().ok());
+}
+
+TEST_F(BrokerTest, ASightIsAskedForUntilItIsKnown) {
+  RemoteCapture capture(client_.get(), client_.get());
+  EXPECT_FALSE(capture.SightOf(5).has_value());  // nobody looks at it
+  EXPECT_EQ(capture_.asked, 0);
+  for (int connection = 0; connection < 3; ++connection) {
+    EXPECT_TRUE(capture.LookAtProcess(5, 50, "/usr/bin/curl"));
+  }
+  EXPECT_EQ(capture_.looks, std::vector<std::string>{"5 50 /usr/bin/curl"});
+  EXPECT_FALSE(capture.SightOf(5).has_value());
+  capture_.sights[5] = {.has_probed = true, .probed_ns = 9, .other = "go"};
+  for (int connection = 0; connection < 3; ++connection) {
+    const std::optional<TlsSight> sight = capture.SightOf(5);
+    ASSERT_TRUE(sight.has_value());
+    EXPECT_EQ(sight->other, "go");
+    EXPECT_EQ(sight->probed_ns, 9u);
+  }
+  EXPECT_EQ(capture_.asked, 2);
+  capture.ForgetProcess(5);
+  capture.ForgetProcess(5);
+  EXPECT_EQ(capture_.forgotten, std::vector<uint64_t>{5});
+  capture_.takes = false;
+  EXPECT_FALSE(capture.LookAtProcess(6, 60, ""));
+  EXPECT_FALSE(capture.LookAtProcess(6, 60, ""));
+  EXPECT_EQ(capture_.looks.size(), 3u);  // it is tried again
+}
+
+TEST_F(BrokerTest, StatusCountersAndWipe) {
+  RemoteCapture capture(client_.get(), client_.get());
+  EXPECT_EQ(capture.Status().probes.size(), 2000u);
+  Counters counters = {{"own", 1}};
+  capture.AddCounters(&counters);
+  EXPECT_EQ(counters, (Counters{{"own", 1}, {"ring_full_lost", 5}}));
+  EXPECT_TRUE(capture.WipeRing());
+  EXPECT_FALSE(capture.WipeRing());
+}
+
+TEST_F(BrokerTest, UsersAndTheCollector) {
+  RemoteUserDatabase users(client_.get());
+  EXPECT_EQ(users.Name(1000), "app");
+  EXPECT_EQ(users.Name(1001), std::nullopt);
+  EXPECT_TRUE(ConnectCollector(client_.get()).ok());
+  collector_ = false;
+  EXPECT_EQ(ConnectCollector(client_.get()).status().message(), "nobody listens");
+}
+
+TEST_F(BrokerTest, AHostileRequestEndsTheService) {
+  const uint64_t left = 0;
+  const std::string packet = std::string(reinterpret_cast<const char*>(&left), sizeof(left)) +
+                             EncodeRequest({static_cast<RequestKind>(kRequestKinds), 1, 0, ""});
+  ASSERT_EQ(write(raw_, packet.data(), packet.size()), static_cast<ssize_t>(packet.size()));
+  serving_.join();
+  EXPECT_TRUE(absl::IsInvalidArgument(served_)) << served_;
+}
+
+TEST_F(BrokerTest, ALongRequestEndsTheService) {
+  Channel::Message none = client_->Call({RequestKind::kExists, 1, 0, std::string(100000, '/')});
+  EXPECT_TRUE(none.bytes.empty());
+  serving_.join();
+  EXPECT_TRUE(absl::IsInvalidArgument(served_)) << served_;
+}
+
+}  // namespace
+}  // namespace tokenwatch
