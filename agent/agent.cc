@@ -24,6 +24,7 @@
 #include "agent/capture/capture.h"
 #include "agent/common/address.h"
 #include "agent/common/clock.h"
+#include "agent/common/enrol_secret.h"
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
 
@@ -171,6 +172,12 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
                       return absl::InvalidArgumentError("the collector is not at a Unix socket");
                     }
                     return ConnectTo(address->path);
+                  },
+                  .read_enrol_secret = [p = parts.get()]() -> absl::StatusOr<SecretBuffer> {
+                    if (p->options.enrol_secret_file.empty()) {
+                      return absl::NotFoundError("no --enrol-secret-file is given");
+                    }
+                    return ReadEnrolSecretFile(p->options.enrol_secret_file);
                   }});
   for (Channel* channel : {&parts->forked.channels.urgent, &parts->forked.channels.other}) {
     parts->threads.emplace_back([p = parts.get(), channel] { p->Serve(channel); });

@@ -26,6 +26,7 @@ struct AgentOptions {
   bool inbound = false;
   bool plaintext = false;
   std::string host_name;           // in what is reported; empty: the kernel's
+  std::string enrol_secret_file;   // empty: none is given
   std::string status_listen;       // HOST:PORT; empty: none
   std::string fingerprint_listen;  // path of a Unix socket; empty: none
   std::string socket_backend = "auto";

@@ -1,5 +1,11 @@
 #include "agent/agent_check.h"
 
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -7,6 +13,8 @@
 #include "agent/capture/scope.h"
 #include "agent/common/address.h"
 #include "agent/report/collector_address.h"
+#include "agent/report/file_system.h"
+#include "agent/report/identity.h"
 #include "agent/token/fingerprint.h"
 
 namespace tokenwatch {
@@ -29,7 +37,50 @@ absl::Status CheckStatusListen(const std::string& listen) {
   return absl::OkStatus();
 }
 
+bool IsNumeric(const std::string& host) {
+  in6_addr bytes{};
+  return inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
+}
+
+std::vector<ExcludedAddress> Resolve(const Address& address) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  std::vector<ExcludedAddress> excluded;
+  if (getaddrinfo(address.host.c_str(), nullptr, &hints, &found) != 0) return excluded;
+  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+    char text[NI_MAXHOST] = "";
+    if (getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, nullptr, 0,
+                    NI_NUMERICHOST) == 0 &&
+        IsNumeric(text)) {
+      excluded.push_back({text, address.port});
+    }
+  }
+  freeaddrinfo(found);
+  return excluded;
+}
+
+// Whether an agent with these options could ever be let in.
+absl::Status CheckEnrolment(const AgentOptions& options) {
+  if (!options.enrol_secret_file.empty() ||
+      Identity::IsEnrolled(options.spool_dir, RealFileSystem())) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "this agent is not enrolled: give a secret of \"tokenwatch-collector enrol-secret\" with "
+      "--enrol-secret-file, or agree to speak to a collector on this machine without TLS with "
+      "--plaintext");
+}
+
 }  // namespace
+
+std::string SystemdEnrolSecret() {
+  const char* const directory = getenv("CREDENTIALS_DIRECTORY");
+  if (directory == nullptr) return "";
+  std::string path = absl::StrCat(directory, "/enrol-secret");
+  return access(path.c_str(), F_OK) == 0 ? path : "";
+}
 
 absl::StatusOr<std::vector<FleetKey>> LoadKeys(const std::vector<std::string>& files) {
   if (files.empty()) {
@@ -59,20 +110,22 @@ absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::strin
   if (address->host == "localhost") {
     return std::vector<ExcludedAddress>{{"127.0.0.1", address->port}, {"::1", address->port}};
   }
+  // The agent's own connections are left alone whatever their address: this is for others', so a
+  // name that cannot be resolved yet does no harm.
+  if (!IsNumeric(address->host)) return Resolve(*address);
   return std::vector<ExcludedAddress>{{address->host, address->port}};
 }
 
 absl::Status CheckAgentOptions(const AgentOptions& options) {
-  if (!options.plaintext) {
-    return absl::InvalidArgumentError(
-        "this version speaks plaintext to a collector on loopback or a Unix socket only: say so "
-        "with --plaintext");
-  }
   if (absl::Status status = CollectorAddresses(options.collector).status(); !status.ok()) {
     return status;
   }
-  if (absl::Status status = CollectorTarget(options.collector).status(); !status.ok()) {
-    return status;
+  const absl::StatusOr<std::string> target = options.plaintext
+                                                 ? CollectorTarget(options.collector)
+                                                 : TlsCollectorTarget(options.collector);
+  if (!target.ok()) return target.status();
+  if (!options.plaintext) {
+    if (absl::Status status = CheckEnrolment(options); !status.ok()) return status;
   }
   const absl::StatusOr<std::vector<FleetKey>> keys = LoadKeys(options.key_files);
   if (!keys.ok()) return keys.status();

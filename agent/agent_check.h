@@ -16,7 +16,11 @@ namespace tokenwatch {
 // At least one key.
 absl::StatusOr<std::vector<FleetKey>> LoadKeys(const std::vector<std::string>& files);
 
-// The collector's address, left alone in the kernel; nothing where it is a Unix socket.
+// The file `enrol-secret` of systemd's credentials for this service; empty where there is none.
+std::string SystemdEnrolSecret();
+
+// The collector's addresses, left alone in the kernel; nothing where it is a Unix socket, or where
+// its name cannot be resolved now.
 absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::string& collector);
 
 // The sentences with which Agent::Create would refuse these options. Nothing is made or changed.

@@ -120,6 +120,10 @@ int main(int argc, char** argv) {
            "container's")
       .Placeholder("NAME")
       .RefuseEmpty();
+  root.Add("enrol-secret-file", &options.enrol_secret_file,
+           "secret of `tokenwatch-collector enrol-secret`, needed until the agent has enrolled; "
+           "default: enrol-secret in systemd's credentials")
+      .Placeholder("FILE");
   root.Add("status-listen", &options.status_listen, "serve /healthz, /status and /metrics")
       .Placeholder("HOST:PORT");
   std::string fingerprint_listen;
@@ -158,9 +162,11 @@ int main(int argc, char** argv) {
       .FlagOnly();
   const auto is_health = [&config] { return config.CommandName() == "health"; };
   const auto is_doctor = [&config] { return config.CommandName() == "doctor"; };
-  // The doctor says itself what is wrong with them.
-  config.AddCheck(
-      [&] { return is_health() || is_doctor() ? absl::OkStatus() : CheckAgentOptions(options); });
+  config.AddCheck([&] {
+    if (options.enrol_secret_file.empty()) options.enrol_secret_file = SystemdEnrolSecret();
+    // The doctor says itself what is wrong with them.
+    return is_health() || is_doctor() ? absl::OkStatus() : CheckAgentOptions(options);
+  });
   // The agent finds out by itself when it makes the directory.
   config.AddCheck(
       [&] { return config.IsCheckOnly() ? CheckSpoolPath(options.spool_dir) : absl::OkStatus(); });

@@ -25,7 +25,9 @@
 #include "agent/broker/messages.h"
 #include "agent/broker/wire.h"
 #include "agent/capture/ring_reader.h"
+#include "agent/common/address.h"
 #include "agent/common/clock.h"
+#include "agent/common/enrol_secret.h"
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
 #include "agent/common/version.h"
@@ -298,10 +300,9 @@ absl::StatusOr<Opened> Worker::OpenAndConfine() {
   landlock.writable = opened.spool.get();
   landlock.readable = ReadableForNamesAndCertificates();
   landlock.ports = {kDnsPort};
-  const absl::StatusOr<std::vector<ExcludedAddress>> collector =
-      CollectorAddresses(options_.collector);
+  const absl::StatusOr<Address> collector = ParseAddress(options_.collector);
   if (!collector.ok()) return collector.status();
-  for (const ExcludedAddress& address : *collector) landlock.ports.push_back(address.port);
+  if (collector->path.empty()) landlock.ports.push_back(collector->port);
 
   const pid_t broker = getppid();
   absl::StatusOr<WorkerStatus> confined = Confine(*user, landlock);
@@ -321,6 +322,12 @@ absl::Status Worker::StartReporter() {
       absl::StatusOr<UniqueFd> connection = ConnectCollector(&other_);
       if (!connection.ok()) return connection.status();
       return connection->Release();
+    };
+  }
+  report.plaintext = options_.plaintext;
+  if (!options_.enrol_secret_file.empty()) {
+    report.enrol_secret = [this] {
+      return ParseEnrolSecretFile(options_.enrol_secret_file, ReadEnrolSecret(&other_));
     };
   }
   report.spool_directory = options_.spool_dir;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,10 +18,16 @@
 #include "agent/common/http_server.h"
 #include "agent/common/listen_socket.h"
 #include "agent/common/log.h"
+#include "agent/common/secret_file.h"
 #include "agent/common/service_notifier.h"
 #include "collector/api/http_api.h"
 #include "collector/api/queries.h"
 #include "collector/api/query_service.h"
+#include "collector/enrol/commands.h"
+#include "collector/enrol/enrol_directory.h"
+#include "collector/enrol/enrolment_service.h"
+#include "collector/enrol/gate_watch.h"
+#include "collector/enrol/gatekeeper.h"
 #include "collector/ingest/ingest.h"
 #include "collector/store/sqlite/sqlite_store.h"
 
@@ -32,8 +39,60 @@ struct Options {
   std::string grpc_listen = "127.0.0.1:7443";
   std::string http_listen = "127.0.0.1:7480";
   uint32_t retention_days = 90;
+  std::string certificate_lifetime = "30d";
   bool plaintext = false;
+  EnrolCommandOptions enrol;
+
+  // A listener that other machines could reach is never plain.
+  bool IsPlain(const std::string& listen) const {
+    return plaintext && ParseAddress(listen)->IsLocal();
+  }
 };
+
+void AddEnrolCommands(Options* options, Config* config) {
+  Command& root = config->Root();
+  EnrolCommandOptions& enrol = options->enrol;
+  const auto add_lifetime = [&enrol](Command* command) {
+    command->Add("lifetime", &enrol.lifetime, "how long the enrolment secret is valid")
+        .Placeholder("24h|7d")
+        .FlagOnly();
+  };
+  const auto add_out_file = [&enrol](Command* command, const char* help) {
+    command->Add("out-file", &enrol.out_file, help).Placeholder("FILE").FlagOnly();
+  };
+  Command& init = root.AddCommand(
+      "init", "make certificates, fleet key, enrolment secret and credential; says what exists");
+  init.Add("out-dir", &enrol.out_dir, "where what is to be handed out goes, outside --data-dir")
+      .Placeholder("DIR")
+      .FlagOnly();
+  init.Add("server-name", &enrol.server_names,
+           "name or address by which agents and people reach this collector; default: the host's "
+           "name")
+      .Placeholder("NAME")
+      .FlagOnly();
+  add_lifetime(&init);
+  Command& secret =
+      root.AddCommand("enrol-secret", "make another enrolment secret, for more agents");
+  add_lifetime(&secret);
+  add_out_file(&secret, "where the secret goes instead of standard output");
+  secret.Add("revoke-all", &enrol.revoke_all, "instead: end every secret made so far").FlagOnly();
+  Command& agents = root.AddCommand("agents", "who has enrolled, and who may not report any more");
+  agents.AddCommand("list", "the agents that have enrolled");
+  agents.AddCommand("revoke", "take an agent's right to report away, at once and for good")
+      .Positional("ID", &enrol.agent, "an agent id, as 'agents list' shows it");
+  agents.AddCommand("forget", "let an agent enrol anew, with another key")
+      .Positional("ID", &enrol.agent, "an agent id, as 'agents list' shows it");
+  Command& credentials = root.AddCommand("credentials", "who may ask");
+  Command& add = credentials.AddCommand("add", "make another credential");
+  add.Positional("NAME", &enrol.name, "whose it is");
+  add.Add("metrics-only", &enrol.metrics_only, "for /metrics only").FlagOnly();
+  add_out_file(&add, "where the credential goes instead of standard output");
+  credentials.AddCommand("list", "the credentials that are valid");
+  credentials.AddCommand("revoke", "end a credential")
+      .Positional("NAME", &enrol.name, "as 'credentials list' shows it");
+  add_out_file(&root.AddCommand("fleet-key", "make another fleet key, to rotate to"),
+               "where the key goes; must not be in --data-dir");
+}
 
 void AddOptions(Options* options, Config* config) {
   Command& root = config->Root();
@@ -46,41 +105,47 @@ void AddOptions(Options* options, Config* config) {
   root.Add("retention-days", &options->retention_days,
            "whole days after which single uses are dropped; their sums stay; 0: never")
       .Range(0, 36500);
+  root.Add("certificate-lifetime", &options->certificate_lifetime,
+           "of agents, which renew theirs after two thirds of it")
+      .Placeholder("30d");
   root.Add("plaintext", &options->plaintext,
-           "serve without TLS, on loopback addresses and Unix sockets only");
+           "serve without TLS on listeners that are a loopback address or a Unix socket");
+  AddEnrolCommands(options, config);
 }
 
-absl::Status CheckListen(const std::string& flag, const std::string& text) {
+absl::Status CheckListen(const Options& options, const std::string& flag, const std::string& text) {
   const absl::StatusOr<Address> address = ParseAddress(text);
   if (!address.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--", flag, ": ", std::string(address.status().message())));
   }
+  if (options.IsPlain(text) || EnrolDirectory(options.data_dir).IsMade()) return absl::OkStatus();
   if (!address->IsLocal()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--", flag, " ", address->ToString(),
-        " could be reached by other machines, and this version serves plaintext on loopback or a "
-        "Unix socket only: give an address such as 127.0.0.1:",
-        address->port, " or unix:/run/tokenwatch.sock"));
+        " could be reached by other machines and needs TLS: run \"tokenwatch-collector init\" "
+        "with this --data-dir first, or give an address such as 127.0.0.1:",
+        address->port, " or unix:/run/tokenwatch.sock with --plaintext"));
   }
-  return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, " ", address->ToString(),
+                   " needs TLS, and there are no certificates in ", options.data_dir,
+                   ": run \"tokenwatch-collector init\" with this --data-dir first, or agree "
+                   "to serve without TLS on loopback and Unix sockets with --plaintext"));
 }
 
-absl::Status Check(const Options& options) {
+absl::Status Check(const Options& options, const std::string& command) {
   if (options.data_dir.empty()) return absl::InvalidArgumentError("--data-dir must not be empty");
-  if (absl::Status status = CheckListen("grpc-listen", options.grpc_listen); !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = CheckListen("http-listen", options.http_listen); !status.ok()) {
-    return status;
-  }
-  if (!options.plaintext) {
+  if (const auto lifetime = ParseLifetime(options.certificate_lifetime); !lifetime.ok()) {
     return absl::InvalidArgumentError(
-        "this version serves plaintext on loopback or a Unix socket only: give --plaintext to "
-        "agree "
-        "to that");
+        absl::StrCat("--certificate-lifetime: ", lifetime.status().message()));
   }
-  return absl::OkStatus();
+  if (!command.empty()) return absl::OkStatus();
+  if (absl::Status status = CheckListen(options, "grpc-listen", options.grpc_listen);
+      !status.ok()) {
+    return status;
+  }
+  return CheckListen(options, "http-listen", options.http_listen);
 }
 
 // gRPC has words of its own about each failed connection; ours are in the Status.
@@ -90,13 +155,20 @@ class Collector {
  public:
   explicit Collector(const Options& options)
       : options_(options),
-        api_({.local_hosts_only = !options.http_listen.starts_with("unix:"),
+        plain_grpc_(options.IsPlain(options.grpc_listen)),
+        plain_http_(options.IsPlain(options.http_listen)),
+        api_({.local_hosts_only = plain_http_ && !options.http_listen.starts_with("unix:"),
+              .authorize = Authorizer(plain_http_),
               .add_counters = [this](Counters* counters) { AddCounters(counters); }}) {}
 
   absl::Status Start() {
+    if (!plain_grpc_ || !plain_http_) {
+      if (absl::Status status = OpenGate(); !status.ok()) return status;
+    }
     // HTTP first: /readyz can say that a large store is still being opened.
     absl::StatusOr<std::unique_ptr<HttpServer>> http =
-        HttpServer::Create(*ParseAddress(options_.http_listen), {.gave_way = &gave_way_},
+        HttpServer::Create(*ParseAddress(options_.http_listen),
+                           {.tls = plain_http_ ? nullptr : tls_, .gave_way = &gave_way_},
                            [this](const HttpRequest& request) { return api_.Handle(request); });
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
@@ -106,16 +178,28 @@ class Collector {
                          .retention_days = static_cast<int>(options_.retention_days)});
     if (!store.ok()) return store.status();
     store_ = *std::move(store);
-    ingest_ = std::make_unique<Ingest>(store_.get(), CommitterOptions());
+    ingest_ = std::make_unique<Ingest>(store_.get(), CommitterOptions(),
+                                       plain_grpc_ ? nullptr : gatekeeper_.get());
     queries_ = std::make_unique<Queries>(
         store_.get(), [this](const std::string& agent) { return ingest_->IsConnected(agent); });
-    service_ = std::make_unique<QueryService>(queries_.get());
+    QueryService::Authorize authorize;
+    if (!plain_grpc_) {
+      authorize = [this](std::string_view authorization) {
+        return gatekeeper_->CheckCredential(authorization, CredentialScope::kQuery);
+      };
+    }
+    service_ = std::make_unique<QueryService>(queries_.get(), std::move(authorize));
     if (absl::Status status = StartGrpc(); !status.ok()) return status;
     started_ = true;
+    if (gatekeeper_ != nullptr) {
+      watch_ = std::make_unique<GateWatch>(
+          gatekeeper_.get(), GateWatch::Options(), [this] { ingest_->CheckAgents(); },
+          [this](std::string_view pem) { RenewHttp(pem); });
+    }
     api_.SetReady(queries_.get());
+    const char* const scheme = plain_http_ ? "http://" : "https://";
     Log(LogLevel::kInfo, "listening for queries on ",
-        options_.http_listen.starts_with("unix:") ? "" : "http://",
-        http_->ListenAddress().ToString());
+        options_.http_listen.starts_with("unix:") ? "" : scheme, http_->ListenAddress().ToString());
     return absl::OkStatus();
   }
 
@@ -137,6 +221,7 @@ class Collector {
 
   // Commits what was received.
   void Stop() {
+    watch_.reset();
     http_.reset();
     if (service_ != nullptr) service_->Shutdown();
     if (ingest_ != nullptr) ingest_->Shutdown();
@@ -147,6 +232,39 @@ class Collector {
   }
 
  private:
+  absl::Status OpenGate() {
+    Gatekeeper::Options gate;
+    gate.certificate_lifetime = *ParseLifetime(options_.certificate_lifetime);
+    absl::StatusOr<std::unique_ptr<Gatekeeper>> gatekeeper =
+        Gatekeeper::Open(options_.data_dir, gate, &clock_);
+    if (!gatekeeper.ok()) return gatekeeper.status();
+    gatekeeper_ = *std::move(gatekeeper);
+    const auto pem = ReadSecretFile(gatekeeper_->ServerFile(), "the server's certificate");
+    if (!pem.ok()) return pem.status();
+    absl::StatusOr<std::shared_ptr<ServerTls>> tls = ServerTls::Create(pem->view());
+    if (!tls.ok()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(gatekeeper_->ServerFile(), " cannot be used: ", tls.status().message()));
+    }
+    tls_ = *std::move(tls);
+    return absl::OkStatus();
+  }
+
+  void RenewHttp(std::string_view pem) {
+    if (const absl::Status status = tls_->Replace(pem); !status.ok()) {
+      Log(LogLevel::kError, gatekeeper_->ServerFile(), " cannot be used: ", status.message());
+    }
+  }
+
+  // Asked by the HTTP server, which starts after the gate is open.
+  std::function<absl::Status(std::string_view, bool)> Authorizer(bool plain) {
+    if (plain) return nullptr;
+    return [this](std::string_view authorization, bool metrics) {
+      return gatekeeper_->CheckCredential(
+          authorization, metrics ? CredentialScope::kMetrics : CredentialScope::kQuery);
+    };
+  }
+
   absl::Status StartGrpc() {
     Address address = *ParseAddress(options_.grpc_listen);
     // gRPC tells only its log why it cannot listen.
@@ -163,8 +281,15 @@ class Collector {
     grpc::ServerBuilder builder;
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     int port = 0;
-    builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &port);
+    builder.AddListeningPort(address.ToString(),
+                             plain_grpc_ ? grpc::InsecureServerCredentials()
+                                         : TlsServerCredentials(gatekeeper_->ServerFile()),
+                             &port);
     builder.RegisterService(service_.get());
+    if (!plain_grpc_) {
+      enrolment_ = std::make_unique<EnrolmentService>(gatekeeper_.get());
+      builder.RegisterService(enrolment_.get());
+    }
     ingest_->Register(&builder);
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr || (address.path.empty() && port == 0)) {
@@ -178,9 +303,14 @@ class Collector {
   void AddCounters(Counters* counters) const {
     (*counters)["http_connections_gave_way"] = gave_way_;
     if (started_) ingest_->AddCounters(counters);
+    if (gatekeeper_ != nullptr) gatekeeper_->AddCounters(counters);
   }
 
   const Options options_;
+  const bool plain_grpc_, plain_http_;
+  const RealClock clock_;
+  std::unique_ptr<Gatekeeper> gatekeeper_;  // null where all is plain
+  std::shared_ptr<ServerTls> tls_;
   HttpApi api_;
   std::atomic<uint64_t> gave_way_{0};
   std::unique_ptr<HttpServer> http_;
@@ -188,10 +318,24 @@ class Collector {
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<Queries> queries_;
   std::unique_ptr<QueryService> service_;
+  std::unique_ptr<EnrolmentService> enrolment_;
   std::unique_ptr<grpc::Server> grpc_;
   std::atomic<bool> started_{false};
   uint64_t commit_rounds_ = 0;
+  std::unique_ptr<GateWatch> watch_;  // its thread uses the rest
 };
+
+int RunCommand(const std::string& command, Options options) {
+  options.enrol.data_dir = options.data_dir;
+  const absl::Status status = RunEnrolCommand(command, options.enrol, RealClock(), &std::cout);
+  if (!std::cout.flush()) {
+    std::cerr << "tokenwatch-collector: standard output cannot be written\n";
+    return kExitNothing;
+  }
+  if (status.ok()) return kExitOk;
+  std::cerr << "tokenwatch-collector: " << status.message() << "\n";
+  return absl::IsInvalidArgument(status) ? kExitUsage : kExitNothing;
+}
 
 int Run(const Options& options) {
   // Before the first thread, so that every thread leaves these to sigwait.
@@ -235,7 +379,8 @@ int main(int argc, char** argv) {
        .summary = "Takes in the token uses that agents report, keeps them, and answers queries.",
        .file = "/etc/tokenwatch/collector.yaml"});
   tokenwatch::AddOptions(&options, &config);
-  config.AddCheck([&options] { return tokenwatch::Check(options); });
+  config.AddCheck([&] { return tokenwatch::Check(options, config.CommandName()); });
   if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
+  if (!config.CommandName().empty()) return tokenwatch::RunCommand(config.CommandName(), options);
   return tokenwatch::Run(options);
 }

@@ -143,4 +143,16 @@ absl::StatusOr<UniqueFd> ConnectCollector(BrokerClient* client) {
   return absl::UnavailableError(Read<std::string>(answer));
 }
 
+absl::StatusOr<SecretBuffer> ReadEnrolSecret(BrokerClient* client) {
+  const Channel::Message answer = client->Call({.kind = RequestKind::kEnrolSecret});
+  WireReader reader(answer.bytes.view());
+  uint64_t code = 0;
+  std::string message;
+  reader(code, message);
+  const std::string_view secret = reader.GetText();
+  if (!reader.IsDone()) return absl::UnavailableError("the agent's broker process has ended");
+  if (code != 0) return absl::Status(static_cast<absl::StatusCode>(code), message);
+  return SecretBuffer(secret);
+}
+
 }  // namespace tokenwatch

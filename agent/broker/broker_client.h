@@ -91,6 +91,9 @@ class RemoteCapture : public CaptureControl {
 // A connection to the collector's Unix socket, made by the broker.
 absl::StatusOr<UniqueFd> ConnectCollector(BrokerClient* client);
 
+// The bytes of the enrolment secret's file, read by the broker, or why it could not.
+absl::StatusOr<SecretBuffer> ReadEnrolSecret(BrokerClient* client);
+
 }  // namespace tokenwatch
 
 #endif  // TOKENWATCH_AGENT_BROKER_BROKER_CLIENT_H_

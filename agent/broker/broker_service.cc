@@ -104,6 +104,12 @@ UniqueFd BrokerService::Answer(const Request& request, WireWriter* answer) const
       if (connection.ok()) return *std::move(connection);
       break;
     }
+    case RequestKind::kEnrolSecret: {
+      const absl::StatusOr<SecretBuffer> secret = parts_.read_enrol_secret();
+      out(static_cast<uint64_t>(secret.status().code()), std::string(secret.status().message()));
+      out.PutText(secret.ok() ? secret->view() : std::string_view());
+      break;
+    }
   }
   return UniqueFd();
 }

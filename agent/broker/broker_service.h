@@ -11,6 +11,7 @@
 #include "agent/broker/wire.h"
 #include "agent/capture/capture_control.h"
 #include "agent/capture/unique_fd.h"
+#include "agent/common/secret_buffer.h"
 #include "agent/workload/proc.h"
 #include "agent/workload/users.h"
 
@@ -23,6 +24,8 @@ struct BrokerParts {
   UserDatabase* users = nullptr;
   // A connection to the collector's Unix socket.
   std::function<absl::StatusOr<UniqueFd>()> connect_collector;
+  // The bytes of the enrolment secret's file.
+  std::function<absl::StatusOr<SecretBuffer>()> read_enrol_secret;
 };
 
 // Thread safe; each channel has a thread of its own, so that a long answer on one holds up no

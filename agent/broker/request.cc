@@ -48,6 +48,7 @@ constexpr std::array<Row, kRequestKinds> kRows = {{
     {RequestKind::kStatus, false, false, Text::kNone},
     {RequestKind::kCounters, false, false, Text::kNone},
     {RequestKind::kConnectCollector, false, false, Text::kNone},
+    {RequestKind::kEnrolSecret, false, false, Text::kNone},
 }};
 
 constexpr bool RowsAreInOrder() {

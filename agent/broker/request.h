@@ -37,8 +37,10 @@ enum class RequestKind : uint32_t {
   kCounters,
   // A connection to the collector's Unix socket, which the broker's own options name.
   kConnectCollector,
+  // The enrolment secret, from the file that the broker's own options name.
+  kEnrolSecret,
 };
-inline constexpr uint32_t kRequestKinds = 19;
+inline constexpr uint32_t kRequestKinds = 20;
 
 struct Request {
   static constexpr size_t kTextMax = 4096;

@@ -10,6 +10,8 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -108,11 +110,70 @@ HttpResponse HttpError(int status, const std::string& code, const std::string& m
           .body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"};
 }
 
+namespace {
+
+using TlsContext = std::shared_ptr<asio::ssl::context>;
+
+absl::StatusOr<TlsContext> MakeTlsContext(std::string_view pem) {
+  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+  SSL_CTX* const raw = context->native_handle();
+  // Compression would tell of the credential by the length (CRIME); renegotiation only costs.
+  context->set_options(asio::ssl::context::default_workarounds | SSL_OP_NO_COMPRESSION |
+                       SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
+  SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
+  beast::error_code error;
+  const asio::const_buffer bytes(pem.data(), pem.size());
+  // NOLINTBEGIN(bugprone-unused-return-value): it is `error`, or void with a later Boost.
+  context->use_certificate_chain(bytes, error);
+  if (!error) context->use_private_key(bytes, asio::ssl::context::pem, error);
+  // NOLINTEND(bugprone-unused-return-value)
+  if (error || SSL_CTX_check_private_key(raw) != 1) {
+    return absl::InvalidArgumentError("no private key with its certificate in PEM form");
+  }
+  return context;
+}
+
+}  // namespace
+
+struct ServerTls::Impl {
+  absl::Mutex mutex;
+  TlsContext context ABSL_GUARDED_BY(mutex);
+
+  TlsContext Current() {
+    const absl::MutexLock lock(&mutex);
+    return context;
+  }
+};
+
+ServerTls::ServerTls(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ServerTls::~ServerTls() = default;
+
+absl::StatusOr<std::shared_ptr<ServerTls>> ServerTls::Create(std::string_view pem) {
+  auto tls = std::shared_ptr<ServerTls>(new ServerTls(std::make_unique<Impl>()));
+  if (absl::Status status = tls->Replace(pem); !status.ok()) return status;
+  return tls;
+}
+
+absl::Status ServerTls::Replace(std::string_view pem) {
+  absl::StatusOr<TlsContext> context = MakeTlsContext(pem);
+  if (!context.ok()) return context.status();
+  const absl::MutexLock lock(&impl_->mutex);
+  impl_->context = *std::move(context);
+  return absl::OkStatus();
+}
+
 struct HttpServer::Impl {
   Impl(const Options& options_in, Handler handler_in)
       : options(options_in), handler(std::move(handler_in)), acceptor(asio::make_strand(context)) {}
 
   class Session;
+  // `Transport` is Stream or TLS over it.
+  template <typename Transport>
+  class SessionOver;
+  static TlsContext CurrentTls(const Options& options) {
+    return options.tls == nullptr ? nullptr : options.tls->impl_->Current();
+  }
   // Of these one is under way at a time, on the acceptor's strand.
   void Accept();
   void Admit(const std::shared_ptr<Stream::socket_type>& socket);
@@ -134,36 +195,20 @@ struct HttpServer::Impl {
 // One connection. Kept alive by its pending operation; runs on its own strand.
 class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Impl* server, Stream::socket_type socket)
-      : server_(server), stream_(std::move(socket)), buffer_(server->options.header_bytes + 4096) {
-    ++server_->sessions;
-  }
-  ~Session() {
+  explicit Session(Impl* server) : server_(server) { ++server_->sessions; }
+  virtual ~Session() {
     SetWaiting(false);
     --server_->sessions;
   }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  asio::any_io_executor Executor() { return stream_.get_executor(); }
-
-  void Read() {
-    reading_ = true;
-    SetWaiting(true);
-    parser_.emplace();
-    parser_->header_limit(static_cast<uint32_t>(server_->options.header_bytes));
-    parser_->body_limit(server_->options.body_bytes);
-    stream_.expires_after(std::chrono::seconds(server_->options.request_seconds));
-    http::async_read(stream_, buffer_, *parser_,
-                     beast::bind_front_handler(&Session::OnRead, shared_from_this()));
-  }
-
+  virtual asio::any_io_executor Executor() = 0;
+  virtual void Start() = 0;
   // The connection ends, unless a request has come meanwhile.
-  void GiveWay() {
-    if (reading_) stream_.close();
-  }
+  virtual void GiveWay() = 0;
 
- private:
+ protected:
   friend struct HttpServer::Impl;
 
   void SetWaiting(bool waiting) {
@@ -171,6 +216,89 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
     if (waiting_.has_value()) server_->waiting.erase(*waiting_);
     waiting_.reset();
     if (waiting) waiting_ = server_->waiting.insert(server_->waiting.end(), this);
+  }
+
+  HttpResponse Answer(const http::request<WipedBody>& message) const {
+    absl::StatusOr<HttpTarget> target = ParseHttpTarget(std::string(message.target()));
+    if (!target.ok()) {
+      return HttpError(400, "invalid_argument", std::string(target.status().message()));
+    }
+    const auto authorization = message[http::field::authorization];
+    const HttpRequest request = {.method = std::string(message.method_string()),
+                                 .target = *std::move(target),
+                                 .host = std::string(message[http::field::host]),
+                                 .authorization = {authorization.data(), authorization.size()},
+                                 .body = message.body().view()};
+    try {
+      return server_->handler(request);
+    } catch (const std::exception& exception) {
+      Log(LogLevel::kError, "an HTTP answer failed: ", exception.what());
+      return HttpError(500, "internal", "the answer could not be made; see the server's log");
+    }
+  }
+
+  Impl* const server_;
+  std::optional<std::list<Session*>::iterator> waiting_;  // guarded by Impl::mutex
+};
+
+template <typename Transport>
+class HttpServer::Impl::SessionOver : public Session {
+ public:
+  static constexpr bool kIsTls = !std::is_same_v<Transport, Stream>;
+
+  template <typename... Args>
+  SessionOver(Impl* server, TlsContext context, Args&&... args)
+      : Session(server),
+        context_(std::move(context)),
+        transport_(std::forward<Args>(args)...),
+        buffer_(server->options.header_bytes + 4096) {}
+
+  asio::any_io_executor Executor() override { return Lowest().get_executor(); }
+
+  void Start() override {
+    if constexpr (kIsTls) {
+      reading_ = true;
+      SetWaiting(true);
+      Lowest().expires_after(std::chrono::seconds(server_->options.request_seconds));
+      transport_.async_handshake(asio::ssl::stream_base::server, Bind(&SessionOver::OnHandshake));
+    } else {
+      Read();
+    }
+  }
+
+  void GiveWay() override {
+    if (reading_) Lowest().close();
+  }
+
+ private:
+  template <typename Member>
+  auto Bind(Member member) {
+    return beast::bind_front_handler(
+        member, std::static_pointer_cast<SessionOver>(this->shared_from_this()));
+  }
+
+  Stream& Lowest() {
+    if constexpr (kIsTls) {
+      return transport_.next_layer();
+    } else {
+      return transport_;
+    }
+  }
+
+  void OnHandshake(const beast::error_code& error) {
+    reading_ = false;
+    SetWaiting(false);
+    if (!error) Read();
+  }
+
+  void Read() {
+    reading_ = true;
+    SetWaiting(true);
+    parser_.emplace();
+    parser_->header_limit(static_cast<uint32_t>(server_->options.header_bytes));
+    parser_->body_limit(server_->options.body_bytes);
+    Lowest().expires_after(std::chrono::seconds(server_->options.request_seconds));
+    http::async_read(transport_, buffer_, *parser_, Bind(&SessionOver::OnRead));
   }
 
   void OnRead(const beast::error_code& error, size_t) {
@@ -189,23 +317,6 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
     Write(std::move(response), message.method(), message.version(), message.keep_alive());
   }
 
-  HttpResponse Answer(const http::request<WipedBody>& message) {
-    absl::StatusOr<HttpTarget> target = ParseHttpTarget(std::string(message.target()));
-    if (!target.ok()) {
-      return HttpError(400, "invalid_argument", std::string(target.status().message()));
-    }
-    const HttpRequest request = {.method = std::string(message.method_string()),
-                                 .target = *std::move(target),
-                                 .host = std::string(message[http::field::host]),
-                                 .body = message.body().view()};
-    try {
-      return server_->handler(request);
-    } catch (const std::exception& exception) {
-      Log(LogLevel::kError, "an HTTP answer failed: ", exception.what());
-      return HttpError(500, "internal", "the answer could not be made; see the server's log");
-    }
-  }
-
   void Write(HttpResponse response, http::verb method, unsigned version, bool keep_alive) {
     response_.emplace(http::int_to_status(static_cast<unsigned>(response.status)), version);
     response_->set(http::field::content_type, response.content_type);
@@ -217,9 +328,8 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
     if (method != http::verb::head) response_->body() = std::move(response.body);
     parser_.reset();
     buffer_.WipeConsumed();
-    stream_.expires_after(std::chrono::seconds(server_->options.answer_seconds));
-    http::async_write(stream_, *response_,
-                      beast::bind_front_handler(&Session::OnWritten, shared_from_this()));
+    Lowest().expires_after(std::chrono::seconds(server_->options.answer_seconds));
+    http::async_write(transport_, *response_, Bind(&SessionOver::OnWritten));
   }
 
   void OnWritten(const beast::error_code& error, size_t) {
@@ -228,11 +338,21 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
       Read();
       return;
     }
+    Lowest().expires_after(std::chrono::seconds(2));
+    if constexpr (kIsTls) {
+      // Says that nothing was cut off. What a client still sends makes it fail, which is no matter.
+      transport_.async_shutdown(Bind(&SessionOver::OnGoodbye));
+    } else {
+      OnGoodbye({});
+    }
+  }
+
+  void OnGoodbye(const beast::error_code& /*unused*/) {
     beast::error_code failed;
     // NOLINTNEXTLINE(bugprone-unused-return-value): it is `failed`, or void with a later Boost.
-    stream_.socket().shutdown(Stream::socket_type::shutdown_send, failed);
+    Lowest().socket().shutdown(Stream::socket_type::shutdown_send, failed);
     if (failed) return;
-    stream_.expires_after(std::chrono::seconds(2));
+    Lowest().expires_after(std::chrono::seconds(2));
     Drain(failed, 0);
   }
 
@@ -241,16 +361,14 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
   void Drain(const beast::error_code& error, size_t) {
     if (error || ++drained_ > 64) return;
     buffer_.clear();
-    stream_.async_read_some(buffer_.prepare(buffer_.max_size()),
-                            beast::bind_front_handler(&Session::Drain, shared_from_this()));
+    Lowest().async_read_some(buffer_.prepare(buffer_.max_size()), Bind(&SessionOver::Drain));
   }
 
-  Impl* server_;
-  Stream stream_;
+  const TlsContext context_;  // outlives the transport; null without TLS
+  Transport transport_;
   ReceiveBuffer buffer_;
   int drained_ = 0;
   bool reading_ = false;
-  std::optional<std::list<Session*>::iterator> waiting_;  // guarded by Impl::mutex
   std::optional<http::request_parser<WipedBody>> parser_;
   std::optional<http::response<http::string_body>> response_;
 };
@@ -290,8 +408,14 @@ void HttpServer::Impl::Admit(const std::shared_ptr<Stream::socket_type>& socket)
     Later([this, socket] { Admit(socket); });
     return;
   }
-  auto session = std::make_shared<Session>(this, std::move(*socket));
-  asio::dispatch(session->Executor(), [session] { session->Read(); });
+  std::shared_ptr<Session> session;
+  if (TlsContext context = CurrentTls(options); context != nullptr) {
+    session = std::make_shared<SessionOver<asio::ssl::stream<Stream>>>(
+        this, context, std::move(*socket), *context);
+  } else {
+    session = std::make_shared<SessionOver<Stream>>(this, nullptr, std::move(*socket));
+  }
+  asio::dispatch(session->Executor(), [session] { session->Start(); });
   Accept();
 }
 

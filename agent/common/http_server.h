@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "agent/common/address.h"
 #include "agent/common/http_target.h"
@@ -26,8 +27,25 @@ namespace tokenwatch {
 struct HttpRequest {
   std::string method;
   HttpTarget target;
-  std::string host;       // the Host field; empty where there is none
-  std::string_view body;  // valid during the handler; wiped after it
+  std::string host;                     // the Host field; empty where there is none
+  std::string_view authorization = {};  // the field's value; as long-lived as `body`
+  std::string_view body;                // valid during the handler; wiped after it
+};
+
+// A server's certificate with its key. Thread safe; servers take up a new one with the next
+// connection.
+class ServerTls {
+ public:
+  // `pem` holds the key, then the chain. InvalidArgument where it does not.
+  static absl::StatusOr<std::shared_ptr<ServerTls>> Create(std::string_view pem);
+  ~ServerTls();
+  absl::Status Replace(std::string_view pem);
+
+ private:
+  friend class HttpServer;
+  struct Impl;
+  explicit ServerTls(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 struct HttpResponse {
@@ -52,6 +70,7 @@ class HttpServer {
     int request_seconds = 10;  // for a request to arrive; also how long a connection may idle
     int answer_seconds = 30;   // for an answer to be taken
     int socket_mode = -1;      // of a Unix socket; -1: as umask has it
+    std::shared_ptr<ServerTls> tls = nullptr;   // null: plaintext
     std::atomic<uint64_t>* gave_way = nullptr;  // counts connections; outlives the server
   };
   // Called on any of the threads, several at once. An exception becomes a 500.

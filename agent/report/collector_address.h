@@ -13,6 +13,10 @@ namespace tokenwatch {
 // sentence that says what to write instead, for anything else.
 absl::StatusOr<std::string> CollectorTarget(const std::string& address);
 
+// The same for a collector that is spoken to over TLS, which may be anywhere: HOST is a name or a
+// numeric address.
+absl::StatusOr<std::string> TlsCollectorTarget(const std::string& address);
+
 }  // namespace tokenwatch
 
 #endif  // TOKENWATCH_AGENT_REPORT_COLLECTOR_ADDRESS_H_

@@ -65,10 +65,22 @@ AliveMark MarkOf(const Coverage& coverage) {
 absl::StatusOr<std::unique_ptr<Reporter>> Reporter::Create(const ReporterOptions& options,
                                                            FileSystem* file_system,
                                                            const Clock* clock) {
-  const auto target = CollectorTarget(options.collector);
+  const auto target = options.plaintext ? CollectorTarget(options.collector)
+                                        : TlsCollectorTarget(options.collector);
   if (!target.ok()) return target.status();
   auto directory = SpoolDirectory::Open(options.spool_directory, file_system);
   if (!directory.ok()) return directory.status();
+  std::unique_ptr<CollectorLink> link;
+  if (!options.plaintext) {
+    auto identity = Identity::Open(options.spool_directory, (*directory)->agent_id(), file_system);
+    if (!identity.ok()) return identity.status();
+    auto made = CollectorLink::Create({.collector = options.collector,
+                                       .host = options.host,
+                                       .enrol_secret = options.enrol_secret},
+                                      *std::move(identity), clock);
+    if (!made.ok()) return made.status();
+    link = *std::move(made);
+  }
   const std::string stream_id = RandomBytes(kStreamIdSize);
   auto spool = Spool::Open({.directory = options.spool_directory,
                             .stream_id = stream_id,
@@ -76,8 +88,9 @@ absl::StatusOr<std::unique_ptr<Reporter>> Reporter::Create(const ReporterOptions
                             .segment_bytes = options.segment_bytes},
                            file_system);
   if (!spool.ok()) return spool.status();
-  auto reporter = std::unique_ptr<Reporter>(
-      new Reporter(options, clock, *std::move(directory), *std::move(spool), stream_id, *target));
+  auto reporter = std::unique_ptr<Reporter>(new Reporter(options, clock, *std::move(directory),
+                                                         *std::move(spool), stream_id, *target,
+                                                         std::move(link)));
   reporter->sender_->Start();
   reporter->spool_thread_ = std::thread([raw = reporter.get()] { raw->SpoolLoop(); });
   return reporter;
@@ -85,7 +98,8 @@ absl::StatusOr<std::unique_ptr<Reporter>> Reporter::Create(const ReporterOptions
 
 Reporter::Reporter(const ReporterOptions& options, const Clock* clock,
                    std::unique_ptr<SpoolDirectory> directory, std::unique_ptr<Spool> spool,
-                   std::string stream_id, const std::string& target)
+                   std::string stream_id, const std::string& target,
+                   std::unique_ptr<CollectorLink> link)
     : options_(options),
       clock_(clock),
       directory_(std::move(directory)),
@@ -108,7 +122,7 @@ Reporter::Reporter(const ReporterOptions& options, const Clock* clock,
   sender.keepalive_timeout = options.keepalive_timeout;
   sender.counters = options.counters ? options.counters : [] { return Counters(); };
   sender.on_gap = [this](const Gap& gap) { AddGap(gap); };
-  sender_ = std::make_unique<Sender>(std::move(sender), spool_.get(), clock);
+  sender_ = std::make_unique<Sender>(std::move(sender), std::move(link), spool_.get(), clock);
 }
 
 Reporter::~Reporter() { Stop(); }
@@ -329,6 +343,8 @@ ReporterState Reporter::State() const {
                       .connected = sender.connected,
                       .last_error = sender.last_error,
                       .last_acknowledged = sender.last_acknowledged,
+                      .tls = sender.tls,
+                      .certificate = sender.certificate,
                       .waiting_uses = queue_.waiting(),
                       .unacknowledged_uses = spool.unacknowledged,
                       .spool_bytes = spool.bytes,

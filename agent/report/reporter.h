@@ -34,6 +34,9 @@ namespace tokenwatch {
 struct ReporterOptions {
   std::string collector;                         // HOST:PORT or unix:PATH
   std::function<absl::StatusOr<int>()> connect;  // SenderOptions::connect
+  bool plaintext = true;  // no TLS and no enrolment; the collector is on this machine
+  // With TLS: the enrolment secret, read anew at each need; null: the operator gave none.
+  std::function<absl::StatusOr<EnrolSecret>()> enrol_secret;
   std::string spool_directory;
   uint64_t spool_max_bytes = uint64_t{256} << 20;  // may be passed by what is appended at once
   uint64_t segment_bytes = uint64_t{1} << 20;
@@ -64,6 +67,8 @@ struct ReporterState {
   std::string last_error;   // why not connected, in a sentence
   std::string spool_error;  // why the spool cannot be written, in a sentence; empty while it can
   absl::Time last_acknowledged = absl::InfinitePast();
+  bool tls = false;
+  CertificateState certificate;      // with `tls` only
   uint64_t waiting_uses = 0;         // in memory, not spooled yet
   uint64_t unacknowledged_uses = 0;  // in the spool
   uint64_t spool_bytes = 0;
@@ -116,7 +121,7 @@ class Reporter {
  private:
   Reporter(const ReporterOptions& options, const Clock* clock,
            std::unique_ptr<SpoolDirectory> directory, std::unique_ptr<Spool> spool,
-           std::string stream_id, const std::string& target);
+           std::string stream_id, const std::string& target, std::unique_ptr<CollectorLink> link);
 
   void SpoolLoop();
   // Takes what is queued and makes it durable. False where the disk refused and Stop was called.

@@ -19,13 +19,17 @@ constexpr absl::Duration kReadAgainAfter = absl::Milliseconds(200);
 constexpr absl::Duration kFarewellPatience = absl::Seconds(1);
 // A write that the collector does not read blocks; after this it is cut off.
 constexpr absl::Duration kStopMargin = absl::Seconds(2);
+// Nothing is lost by that, up to the spool's bound.
+constexpr char kKept[] = "; uses are kept in the spool meanwhile";
 
 uint64_t Seed(const v1::Hello& hello) { return std::hash<std::string>()(hello.instance()); }
 
 }  // namespace
 
-Sender::Sender(SenderOptions options, Spool* spool, const Clock* clock)
+Sender::Sender(SenderOptions options, std::unique_ptr<CollectorLink> link, Spool* spool,
+               const Clock* clock)
     : options_(std::move(options)),
+      link_(std::move(link)),
       spool_(spool),
       clock_(clock),
       backoff_(options_.backoff, Seed(options_.hello)),
@@ -63,7 +67,10 @@ void Sender::Stop(absl::Duration patience) {
 
 SenderState Sender::State() const {
   const absl::MutexLock lock(&mutex_);
-  return state_;
+  SenderState state = state_;
+  state.tls = link_ != nullptr;
+  if (state.tls) state.certificate = link_->State();
+  return state;
 }
 
 void Sender::AddCounters(Counters* counters) const {
@@ -97,6 +104,10 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Sender::MakeChannel() const {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(options_.accept_timeout));
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (link_ != nullptr) {
+    link_->AddArguments(&arguments);
+    return grpc::CreateCustomChannel(options_.target, link_->Credentials(), arguments);
+  }
   if (options_.connect) {
     const absl::StatusOr<int> connection = options_.connect();
     if (!connection.ok()) return connection.status();
@@ -105,7 +116,42 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Sender::MakeChannel() const {
   return grpc::CreateCustomChannel(options_.target, grpc::InsecureChannelCredentials(), arguments);
 }
 
+absl::Status Sender::MakeReady() {
+  if (link_ == nullptr) return absl::OkStatus();
+  grpc::ClientContext context;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (stopping_) return absl::CancelledError();
+    context_ = &context;
+    closed_ = accepted_ = progressed_ = timed_out_ = false;
+  }
+  absl::Status status = link_->MakeReady(&context);
+  const absl::MutexLock lock(&mutex_);
+  context_ = nullptr;
+  return status;
+}
+
+void Sender::Renew() {
+  grpc::ClientContext context;
+  grpc::ClientContext* stream = nullptr;
+  {
+    const absl::MutexLock lock(&mutex_);
+    renewal_due_ = false;
+    stream = std::exchange(context_, &context);
+  }
+  const absl::Status status = link_->Renew(&context);
+  const absl::MutexLock lock(&mutex_);
+  context_ = stream;
+  ++counters_[status.ok() ? "report_certificate_renewals" : "report_certificate_renewal_failures"];
+  renewed_ = renewed_ || status.ok();
+}
+
 grpc::Status Sender::RunStream() {
+  if (const absl::Status ready = MakeReady(); !ready.ok()) {
+    const absl::MutexLock lock(&mutex_);
+    not_ready_ = std::string(ready.message());
+    return grpc::Status::CANCELLED;
+  }
   const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel = MakeChannel();
   if (!channel.ok()) {
     const absl::MutexLock lock(&mutex_);
@@ -118,7 +164,8 @@ grpc::Status Sender::RunStream() {
     const absl::MutexLock lock(&mutex_);
     if (stopping_) return grpc::Status::CANCELLED;
     context_ = &context;
-    closed_ = accepted_ = progressed_ = timed_out_ = false;
+    closed_ = accepted_ = progressed_ = timed_out_ = renewed_ = renewal_due_ = false;
+    not_ready_.clear();
     spool_has_more_ = true;
     accept_by_ = Monotonic() + options_.accept_timeout;
     not_before_ = absl::ZeroDuration();
@@ -193,6 +240,9 @@ void Sender::WriteAll(Stream* stream) {
       case Work::kHeartbeat:
         writable = SendHeartbeat(stream);
         break;
+      case Work::kRenewal:
+        Renew();
+        break;
       case Work::kFarewell:
         SayFarewell(stream);
         return;
@@ -215,8 +265,11 @@ Sender::Work Sender::NextWork() {
     if (accepted_) {
       const bool finished = window_.empty() && !spool_has_more_;
       if (stopping_ && (finished || now >= stop_at_)) return Work::kFarewell;
+      if (!stopping_ && renewed_ && window_.empty()) return Work::kFarewell;
+      if (renewal_due_) return Work::kRenewal;
       if (now >= next_heartbeat_) return Work::kHeartbeat;
-      if (spool_has_more_ && window_.Open()) {
+      // What was sent is acknowledged before the stream gives way to one with the new certificate.
+      if (spool_has_more_ && window_.Open() && !renewed_) {
         if (now >= not_before_) return Work::kBatch;
         until = std::min(until, not_before_);
       }
@@ -305,6 +358,7 @@ bool Sender::SendHeartbeat(Stream* stream) {
   {
     const absl::MutexLock lock(&mutex_);
     next_heartbeat_ = Monotonic() + options_.heartbeat_interval;
+    renewal_due_ = link_ != nullptr && link_->IsRenewalDue();
   }
   v1::ReportRequest request;
   v1::Heartbeat* heartbeat = request.mutable_heartbeat();
@@ -326,6 +380,17 @@ void Sender::SayFarewell(Stream* stream) {
 
 void Sender::OnStreamEnd(const grpc::Status& status) {
   std::optional<SentBatch> refused;
+  absl::Status tls;
+  if (link_ != nullptr) {
+    link_->OnStreamEnd(status);
+    bool unexplained = false;
+    {
+      const absl::MutexLock lock(&mutex_);
+      unexplained = !stopping_ && !accepted_ && not_ready_.empty() &&
+                    status.error_code() == grpc::StatusCode::UNAVAILABLE;
+    }
+    if (unexplained) tls = link_->Diagnose();
+  }
   {
     const absl::MutexLock lock(&mutex_);
     if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
@@ -333,9 +398,10 @@ void Sender::OnStreamEnd(const grpc::Status& status) {
     } else {
       window_.Clear();
     }
-    if (progressed_) backoff_.Reset();
-    const std::string error = Explain(status);
-    if (!stopping_ && error != state_.last_error) {
+    if (progressed_ || renewed_) backoff_.Reset();
+    const bool to_come_back = renewed_ && status.ok();
+    const std::string error = to_come_back ? "" : Explain(status, tls);
+    if (!stopping_ && !to_come_back && error != state_.last_error) {
       LogAbout(LogLevel::kWarning, LogEvent::kConnectionLost, error,
                {{"COLLECTOR", options_.target}});
     }
@@ -357,8 +423,10 @@ bool Sender::WaitBeforeRetry() {
   return !stopping_;
 }
 
-std::string Sender::Explain(const grpc::Status& status) const {
+std::string Sender::Explain(const grpc::Status& status, const absl::Status& tls) const {
   const std::string& target = options_.target;
+  if (!not_ready_.empty()) return absl::StrCat(not_ready_, kKept);
+  if (!tls.ok()) return absl::StrCat(tls.message(), kKept);
   if (timed_out_) return absl::StrCat("the collector at ", target, " does not answer");
   switch (status.error_code()) {
     case grpc::StatusCode::OK:
@@ -370,6 +438,15 @@ std::string Sender::Explain(const grpc::Status& status) const {
                             status.error_message(), ")");
       }
       return absl::StrCat("lost the collector at ", target, " (", status.error_message(), ")");
+    case grpc::StatusCode::UNAUTHENTICATED:
+    case grpc::StatusCode::PERMISSION_DENIED: {
+      const std::string tried =
+          link_ == nullptr || link_->enrol_error().empty()
+              ? ""
+              : absl::StrCat("; enrolling it again failed: ", link_->enrol_error());
+      return absl::StrCat("the collector at ", target,
+                          " refuses this agent: ", status.error_message(), tried, kKept);
+    }
     case grpc::StatusCode::ALREADY_EXISTS:
       return absl::StrCat("the collector at ", target,
                           " refuses this agent: ", status.error_message());

@@ -17,6 +17,7 @@
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
 #include "agent/report/backoff.h"
+#include "agent/report/collector_link.h"
 #include "agent/report/gap.h"
 #include "agent/report/send_window.h"
 #include "agent/report/spool.h"
@@ -26,7 +27,7 @@
 namespace tokenwatch {
 
 struct SenderOptions {
-  std::string target;  // CollectorTarget's
+  std::string target;  // CollectorTarget's or the link's
   // Makes the connection where this process may not: a socket that is connected, and the caller's
   // to close. Called on the sending thread; empty: gRPC connects by itself.
   std::function<absl::StatusOr<int>()> connect;
@@ -47,6 +48,8 @@ struct SenderState {
   bool connected = false;
   std::string last_error;  // one sentence; empty while connected
   absl::Time last_acknowledged = absl::InfinitePast();
+  bool tls = false;
+  CertificateState certificate;  // with `tls` only
 };
 
 // One gRPC stream at a time, with a dictionary of its own. Whatever ends a stream, what was not
@@ -55,8 +58,10 @@ struct SenderState {
 // as a gap.
 class Sender {
  public:
-  // `spool` and `clock` outlive the sender. Nothing happens before Start.
-  Sender(SenderOptions options, Spool* spool, const Clock* clock);
+  // `spool` and `clock` outlive the sender. Nothing happens before Start. Without a `link` reports
+  // travel in plaintext.
+  Sender(SenderOptions options, std::unique_ptr<CollectorLink> link, Spool* spool,
+         const Clock* clock);
   ~Sender();  // Stop(0)
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
@@ -75,10 +80,14 @@ class Sender {
 
  private:
   using Stream = grpc::ClientReaderWriter<v1::ReportRequest, v1::ReportResponse>;
-  enum class Work { kBatch, kHeartbeat, kFarewell, kEnd };
+  enum class Work { kBatch, kHeartbeat, kRenewal, kFarewell, kEnd };
 
   void Run();
   grpc::Status RunStream();
+  // What comes before the stream: a certificate. Not OK where there is none.
+  absl::Status MakeReady();
+  // Replaces the certificate while the stream goes on; the next one uses it, and is soon.
+  void Renew();
   absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel() const;
   void ReadAnswers(Stream* stream);
   void OnAnswer(const v1::ReportResponse& answer);
@@ -95,10 +104,12 @@ class Sender {
   void OnStreamEnd(const grpc::Status& status);
   // False when stopping.
   bool WaitBeforeRetry();
-  std::string Explain(const grpc::Status& status) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Explain(const grpc::Status& status, const absl::Status& tls) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration Monotonic() const;
 
   const SenderOptions options_;
+  const std::unique_ptr<CollectorLink> link_;  // the sending thread's, but for State
   Spool* const spool_;
   const Clock* const clock_;
   std::thread thread_;
@@ -122,6 +133,9 @@ class Sender {
   bool timed_out_ ABSL_GUARDED_BY(mutex_) = false;   // the hello was not accepted in time
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string not_ready_ ABSL_GUARDED_BY(mutex_);     // why there was no stream; a sentence
+  bool renewed_ ABSL_GUARDED_BY(mutex_) = false;      // the stream's certificate is not the newest
+  bool renewal_due_ ABSL_GUARDED_BY(mutex_) = false;  // looked at with each heartbeat
   absl::Duration stop_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   absl::Duration accept_by_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
   absl::Duration next_heartbeat_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();

@@ -79,6 +79,12 @@ ordered_json CollectorJson(const ReporterState& reporter) {
   collector["lastAcknowledged"] = reporter.last_acknowledged == absl::InfinitePast()
                                       ? ordered_json()
                                       : ordered_json(Rfc3339(reporter.last_acknowledged));
+  collector["tls"] = reporter.tls;
+  // Null without TLS, and before the agent has enrolled.
+  collector["certificateUntil"] = reporter.certificate.until.has_value()
+                                      ? ordered_json(Rfc3339(*reporter.certificate.until))
+                                      : ordered_json();
+  collector["renewalError"] = reporter.certificate.error;
   return collector;
 }
 
@@ -140,6 +146,11 @@ std::string StatusMetrics(const AgentStatus& status) {
   };
   gauge("tokenwatch_agent_collector_connected", "1 while the collector is connected.",
         status.reporter.connected ? 1 : 0);
+  if (status.reporter.certificate.until.has_value()) {
+    gauge("tokenwatch_agent_certificate_end_timestamp_seconds",
+          "When the agent's certificate ends, which it renews after two thirds of its time.",
+          static_cast<uint64_t>(absl::ToUnixSeconds(*status.reporter.certificate.until)));
+  }
   gauge("tokenwatch_agent_spool_bytes", "Bytes in the spool.", status.reporter.spool_bytes);
   gauge("tokenwatch_agent_scope_degraded", "1 while pods cannot be found; /status says why.",
         status.capture.scope_degraded.empty() ? 0 : 1);

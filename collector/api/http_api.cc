@@ -19,6 +19,8 @@ int HttpStatus(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kInvalidArgument:
       return 400;
+    case absl::StatusCode::kUnauthenticated:
+      return 401;
     case absl::StatusCode::kPermissionDenied:
       return 403;
     case absl::StatusCode::kNotFound:
@@ -47,9 +49,13 @@ bool NamesLocalHost(const std::string& host) {
 }  // namespace
 
 HttpResponse ErrorResponse(const absl::Status& status) {
-  return HttpError(HttpStatus(status.code()),
-                   absl::AsciiStrToLower(absl::StatusCodeToString(status.code())),
-                   std::string(status.message()));
+  HttpResponse response = HttpError(HttpStatus(status.code()),
+                                    absl::AsciiStrToLower(absl::StatusCodeToString(status.code())),
+                                    std::string(status.message()));
+  if (absl::IsUnauthenticated(status)) {
+    response.fields.emplace_back("WWW-Authenticate", "Bearer realm=\"tokenwatch\"");
+  }
+  return response;
 }
 
 HttpApi::HttpApi(Options options)
@@ -71,6 +77,13 @@ HttpResponse HttpApi::Answer(const HttpRequest& request, std::string* name) {
                      absl::CHexEscape(request.host.substr(0, 100)), "'")));
   }
   const std::string& path = request.target.path;
+  // First of all: who may not ask learns nothing about what there is.
+  if (options_.authorize && path != "/healthz" && path != "/readyz") {
+    if (const absl::Status status = options_.authorize(request.authorization, path == "/metrics");
+        !status.ok()) {
+      return ErrorResponse(status);
+    }
+  }
   std::string id;
   const Route* route = FindRoute(path, &id);
   const bool fixed =

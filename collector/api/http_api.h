@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "agent/common/counters.h"
@@ -21,6 +22,9 @@ class HttpApi {
     // Answer only requests that name a loopback host: whoever listens on TCP without TLS needs it,
     // or any web page can ask through its reader's browser under a name of its own (DNS rebinding).
     bool local_hosts_only = true;
+    // Whether the value of an Authorization field lets its sender ask: for metrics, or for
+    // anything. Without it everybody may. /healthz and /readyz never ask. Any thread.
+    std::function<absl::Status(std::string_view authorization, bool metrics)> authorize = nullptr;
     // Adds counters of other rooms to /metrics; may be empty. Any thread.
     std::function<void(Counters*)> add_counters;
     // Counts of gRPC queries for /metrics; may be null.

@@ -158,8 +158,13 @@ Json OpenApi() {
             {"version", Version()},
             {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
           {"servers", Json::array({{{"url", "/"}}})},
+          // The empty one: loopback and Unix sockets without TLS ask for nothing.
+          {"security", Json::array({{{"bearer", Json::array()}}, Json::object()})},
           {"paths", paths},
-          {"components", {{"schemas", schemas}, {"responses", {{"Error", error}}}}}};
+          {"components",
+           {{"schemas", schemas},
+            {"responses", {{"Error", error}}},
+            {"securitySchemes", {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}}}}}}};
 }
 
 }  // namespace tokenwatch

@@ -26,44 +26,55 @@ grpc::Status QueryService::Count(const char* method, const absl::Status& status)
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
 }
 
-template <typename Answer>
-grpc::Status QueryService::Finish(const char* method, absl::StatusOr<Answer> answer,
-                                  Answer* response) {
-  const absl::Status status = answer.status();
-  if (status.ok()) *response = *std::move(answer);
+absl::Status QueryService::Check(const grpc::ServerContext& context) const {
+  if (!authorize_) return absl::OkStatus();
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find("authorization");
+  if (found == metadata.end()) return authorize_("");
+  return authorize_({found->second.data(), found->second.size()});
+}
+
+template <typename Answer, typename Ask>
+grpc::Status QueryService::Finish(const grpc::ServerContext& context, const char* method,
+                                  const Ask& ask, Answer* response) {
+  absl::Status status = Check(context);
+  if (status.ok()) {
+    absl::StatusOr<Answer> answer = ask();
+    status = answer.status();
+    if (status.ok()) *response = *std::move(answer);
+  }
   return Count(method, status);
 }
 
-grpc::Status QueryService::ListTokens(grpc::ServerContext* /*context*/,
-                                      const v1::ListRequest* request,
+grpc::Status QueryService::ListTokens(grpc::ServerContext* context, const v1::ListRequest* request,
                                       v1::ListTokensResponse* response) {
-  return Finish("ListTokens", queries_->ListTokens(*request), response);
+  return Finish(*context, "ListTokens", [&] { return queries_->ListTokens(*request); }, response);
 }
 
-grpc::Status QueryService::GetToken(grpc::ServerContext* /*context*/,
+grpc::Status QueryService::GetToken(grpc::ServerContext* context,
                                     const v1::GetTokenRequest* request, v1::TokenDetail* response) {
-  return Finish("GetToken", queries_->GetToken(request->token_id()), response);
+  return Finish(
+      *context, "GetToken", [&] { return queries_->GetToken(request->token_id()); }, response);
 }
 
-grpc::Status QueryService::ListUses(grpc::ServerContext* /*context*/,
-                                    const v1::ListRequest* request,
+grpc::Status QueryService::ListUses(grpc::ServerContext* context, const v1::ListRequest* request,
                                     v1::ListUsesResponse* response) {
-  return Finish("ListUses", queries_->ListUses(*request), response);
+  return Finish(*context, "ListUses", [&] { return queries_->ListUses(*request); }, response);
 }
 
-grpc::Status QueryService::GetStats(grpc::ServerContext* /*context*/,
-                                    const v1::ListRequest* request, v1::Stats* response) {
-  return Finish("GetStats", queries_->GetStats(*request), response);
+grpc::Status QueryService::GetStats(grpc::ServerContext* context, const v1::ListRequest* request,
+                                    v1::Stats* response) {
+  return Finish(*context, "GetStats", [&] { return queries_->GetStats(*request); }, response);
 }
 
-grpc::Status QueryService::ListAgents(grpc::ServerContext* /*context*/,
-                                      const v1::ListRequest* request,
+grpc::Status QueryService::ListAgents(grpc::ServerContext* context, const v1::ListRequest* request,
                                       v1::ListAgentsResponse* response) {
-  return Finish("ListAgents", queries_->ListAgents(*request), response);
+  return Finish(*context, "ListAgents", [&] { return queries_->ListAgents(*request); }, response);
 }
 
 grpc::Status QueryService::TailUses(grpc::ServerContext* context, const v1::ListRequest* request,
                                     grpc::ServerWriter<v1::Use>* writer) {
+  if (absl::Status status = Check(*context); !status.ok()) return Count("TailUses", status);
   {
     const absl::MutexLock lock(&mutex_);
     if (tails_ == kMaxTails) {

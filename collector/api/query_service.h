@@ -5,6 +5,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <functional>
+#include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -20,8 +23,12 @@ class QueryService final : public v1::Query::Service {
  public:
   static constexpr int kMaxTails = 64;
 
-  // `queries` must outlive this.
-  explicit QueryService(const Queries* queries) : queries_(queries) {}
+  // Whether the value of `authorization` in a call's metadata lets its sender ask; any thread.
+  using Authorize = std::function<absl::Status(std::string_view authorization)>;
+
+  // `queries` must outlive this. Without `authorize` everybody may ask.
+  explicit QueryService(const Queries* queries, Authorize authorize = nullptr)
+      : queries_(queries), authorize_(std::move(authorize)) {}
 
   // Ends the tails; call before the server's Shutdown.
   void Shutdown();
@@ -43,15 +50,19 @@ class QueryService final : public v1::Query::Service {
                           v1::ListAgentsResponse* response) override;
 
  private:
+  absl::Status Check(const grpc::ServerContext& context) const;
   grpc::Status Count(const char* method, const absl::Status& status);
-  template <typename Answer>
-  grpc::Status Finish(const char* method, absl::StatusOr<Answer> answer, Answer* response);
+  // Answers a call with what `ask` finds.
+  template <typename Answer, typename Ask>
+  grpc::Status Finish(const grpc::ServerContext& context, const char* method, const Ask& ask,
+                      Answer* response);
   absl::Status Tail(grpc::ServerContext* context, v1::ListRequest request,
                     grpc::ServerWriter<v1::Use>* writer);
   // Waits for the next look; true where the service is shut down.
   bool StoppedAfterPause();
 
   const Queries* queries_;
+  const Authorize authorize_;
   RequestCounts counts_;
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

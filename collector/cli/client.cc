@@ -5,11 +5,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <memory>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "agent/common/address.h"
+#include "agent/common/certificate.h"
 #include "agent/common/http_target.h"
+#include "agent/common/secret_file.h"
 
 namespace tokenwatch {
 namespace {
@@ -22,8 +27,33 @@ struct CurlDeleter {
   void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
 };
 struct ListDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  // A field may be the credential.
+  void operator()(curl_slist* list) const {
+    for (curl_slist* each = list; each != nullptr; each = each->next) {
+      OPENSSL_cleanse(each->data, std::strlen(each->data));
+    }
+    curl_slist_free_all(list);
+  }
 };
+using Fields = std::unique_ptr<curl_slist, ListDeleter>;
+
+void AddField(const char* field, Fields* fields) {
+  // The list stays whole where there is no memory for one more.
+  if (curl_slist* const longer = curl_slist_append(fields->get(), field); longer != nullptr) {
+    static_cast<void>(fields->release());
+    fields->reset(longer);
+  }
+}
+
+// http://HOST[:PORT] names this machine.
+bool IsLocalUrl(const std::string& url) {
+  std::string authority = url.substr(url.find("//") + 2);
+  authority = authority.substr(0, authority.find('/'));
+  if (absl::StatusOr<Address> address = ParseAddress(authority); address.ok()) {
+    return address->IsLocal();
+  }
+  return Address{.host = authority}.IsLocal();
+}
 
 size_t Collect(char* data, size_t size, size_t count, void* user) {
   auto* answer = static_cast<std::string*>(user);
@@ -49,6 +79,52 @@ std::string SocketProblem(const std::string& path) {
   if (!S_ISSOCK(status.st_mode)) return "this is no socket";
   if (access(path.c_str(), R_OK | W_OK) != 0) return "only its owner may use it: run this as root";
   return "nobody listens there: is the program whose socket it is running?";
+}
+
+// Adds the field that carries what is in the file.
+absl::Status AddCredential(const std::string& file, Fields* fields) {
+  const absl::StatusOr<SecretBuffer> text = ReadSecretText(file, "the credential");
+  if (!text.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(text.status().message(),
+                     ": name the file query.credential of \"tokenwatch-collector init\" with "
+                     "--credential-file"));
+  }
+  for (const char c : text->view()) {
+    if (c > ' ' && c < 0x7f) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, " holds something else than one credential on one line"));
+  }
+  SecretBuffer field("Authorization: Bearer ");
+  field.Append(text->view());
+  field.Append('\0');
+  AddField(field.view().data(), fields);
+  return absl::OkStatus();
+}
+
+// Why TLS refuses the server, with what to do.
+absl::Status UntrustedServer(const Server& server, CURL* curl, const char* error) {
+  long result = X509_V_OK;
+  curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &result);
+  const std::string who = absl::StrCat("the collector at ", server.url);
+  switch (result) {
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return absl::UnavailableError(absl::StrCat(
+          who, " shows a certificate that ",
+          result == X509_V_ERR_CERT_HAS_EXPIRED ? "has ended" : "is not valid yet",
+          ", and this host's clock says ", ShownTime(absl::Now()),
+          ": set the clock if it is wrong, else restart the collector, which makes another"));
+    case X509_V_OK:  // the chain is right, so the name is not
+      return absl::UnavailableError(absl::StrCat(
+          who, " shows a certificate for other names (", error,
+          "): name it by one of those of \"tokenwatch-collector init --server-name\""));
+    default:
+      return absl::UnavailableError(absl::StrCat(
+          who, " is not trusted, because its certificate is not from the authority ",
+          server.ca_file.empty() ? "of this system" : absl::StrCat("in ", server.ca_file),
+          ": give the ca.pem of that collector's \"tokenwatch-collector init\" with --ca-file"));
+  }
 }
 
 // The server speaks HTTP or something else, but not as ours do.
@@ -80,15 +156,28 @@ absl::StatusOr<Json> Client::Post(const std::string& path, std::string_view body
 absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_view* body) const {
   const std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
   if (curl == nullptr) return absl::InternalError("libcurl cannot be used");
-  std::string base = server_, socket;
+  std::string base = server_.url, socket;
   while (absl::EndsWith(base, "/")) base.pop_back();
   if (absl::StartsWith(base, "unix:")) {
     socket = base.substr(5);
     curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
     base = "http://localhost";
-  } else if (!absl::StartsWith(base, "http://")) {
+  } else if (!absl::StartsWith(base, "http://") && !absl::StartsWith(base, "https://")) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--server takes http://HOST:PORT or unix:PATH, not '", server_, "'"));
+        absl::StrCat("--server takes https://HOST:PORT, http://HOST:PORT or unix:PATH, not '",
+                     server_.url, "'"));
+  }
+  const bool tls = absl::StartsWith(base, "https://");
+  Fields fields;
+  if (!server_.credential_file.empty()) {
+    if (socket.empty() && !tls && !IsLocalUrl(base)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the credential is not sent to ", server_.url,
+                       " without TLS: name the server as https://HOST:PORT"));
+    }
+    if (absl::Status status = AddCredential(server_.credential_file, &fields); !status.ok()) {
+      return status;
+    }
   }
   const std::string url = base + path;
   std::string text;
@@ -101,28 +190,47 @@ absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Collect);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &text);
   curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, error);
-  std::unique_ptr<curl_slist, ListDeleter> fields;
+  if (tls) {
+    if (!server_.ca_file.empty() && access(server_.ca_file.c_str(), R_OK) != 0) {
+      return absl::InvalidArgumentError(absl::StrCat("--ca-file ", server_.ca_file,
+                                                     " cannot be read: name the ca.pem of "
+                                                     "\"tokenwatch-collector init\""));
+    }
+    curl_easy_setopt(curl.get(), CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    if (!server_.ca_file.empty()) {
+      curl_easy_setopt(curl.get(), CURLOPT_CAINFO, server_.ca_file.c_str());
+      curl_easy_setopt(curl.get(), CURLOPT_CAPATH, nullptr);  // this authority and no other
+    }
+  }
   if (body != nullptr) {
     // No "Expect: 100-continue" for a body of a few bytes.
-    fields.reset(curl_slist_append(nullptr, "Expect:"));
-    curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, fields.get());
+    AddField("Expect:", &fields);
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(body->size()));
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, body->data());
   }
+  if (fields != nullptr) curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, fields.get());
   const bool asks_agent = body != nullptr;
   const CURLcode result = curl_easy_perform(curl.get());
   // What gRPC's port says is HTTP/0.9 to libcurl.
   if (result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_WEIRD_SERVER_REPLY ||
       result == CURLE_GOT_NOTHING) {
-    return AnotherServer(server_, asks_agent);
+    return AnotherServer(server_.url, asks_agent);
+  }
+  if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE) {
+    return UntrustedServer(server_, curl.get(), error);
+  }
+  if (result == CURLE_SSL_CONNECT_ERROR) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot speak TLS with ", server_.url, " (", error,
+                     "): if that collector runs with --plaintext, name it as http://HOST:PORT"));
   }
   if (result == CURLE_COULDNT_CONNECT && !socket.empty()) {
     return absl::UnavailableError(
-        absl::StrCat("cannot reach ", server_, ": ", SocketProblem(socket)));
+        absl::StrCat("cannot reach ", server_.url, ": ", SocketProblem(socket)));
   }
   if (result != CURLE_OK) {
     return absl::UnavailableError(
-        absl::StrCat("cannot reach ", server_, " (", error,
+        absl::StrCat("cannot reach ", server_.url, " (", error,
                      "): is it running there, and is the address right?"));
   }
   long status = 0;
@@ -132,7 +240,7 @@ absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_
   const std::string code = MemberOf(answer, "code"), message = MemberOf(answer, "message");
   // Where our path is unknown, another server answers, perhaps one of ours.
   if (status == 200 || code.empty() || message.empty() || (status == 404 && code != "not_found")) {
-    return AnotherServer(server_, asks_agent);
+    return AnotherServer(server_.url, asks_agent);
   }
   if (status == 404) return absl::NotFoundError(message);
   // 429 is no mistake: the same question may be answered later.

@@ -20,7 +20,7 @@ struct Filters {
 };
 
 struct CliOptions {
-  std::string server = "http://127.0.0.1:7480";
+  Server server;
   OutputOptions output;
   Filters filters;
 };

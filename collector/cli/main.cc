@@ -95,8 +95,15 @@ int main(int argc, char** argv) {
                  .summary = "Asks the collector which API tokens are used, by whom, and for what.",
                  .file = ""});
   Command& root = config.Root();
-  root.Add("server", &options.server, "the collector's query address")
-      .Placeholder("http://HOST:PORT|unix:PATH");
+  root.Add("server", &options.server.url, "the collector's query address")
+      .Placeholder("https://HOST:PORT|http://HOST:PORT|unix:PATH");
+  root.Add("ca-file", &options.server.ca_file,
+           "trust a https server by this certificate authority alone: the ca.pem of "
+           "tokenwatch-collector init")
+      .Placeholder("FILE");
+  root.Add("credential-file", &options.server.credential_file,
+           "what lets you ask: a file of tokenwatch-collector init, or of its credentials add")
+      .Placeholder("FILE");
   root.Add("output", &options.output.form, "how to print; json is one object a line")
       .OneOf({"table", "json", "csv"});
   Filters& filters = options.filters;

@@ -65,7 +65,7 @@ absl::Status ReadSecret(int fd, SecretBuffer* secret) {
 absl::StatusOr<std::vector<Id>> IdsOf(const WhoOptions& who, std::string_view secret) {
   std::vector<Id> ids;
   if (!who.agent.empty()) {
-    const absl::StatusOr<Json> answer = Client(who.agent).Post("/v1/fingerprint", secret);
+    const absl::StatusOr<Json> answer = Client({.url = who.agent}).Post("/v1/fingerprint", secret);
     if (!answer.ok()) return answer.status();
     for (const Json& pair : ObjectsOf(*answer, "ids")) {
       ids.push_back({Cell(pair, "keyId"), Cell(pair, "tokenId")});

@@ -23,7 +23,9 @@ class Ingest::Service : public v1::Ingest::CallbackService {
   IngestShared* const shared_;
 };
 
-Ingest::Ingest(Store* store, const CommitterOptions& options) : committer_(store, options) {
+Ingest::Ingest(Store* store, const CommitterOptions& options, AgentGate* gate)
+    : committer_(store, options) {
+  shared_.gate = gate;
   shared_.committer = &committer_;
   shared_.live = &live_;
   service_ = std::make_unique<Service>(&shared_);
@@ -40,6 +42,12 @@ void Ingest::Register(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                               kMinPingIntervalMs);
+}
+
+void Ingest::CheckAgents() {
+  if (shared_.gate == nullptr) return;
+  shared_.refused +=
+      live_.RefuseAll([this](const std::string& agent) { return shared_.gate->CheckStill(agent); });
 }
 
 void Ingest::AddCounters(std::map<std::string, uint64_t>* counters) const {

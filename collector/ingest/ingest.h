@@ -27,8 +27,8 @@ namespace tokenwatch {
 //   server.reset();                     // before `ingest` goes
 class Ingest {
  public:
-  // `store` outlives the object.
-  Ingest(Store* store, const CommitterOptions& options);
+  // `store` and `gate` outlive the object. Without a gate whoever connects may report.
+  Ingest(Store* store, const CommitterOptions& options, AgentGate* gate = nullptr);
   ~Ingest();  // Shutdown
   Ingest(const Ingest&) = delete;
   Ingest& operator=(const Ingest&) = delete;
@@ -36,6 +36,9 @@ class Ingest {
   // Adds the service and what it needs of the server: agents' keepalive pings are welcome, and a
   // silent agent is noticed.
   void Register(grpc::ServerBuilder* builder);
+
+  // Ends the streams of agents that the gate does not let through any more. Any thread.
+  void CheckAgents();
 
   // Whether an agent with this id is connected now. Any thread.
   bool IsConnected(const std::string& agent_id) const { return live_.Contains(agent_id); }

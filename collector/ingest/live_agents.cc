@@ -38,6 +38,19 @@ void LiveAgents::Leave(const LiveAgent* agent) {
   agents_.erase(found);
 }
 
+size_t LiveAgents::RefuseAll(
+    const std::function<absl::Status(const std::string& agent_id)>& check) {
+  std::vector<std::pair<std::shared_ptr<LiveAgent>, absl::Status>> refused;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& [id, agent] : agents_) {
+      if (absl::Status status = check(id); !status.ok()) refused.emplace_back(agent, status);
+    }
+  }
+  for (const auto& [agent, status] : refused) agent->OnRefused(status);
+  return refused.size();
+}
+
 bool LiveAgents::Contains(const std::string& agent_id) const {
   const absl::MutexLock lock(&mutex_);
   return agents_.contains(agent_id);

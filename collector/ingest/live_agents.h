@@ -3,6 +3,7 @@
 #define TOKENWATCH_COLLECTOR_INGEST_LIVE_AGENTS_H_
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,6 +26,8 @@ class LiveAgent {
   virtual void OnReplaced() = 0;
   // The collector stops.
   virtual void OnShutdown() = 0;
+  // It may not report any more, for this reason: its stream ends at once.
+  virtual void OnRefused(const absl::Status& status) = 0;
 };
 
 // At most one stream an agent id. Thread safe; calls no LiveAgent under its lock.
@@ -35,6 +38,9 @@ class LiveAgents {
   absl::Status Enter(std::shared_ptr<LiveAgent> agent);
   // Does nothing where `agent` has been replaced, or never entered.
   void Leave(const LiveAgent* agent);
+
+  // Has every agent leave for which `check` is not OK. Returns how many.
+  size_t RefuseAll(const std::function<absl::Status(const std::string& agent_id)>& check);
 
   bool Contains(const std::string& agent_id) const;
   size_t size() const;

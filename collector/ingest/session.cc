@@ -2,10 +2,12 @@
 
 #include <array>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "agent/common/certificate.h"
+#include "agent/common/log.h"
 #include "agent/common/token_id.h"
+#include "collector/ingest/peer.h"
 
 namespace tokenwatch {
 namespace {
@@ -15,28 +17,27 @@ constexpr size_t kMaxHelloText = 1024;
 constexpr int kMaxKeyIds = 16;
 constexpr size_t kMaxCounters = 2000;
 constexpr size_t kMaxCounterName = 200;
+constexpr size_t kMaxRefusalsKept = 1024;
 
 int64_t NowMicros() { return absl::ToUnixMicros(absl::Now()); }
-
-// "ipv4:127.0.0.1:4711" and "ipv6:%5B::1%5D:4711" without scheme and port; "unix".
-std::string AddressOf(const std::string& peer) {
-  if (absl::StartsWith(peer, "unix")) return "unix";
-  const size_t begin = peer.find(':') + 1;
-  const size_t end = peer.rfind(':');
-  std::string address = end > begin ? peer.substr(begin, end - begin) : peer;
-  for (const char* bracket : {"%5B", "%5D", "[", "]"}) {
-    if (const size_t at = address.find(bracket); at != std::string::npos) {
-      address.erase(at, std::string(bracket).size());
-    }
-  }
-  return address;
-}
 
 grpc::Status ToGrpc(const absl::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
 }
 
 }  // namespace
+
+void IngestShared::LogRefusal(const std::string& agent, const std::string& address,
+                              const absl::Status& why) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (logged_.size() >= kMaxRefusalsKept) logged_.clear();
+    std::string& last = logged_[agent];
+    if (last == why.message()) return;
+    last = std::string(why.message());
+  }
+  Log(LogLevel::kWarning, "refused the agent ", agent, " at ", address, ": ", why.message());
+}
 
 Session* Session::Create(grpc::CallbackServerContext* context, IngestShared* shared) {
   auto session = std::shared_ptr<Session>(new Session(context, shared));
@@ -46,7 +47,8 @@ Session* Session::Create(grpc::CallbackServerContext* context, IngestShared* sha
 }
 
 Session::Session(grpc::CallbackServerContext* context, IngestShared* shared) : shared_(shared) {
-  info_.address = AddressOf(context->peer());
+  info_.address = PeerAddress(*context);
+  if (shared_->gate != nullptr) certificate_ = PeerCertificate(*context);
 }
 
 std::string Session::Describe() const {
@@ -90,6 +92,7 @@ absl::Status Session::Handle(const v1::ReportRequest& request, bool* go_on) {
   if (request.has_hello() == (decoder_ != nullptr)) {
     return absl::InvalidArgumentError("the first message, and no other, must be a hello");
   }
+  if (absl::Status status = CheckAdmitted(); !status.ok()) return status;
   switch (request.message_case()) {
     case v1::ReportRequest::kHello:
       return HandleHello(request.hello());
@@ -102,6 +105,16 @@ absl::Status Session::Handle(const v1::ReportRequest& request, bool* go_on) {
   }
   // What a newer agent may say besides.
   return absl::OkStatus();
+}
+
+absl::Status Session::CheckAdmitted() const {
+  if (shared_->gate == nullptr || decoder_ == nullptr) return absl::OkStatus();
+  if (absl::Now() > admitted_until_) {
+    return absl::AbortedError(absl::StrCat("the certificate of this connection ended at ",
+                                           ShownTime(admitted_until_),
+                                           ": connect again with a newer one"));
+  }
+  return shared_->gate->CheckStill(info_.agent);
 }
 
 absl::Status Session::HandleHello(const v1::Hello& hello) {
@@ -128,6 +141,15 @@ absl::Status Session::HandleHello(const v1::Hello& hello) {
   }
   info_.seen_us = NowMicros();
   instance_ = hello.instance();
+  if (shared_->gate != nullptr) {
+    const absl::StatusOr<absl::Time> until = shared_->gate->Admit(certificate_, info_.agent);
+    if (!until.ok()) {
+      ++shared_->refused;
+      shared_->LogRefusal(info_.agent, info_.address, until.status());
+      return until.status();
+    }
+    admitted_until_ = *until;
+  }
   if (auto status = shared_->live->Enter(shared_from_this()); !status.ok()) {
     ++shared_->refused;
     return status;
@@ -194,6 +216,11 @@ void Session::OnShutdown() {
   const absl::MutexLock lock(&mutex_);
   last_words_ = {grpc::StatusCode::UNAVAILABLE, "the collector is stopping"};
   EndIfIdle();
+}
+
+void Session::OnRefused(const absl::Status& status) {
+  const absl::MutexLock lock(&mutex_);
+  End(ToGrpc(status));
 }
 
 void Session::WriteNext() {

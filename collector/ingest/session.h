@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "collector/ingest/agent_gate.h"
 #include "collector/ingest/batch_decoder.h"
 #include "collector/ingest/committer.h"
 #include "collector/ingest/live_agents.h"
@@ -27,10 +30,18 @@ namespace tokenwatch {
 struct IngestShared {
   Committer* committer = nullptr;
   LiveAgents* live = nullptr;
+  AgentGate* gate = nullptr;  // null: whoever connects may report, as on loopback without TLS
   std::atomic<uint64_t> ids{0};
   std::atomic<uint64_t> received_bytes{0};
   std::atomic<uint64_t> malformed{0};
   std::atomic<uint64_t> refused{0};
+
+  // Logs why an agent is refused, once until the reason changes: it comes back every few seconds.
+  void LogRefusal(const std::string& agent, const std::string& address, const absl::Status& why);
+
+ private:
+  absl::Mutex mutex_;
+  std::map<std::string, std::string> logged_ ABSL_GUARDED_BY(mutex_);  // by agent
 };
 
 // gRPC's callback API: no thread belongs to a session, and no message is kept between two of them.
@@ -57,6 +68,7 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
   std::string Describe() const override;
   void OnReplaced() override;
   void OnShutdown() override;
+  void OnRefused(const absl::Status& status) override;
 
  private:
   Session(grpc::CallbackServerContext* context, IngestShared* shared);
@@ -65,6 +77,8 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
   // Sets *go_on to false where the next message must wait for OnRoom.
   absl::Status Handle(const v1::ReportRequest& request, bool* go_on);
   absl::Status HandleHello(const v1::Hello& hello);
+  // Whether the agent may still report: its certificate ends while its stream goes on.
+  absl::Status CheckAdmitted() const;
   absl::Status HandleBatch(const v1::Batch& batch, bool* go_on);
   absl::Status HandleHeartbeat(const v1::Heartbeat& heartbeat);
   void ReadOn();
@@ -81,6 +95,8 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
   std::unique_ptr<v1::ReportRequest> request_;
   AgentInfo info_;
   std::string instance_;
+  std::string certificate_;  // PEM; empty: none
+  absl::Time admitted_until_ = absl::InfiniteFuture();
   std::unique_ptr<BatchDecoder> decoder_;  // null until the hello is accepted
   std::atomic<bool> entered_{false};
 

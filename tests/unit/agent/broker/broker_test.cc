@@ -66,6 +66,10 @@ class BrokerTest : public testing::Test {
                     .connect_collector = [this]() -> absl::StatusOr<UniqueFd> {
                       if (!collector_) return absl::UnavailableError("nobody listens");
                       return UniqueFd(dup(STDERR_FILENO));
+                    },
+                    .read_enrol_secret = [this]() -> absl::StatusOr<SecretBuffer> {
+                      if (secret_.empty()) return absl::NotFoundError("there is no file");
+                      return SecretBuffer(secret_);
                     }});
     serving_ = std::thread([this, channel = std::make_shared<Channel>(std::move(pair->first))] {
       served_ = service_->Serve(channel.get());
@@ -86,6 +90,7 @@ class BrokerTest : public testing::Test {
   FakeCapture capture_;
   FakeUsers users_;
   bool collector_ = true;
+  std::string secret_;
   std::unique_ptr<BrokerService> service_;
   std::thread serving_;
   absl::Status served_;
@@ -182,6 +187,16 @@ TEST_F(BrokerTest, UsersAndTheCollector) {
   EXPECT_TRUE(ConnectCollector(client_.get()).ok());
   collector_ = false;
   EXPECT_EQ(ConnectCollector(client_.get()).status().message(), "nobody listens");
+}
+
+TEST_F(BrokerTest, ReadsTheEnrolmentSecret) {
+  const absl::StatusOr<SecretBuffer> none = ReadEnrolSecret(client_.get());
+  EXPECT_TRUE(absl::IsNotFound(none.status())) << none.status();
+  EXPECT_EQ(none.status().message(), "there is no file");
+  secret_ = "made up\n";
+  const absl::StatusOr<SecretBuffer> secret = ReadEnrolSecret(client_.get());
+  ASSERT_TRUE(secret.ok()) << secret.status();
+  EXPECT_EQ(secret->view(), secret_);
 }
 
 TEST_F(BrokerTest, AHostileRequestEndsTheService) {

@@ -20,6 +20,7 @@ TEST(RequestTest, ComesBackAsItWas) {
       {RequestKind::kLook, 7, uint64_t{1} << 60, "/usr/bin/curl"},
       {RequestKind::kLook, 7, 3, ""},
       {RequestKind::kConnectCollector, 0, 0, ""},
+      {RequestKind::kEnrolSecret, 0, 0, ""},
   };
   for (const Request& request : requests) {
     const absl::StatusOr<Request> read = DecodeRequest(EncodeRequest(request));
@@ -49,6 +50,7 @@ TEST(RequestTest, RefusesWhatNoWorkerAsks) {
       {RequestKind::kLook, 1, 2, "../etc"},
       {RequestKind::kWipe, 1, 0, ""},
       {RequestKind::kConnectCollector, 0, 0, "/run/other.sock"},
+      {RequestKind::kEnrolSecret, 0, 0, "/etc/shadow"},
   };
   for (const Request& request : requests) {
     EXPECT_TRUE(absl::IsInvalidArgument(DecodeRequest(EncodeRequest(request)).status()))

@@ -23,7 +23,7 @@ class AgainstCollectorTest : public ::testing::Test {
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     api_.SetReady(&queries_);
-    options_.server = "http://" + server_->ListenAddress().ToString();
+    options_.server.url = "http://" + server_->ListenAddress().ToString();
     options_.output.form = "json";
   }
 

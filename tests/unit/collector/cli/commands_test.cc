@@ -38,7 +38,7 @@ class CommandsTest : public testing::Test {
     });
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
-    options_.server = "http://" + server_->ListenAddress().ToString();
+    options_.server.url = "http://" + server_->ListenAddress().ToString();
   }
 
   CliOptions options_;

@@ -43,7 +43,7 @@ class CoverageTest : public ::testing::Test {
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     api_.SetReady(&queries_);
-    options_.server = "http://" + server_->ListenAddress().ToString();
+    options_.server.url = "http://" + server_->ListenAddress().ToString();
   }
 
   void Agent(const std::string& name) {

@@ -35,7 +35,7 @@ class WhoTest : public testing::Test {
       asked_.push_back(request.method + " " + request.target.path + std::string(request.body));
       return answer_;
     });
-    options_.server = "http://" + collector_->ListenAddress().ToString();
+    options_.server.url = "http://" + collector_->ListenAddress().ToString();
   }
   ~WhoTest() override { unlink(key_path_.c_str()); }
 

@@ -18,6 +18,7 @@ class TestAgent : public LiveAgent {
   std::string Describe() const override { return "host here"; }
   void OnReplaced() override { ++replaced; }
   void OnShutdown() override { ++shut_down; }
+  void OnRefused(const absl::Status&) override { ++refused; }
 
   int replaced = 0;
   int shut_down = 0;

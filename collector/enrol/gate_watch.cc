@@ -1,0 +1,64 @@
+#include "collector/enrol/gate_watch.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "agent/common/log.h"
+#include "agent/common/secret_file.h"
+
+namespace tokenwatch {
+
+GateWatch::GateWatch(Gatekeeper* gatekeeper, const Options& options,
+                     std::function<void()> on_registry,
+                     std::function<void(std::string_view)> on_certificate)
+    : gatekeeper_(gatekeeper),
+      options_(options),
+      on_registry_(std::move(on_registry)),
+      on_certificate_(std::move(on_certificate)),
+      thread_([this] { Run(); }) {}
+
+GateWatch::~GateWatch() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void GateWatch::Run() {
+  absl::Time next_certificate = absl::Now() + options_.certificate_interval;
+  while (true) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.registry_interval)) return;
+    }
+    LookAtRegistry();
+    if (absl::Now() < next_certificate) continue;
+    next_certificate = absl::Now() + options_.certificate_interval;
+    LookAtCertificate();
+  }
+}
+
+void GateWatch::LookAtRegistry() {
+  const absl::StatusOr<bool> changed = gatekeeper_->Refresh();
+  if (changed.ok()) {
+    failing_ = false;
+    if (*changed) on_registry_();
+  } else if (!std::exchange(failing_, true)) {
+    Log(LogLevel::kError, "revocations are not seen: ", changed.status().message());
+  }
+}
+
+void GateWatch::LookAtCertificate() {
+  const absl::StatusOr<bool> made = gatekeeper_->KeepServer();
+  if (!made.ok()) {
+    Log(LogLevel::kError, "the server's certificate cannot be renewed: ", made.status().message());
+    return;
+  }
+  if (*made) Log(LogLevel::kInfo, "made another certificate for this server");
+  // Also where `init` made it with other names.
+  const auto pem = ReadSecretFile(gatekeeper_->ServerFile(), "the server's certificate");
+  if (pem.ok()) on_certificate_(pem->view());
+}
+
+}  // namespace tokenwatch

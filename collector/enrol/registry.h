@@ -1,0 +1,105 @@
+// Who may talk to this collector: enrolment secrets, agents, credentials of the query API.
+#ifndef TOKENWATCH_COLLECTOR_ENROL_REGISTRY_H_
+#define TOKENWATCH_COLLECTOR_ENROL_REGISTRY_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace tokenwatch {
+
+struct EnrolledAgent {
+  std::string key_sha256;  // 32 bytes, of its public key: an id belongs to the key that came first
+  std::string host;        // as the agent said
+  std::string address;     // as the collector saw it
+  absl::Time enrolled, until;  // of its newest certificate
+  bool revoked = false;
+};
+
+struct IssuedSecret {
+  std::string sha256;  // of its 16 bytes
+  absl::Time expires;
+};
+
+enum class CredentialScope { kQuery, kMetrics };
+
+struct IssuedCredential {
+  std::string sha256;
+  CredentialScope scope = CredentialScope::kQuery;
+  absl::Time made;
+};
+
+// All that is known, in memory. Secrets and credentials are kept as hashes only.
+struct RegistryState {
+  std::vector<IssuedSecret> secrets;                    // those that expired long ago are forgotten
+  std::map<std::string, EnrolledAgent> agents;          // by agent id
+  std::map<std::string, IssuedCredential> credentials;  // by name
+  std::string first_key_id;                             // of the fleet key that `init` made
+};
+
+// A file of lines, one JSON object an event, only ever appended to under a lock: `init`, `agents
+// revoke` and the like write to it while the collector runs, which reads on at its end. A line that
+// was cut short by a crash is none. Thread safe.
+class Registry {
+ public:
+  // In a directory that exists; the file is made where it is missing. Errors are sentences;
+  // DataLoss names the line that cannot be read.
+  static absl::StatusOr<std::unique_ptr<Registry>> Open(const std::string& directory);
+  ~Registry();
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+
+  // As of the last Refresh or change.
+  RegistryState State() const;
+  // Calls `look` with the state, which it must not keep; under a lock.
+  void Look(const std::function<void(const RegistryState&)>& look) const;
+
+  // Reads what other processes appended. True where anything came.
+  absl::StatusOr<bool> Refresh();
+
+  // Each is durable when it returns.
+  absl::Status AddSecret(std::string_view sha256, absl::Time expires, absl::Time now);
+  absl::Status EndSecrets(absl::Time now);
+  absl::Status AddCredential(const std::string& name, std::string_view sha256,
+                             CredentialScope scope, absl::Time now);       // AlreadyExists
+  absl::Status RevokeCredential(const std::string& name, absl::Time now);  // NotFound
+  absl::Status NoteFleetKey(const std::string& key_id, absl::Time now);
+  // Enrols, or notes a new certificate. PermissionDenied where the agent is revoked, AlreadyExists
+  // where its id has another key.
+  absl::Status AddAgent(const std::string& agent, const EnrolledAgent& enrolled);
+  absl::Status RevokeAgent(const std::string& agent, absl::Time now);  // NotFound
+  // As if it had never enrolled. NotFound.
+  absl::Status ForgetAgent(const std::string& agent, absl::Time now);
+
+ private:
+  Registry(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  absl::StatusOr<bool> ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Apply(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Under the file's lock, with the newest state: checks, then appends `line`.
+  absl::Status Append(const std::function<absl::Status(const RegistryState&)>& check,
+                      const std::string& line);
+
+  const std::string path_;
+  const int fd_;
+  mutable absl::Mutex mutex_;
+  off_t read_until_ ABSL_GUARDED_BY(mutex_) = 0;  // the end of the last whole line
+  uint64_t lines_ ABSL_GUARDED_BY(mutex_) = 0;
+  RegistryState state_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_ENROL_REGISTRY_H_

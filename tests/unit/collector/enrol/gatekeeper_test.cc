@@ -1,0 +1,229 @@
+#include "collector/enrol/gatekeeper.h"
+
+#include <gtest/gtest.h>
+#include <openssl/sha.h>
+
+#include <string>
+
+#include "agent/common/enrol_secret.h"
+#include "collector/enrol/commands.h"
+#include "tests/unit/collector/enrol/temporary_directory.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr char kAgent[] = "agt_00000000000000000000000001";
+constexpr char kOther[] = "agt_00000000000000000000000002";
+constexpr char kAddress[] = "192.0.2.1";
+
+class GatekeeperTest : public testing::Test {
+ protected:
+  GatekeeperTest() {
+    options_.data_dir = directory_ / "data";
+    options_.out_dir = directory_ / "out";
+    options_.server_names = {"collector.example"};
+    std::ostringstream told;
+    EXPECT_TRUE(RunEnrolCommand("init", options_, clock_, &told).ok());
+    auto opened = Gatekeeper::Open(options_.data_dir, Gatekeeper::Options(), &clock_);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    gatekeeper_ = *std::move(opened);
+    secret_ = std::string(LoadEnrolSecret(directory_ / "out/enrol.secret")->secret.view());
+  }
+
+  absl::StatusOr<Certificate> Enrol(const PrivateKey& key, const std::string& agent = kAgent) {
+    const auto issued =
+        gatekeeper_->Enrol(secret_, *MakeCertificateRequest(key, agent), "machine", kAddress);
+    if (!issued.ok()) return issued.status();
+    return Certificate::FromDer(issued->certificate_der);
+  }
+
+  std::string Run(const std::string& command) {
+    std::ostringstream told;
+    EXPECT_TRUE(RunEnrolCommand(command, options_, clock_, &told).ok());
+    EXPECT_TRUE(gatekeeper_->Refresh().ok());
+    return told.str();
+  }
+
+  static void ExpectSays(const absl::Status& status, absl::StatusCode code,
+                         const std::string& words) {
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_NE(std::string(status.message()).find(words), std::string::npos) << status;
+  }
+
+  TemporaryDirectory directory_;
+  FakeClock clock_{absl::FromUnixSeconds(1'790'000'000)};
+  EnrolCommandOptions options_;
+  std::unique_ptr<Gatekeeper> gatekeeper_;
+  std::string secret_;
+  const PrivateKey key_ = *PrivateKey::Generate();
+};
+
+TEST_F(GatekeeperTest, EnrolsAdmitsAndRenews) {
+  const auto certificate = Enrol(key_);
+  ASSERT_TRUE(certificate.ok()) << certificate.status();
+  const auto until = gatekeeper_->Admit(certificate->ToPem(), kAgent);
+  ASSERT_TRUE(until.ok()) << until.status();
+  EXPECT_EQ(*until, clock_.Now() + absl::Hours(24 * 30));
+  EXPECT_TRUE(gatekeeper_->CheckStill(kAgent).ok());
+
+  clock_.Advance(absl::Hours(24 * 20));
+  const auto renewed =
+      gatekeeper_->Renew(certificate->ToPem(), *MakeCertificateRequest(key_, kAgent), kAddress);
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  const auto newer = Certificate::FromDer(renewed->certificate_der);
+  EXPECT_EQ(*gatekeeper_->Admit(newer->ToPem(), kAgent), clock_.Now() + absl::Hours(24 * 30));
+  // Renewing takes the certificate's own id and key, and nothing else.
+  const PrivateKey other = *PrivateKey::Generate();
+  ExpectSays(
+      gatekeeper_->Renew(newer->ToPem(), *MakeCertificateRequest(other, kAgent), kAddress).status(),
+      absl::StatusCode::kAlreadyExists, "another key");
+  ExpectSays(
+      gatekeeper_->Renew(newer->ToPem(), *MakeCertificateRequest(key_, kOther), kAddress).status(),
+      absl::StatusCode::kPermissionDenied, "certificate is for");
+  ExpectSays(gatekeeper_->Renew("", *MakeCertificateRequest(key_, kAgent), kAddress).status(),
+             absl::StatusCode::kUnauthenticated, "no certificate");
+}
+
+TEST_F(GatekeeperTest, ABatchMustMatchItsCertificate) {
+  const auto certificate = Enrol(key_);
+  ASSERT_TRUE(Enrol(*PrivateKey::Generate(), kOther).ok());
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kOther).status(),
+             absl::StatusCode::kPermissionDenied, "its certificate is for agt_");
+}
+
+TEST_F(GatekeeperTest, AnEnrolledIdIsNotGivenToAnotherKey) {
+  ASSERT_TRUE(Enrol(key_).ok());
+  EXPECT_TRUE(Enrol(key_).ok());
+  ExpectSays(Enrol(*PrivateKey::Generate()).status(), absl::StatusCode::kAlreadyExists,
+             "agents forget");
+}
+
+TEST_F(GatekeeperTest, WrongAndEndedSecretsSaySo) {
+  const std::string request = *MakeCertificateRequest(key_, kAgent);
+  std::string wrong = secret_;
+  wrong[3] = static_cast<char>(wrong[3] ^ 1);
+  for (const std::string& secret : {wrong, std::string(), secret_ + "x", secret_.substr(1)}) {
+    ExpectSays(gatekeeper_->Enrol(secret, request, "machine", kAddress).status(),
+               absl::StatusCode::kUnauthenticated, "secret is wrong");
+  }
+  clock_.Advance(absl::Hours(24));
+  ExpectSays(gatekeeper_->Enrol(secret_, request, "machine", kAddress).status(),
+             absl::StatusCode::kUnauthenticated, "secret ended at");
+  const std::string text = Run("enrol-secret");
+  const auto another = ParseEnrolSecret(text);
+  ASSERT_TRUE(another.ok()) << another.status();
+  secret_ = std::string(another->secret.view());
+  EXPECT_TRUE(Enrol(key_).ok());
+  options_.revoke_all = true;
+  Run("enrol-secret");
+  ExpectSays(Enrol(*PrivateKey::Generate(), kOther).status(), absl::StatusCode::kUnauthenticated,
+             "secret ended at");
+}
+
+TEST_F(GatekeeperTest, GuessingIsSlowedByAddress) {
+  const std::string request = *MakeCertificateRequest(key_, kAgent);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(absl::IsUnauthenticated(
+        gatekeeper_->Enrol("guess", request, "machine", kAddress).status()));
+  }
+  ExpectSays(gatekeeper_->Enrol(secret_, request, "machine", kAddress).status(),
+             absl::StatusCode::kResourceExhausted, "wait a minute");
+  EXPECT_TRUE(gatekeeper_->Enrol(secret_, request, "machine", "192.0.2.2").ok());
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_TRUE(gatekeeper_->Enrol(secret_, request, "machine", kAddress).ok());
+}
+
+TEST_F(GatekeeperTest, RevokedAgentsStayOut) {
+  const auto certificate = Enrol(key_);
+  options_.agent = kAgent;
+  Run("agents revoke");
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
+             absl::StatusCode::kPermissionDenied, "was revoked");
+  ExpectSays(gatekeeper_->CheckStill(kAgent), absl::StatusCode::kPermissionDenied, "was revoked");
+  ExpectSays(Enrol(key_).status(), absl::StatusCode::kPermissionDenied, "was revoked");
+  ExpectSays(
+      gatekeeper_->Renew(certificate->ToPem(), *MakeCertificateRequest(key_, kAgent), kAddress)
+          .status(),
+      absl::StatusCode::kPermissionDenied, "was revoked");
+  Run("agents forget");
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
+             absl::StatusCode::kUnauthenticated, "not enrolled");
+  EXPECT_TRUE(Enrol(*PrivateKey::Generate()).ok());
+  // Its old certificate, whose key it is no longer.
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
+             absl::StatusCode::kPermissionDenied, "another key");
+}
+
+TEST_F(GatekeeperTest, CertificatesEnd) {
+  const auto certificate = Enrol(key_);
+  clock_.Advance(absl::Hours(24 * 30) + absl::Seconds(1));
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
+             absl::StatusCode::kUnauthenticated, "collector's clock says");
+  clock_.StepWall(-absl::Hours(24 * 60));
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
+             absl::StatusCode::kUnauthenticated, "set the collector's clock");
+}
+
+TEST_F(GatekeeperTest, CertificatesOfOthersAreRefused) {
+  ASSERT_TRUE(Enrol(key_).ok());
+  const CertificateAuthority other = *CertificateAuthority::Make(clock_.Now());
+  const auto forged = other.IssueAgent(
+      *ReadCertificateRequest(*MakeCertificateRequest(key_, kAgent)), clock_.Now(), absl::Hours(1));
+  ExpectSays(gatekeeper_->Admit(forged->ToPem(), kAgent).status(),
+             absl::StatusCode::kUnauthenticated, "not from this collector's");
+  for (const char* pem :
+       {"", "x", "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"}) {
+    EXPECT_TRUE(absl::IsUnauthenticated(gatekeeper_->Admit(pem, kAgent).status()));
+  }
+}
+
+TEST_F(GatekeeperTest, RequestsForOtherNamesAreRefused) {
+  for (const char* name : {"agt_1", "collector.example", "AGT_00000000000000000000000001",
+                           "agt_0000000000000000000000000O"}) {
+    ExpectSays(Enrol(key_, name).status(), absl::StatusCode::kInvalidArgument, "no agent id");
+  }
+}
+
+TEST_F(GatekeeperTest, CredentialsHaveAScope) {
+  const std::string text = ReadAll(directory_ / "out/query.credential");
+  const std::string query = "Bearer " + text.substr(0, text.size() - 1);
+  EXPECT_TRUE(gatekeeper_->CheckCredential(query, CredentialScope::kQuery).ok());
+  EXPECT_TRUE(gatekeeper_->CheckCredential(query, CredentialScope::kMetrics).ok());
+  EXPECT_TRUE(
+      gatekeeper_->CheckCredential("bEARER " + query.substr(7), CredentialScope::kQuery).ok());
+  for (const std::string& wrong :
+       {std::string(), std::string("Bearer"), std::string("Bearer "), query + "x",
+        "Basic " + query.substr(7), query.substr(7), std::string(5000, 'a')}) {
+    EXPECT_TRUE(
+        absl::IsUnauthenticated(gatekeeper_->CheckCredential(wrong, CredentialScope::kQuery)))
+        << wrong;
+  }
+  options_.name = "prometheus";
+  options_.metrics_only = true;
+  std::string metrics = Run("credentials add");
+  metrics = "Bearer " + metrics.substr(0, metrics.size() - 1);
+  EXPECT_TRUE(gatekeeper_->CheckCredential(metrics, CredentialScope::kMetrics).ok());
+  ExpectSays(gatekeeper_->CheckCredential(metrics, CredentialScope::kQuery),
+             absl::StatusCode::kPermissionDenied, "metrics only");
+  Run("credentials revoke");
+  ExpectSays(gatekeeper_->CheckCredential(metrics, CredentialScope::kMetrics),
+             absl::StatusCode::kUnauthenticated, "revoked");
+}
+
+TEST_F(GatekeeperTest, TheServersCertificateIsRenewedInTime) {
+  const EnrolDirectory directory(options_.data_dir);
+  const auto first = directory.LoadServer();
+  ASSERT_TRUE(first.ok());
+  EXPECT_FALSE(*gatekeeper_->KeepServer());
+  clock_.Advance(absl::Hours(24 * 59));
+  EXPECT_FALSE(*gatekeeper_->KeepServer());
+  clock_.Advance(absl::Hours(24 * 2));
+  EXPECT_TRUE(*gatekeeper_->KeepServer());
+  const auto second = directory.LoadServer();
+  EXPECT_EQ(second->Names(), first->Names());
+  EXPECT_EQ(second->KeySha256(), first->KeySha256());
+  EXPECT_GT(second->NotAfter(), first->NotAfter());
+}
+
+}  // namespace
+}  // namespace tokenwatch

@@ -1,0 +1,146 @@
+#include "collector/enrol/registry.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <string>
+
+#include "tests/unit/collector/enrol/temporary_directory.h"
+
+namespace tokenwatch {
+namespace {
+
+const absl::Time kNow = absl::FromUnixSeconds(1'790'000'000);
+const std::string kHash(32, '\x01'), kOtherHash(32, '\xff');
+
+EnrolledAgent SomeAgent(const std::string& key = kHash) {
+  return {.key_sha256 = key,
+          .host = "machine \"a\"\n\xff",
+          .address = "192.0.2.1",
+          .enrolled = kNow,
+          .until = kNow + absl::Hours(1)};
+}
+
+class RegistryTest : public testing::Test {
+ protected:
+  std::unique_ptr<Registry> Open() {
+    auto registry = Registry::Open(directory_.path());
+    EXPECT_TRUE(registry.ok()) << registry.status();
+    return registry.ok() ? *std::move(registry) : nullptr;
+  }
+  std::string File() const { return directory_ / "registry"; }
+  void Append(const std::string& text) {
+    std::ofstream(File(), std::ios::app | std::ios::binary) << text;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(RegistryTest, RemembersAcrossProcesses) {
+  {
+    const auto registry = Open();
+    ASSERT_TRUE(registry->AddSecret(kHash, kNow + absl::Hours(1), kNow).ok());
+    ASSERT_TRUE(registry->AddCredential("ops", kHash, CredentialScope::kQuery, kNow).ok());
+    ASSERT_TRUE(registry->AddCredential("prom", kOtherHash, CredentialScope::kMetrics, kNow).ok());
+    ASSERT_TRUE(registry->NoteFleetKey("key_862n1q9x", kNow).ok());
+    ASSERT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+    ASSERT_TRUE(registry->AddAgent("agt_2", SomeAgent(kOtherHash)).ok());
+    ASSERT_TRUE(registry->RevokeAgent("agt_2", kNow).ok());
+  }
+  struct stat file;
+  ASSERT_EQ(stat(File().c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 07777, 0600u);
+  const RegistryState state = Open()->State();
+  ASSERT_EQ(state.secrets.size(), 1u);
+  EXPECT_EQ(state.secrets[0].sha256, kHash);
+  EXPECT_EQ(state.secrets[0].expires, kNow + absl::Hours(1));
+  ASSERT_EQ(state.credentials.size(), 2u);
+  EXPECT_EQ(state.credentials.at("ops").sha256, kHash);
+  EXPECT_EQ(state.credentials.at("prom").scope, CredentialScope::kMetrics);
+  EXPECT_EQ(state.first_key_id, "key_862n1q9x");
+  ASSERT_EQ(state.agents.size(), 2u);
+  EXPECT_FALSE(state.agents.at("agt_1").revoked);
+  EXPECT_EQ(state.agents.at("agt_1").key_sha256, kHash);
+  EXPECT_EQ(state.agents.at("agt_1").until, kNow + absl::Hours(1));
+  EXPECT_TRUE(state.agents.at("agt_2").revoked);
+}
+
+TEST_F(RegistryTest, AnIdBelongsToItsFirstKey) {
+  const auto registry = Open();
+  ASSERT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+  EXPECT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(registry->AddAgent("agt_1", SomeAgent(kOtherHash))));
+  ASSERT_TRUE(registry->RevokeAgent("agt_1", kNow).ok());
+  EXPECT_TRUE(absl::IsPermissionDenied(registry->AddAgent("agt_1", SomeAgent())));
+  EXPECT_TRUE(absl::IsPermissionDenied(registry->AddAgent("agt_1", SomeAgent(kOtherHash))));
+  ASSERT_TRUE(registry->ForgetAgent("agt_1", kNow).ok());
+  EXPECT_TRUE(registry->AddAgent("agt_1", SomeAgent(kOtherHash)).ok());
+  EXPECT_TRUE(absl::IsNotFound(registry->RevokeAgent("agt_9", kNow)));
+  EXPECT_TRUE(absl::IsNotFound(registry->ForgetAgent("agt_9", kNow)));
+}
+
+TEST_F(RegistryTest, SeesWhatAnotherProcessWrites) {
+  const auto collector = Open();
+  const auto command = Open();
+  EXPECT_FALSE(*collector->Refresh());
+  ASSERT_TRUE(collector->AddAgent("agt_1", SomeAgent()).ok());
+  ASSERT_TRUE(command->RevokeAgent("agt_1", kNow).ok());  // knows of it without a Refresh
+  EXPECT_FALSE(collector->State().agents.at("agt_1").revoked);
+  EXPECT_TRUE(*collector->Refresh());
+  EXPECT_TRUE(collector->State().agents.at("agt_1").revoked);
+  EXPECT_FALSE(*collector->Refresh());
+}
+
+TEST_F(RegistryTest, ALineThatWasCutShortIsNone) {
+  ASSERT_TRUE(Open()->AddCredential("ops", kHash, CredentialScope::kQuery, kNow).ok());
+  Append("{\"event\":\"credential_revoked\",\"time\":1,\"na");
+  const auto registry = Open();
+  EXPECT_EQ(registry->State().credentials.size(), 1u);
+  EXPECT_FALSE(*registry->Refresh());
+  ASSERT_TRUE(registry->AddCredential("two", kOtherHash, CredentialScope::kQuery, kNow).ok());
+  EXPECT_EQ(Open()->State().credentials.size(), 2u);
+}
+
+TEST_F(RegistryTest, ADamagedLineIsNamed) {
+  ASSERT_TRUE(Open()->AddCredential("ops", kHash, CredentialScope::kQuery, kNow).ok());
+  for (const char* line :
+       {"", "x", "[]", "{\"event\":\"from the future\",\"time\":1}",
+        "{\"event\":\"agent_revoked\",\"time\":1}", "{\"event\":\"agent_revoked\",\"agent\":\"a\"}",
+        "{\"event\":\"secret\",\"time\":1,\"sha256\":\"00\",\"expires\":2}",
+        "{\"event\":\"credential\",\"time\":1,\"name\":\"a\",\"sha256\":"
+        "\"zz00000000000000000000000000000000000000000000000000000000000000\",\"scope\":"
+        "\"query\"}"}) {
+    const std::string before = ReadAll(File());
+    Append(std::string(line) + "\n");
+    const auto registry = Registry::Open(directory_.path());
+    ASSERT_FALSE(registry.ok()) << line;
+    EXPECT_TRUE(absl::IsDataLoss(registry.status())) << registry.status();
+    EXPECT_NE(std::string(registry.status().message()).find("registry:2"), std::string::npos);
+    std::ofstream(File(), std::ios::binary | std::ios::trunc) << before;
+  }
+}
+
+TEST_F(RegistryTest, SecretsEndAndAreForgotten) {
+  const auto registry = Open();
+  ASSERT_TRUE(registry->AddSecret(kHash, kNow + absl::Hours(24), kNow).ok());
+  ASSERT_TRUE(registry->EndSecrets(kNow + absl::Hours(1)).ok());
+  EXPECT_EQ(registry->State().secrets.at(0).expires, kNow + absl::Hours(1));
+  const absl::Time later = kNow + absl::Hours(24 * 40);
+  ASSERT_TRUE(registry->AddSecret(kOtherHash, later + absl::Hours(1), later).ok());
+  ASSERT_EQ(registry->State().secrets.size(), 1u);
+  EXPECT_EQ(registry->State().secrets[0].sha256, kOtherHash);
+}
+
+TEST_F(RegistryTest, CredentialsHaveOneName) {
+  const auto registry = Open();
+  ASSERT_TRUE(registry->AddCredential("ops", kHash, CredentialScope::kQuery, kNow).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(
+      registry->AddCredential("ops", kOtherHash, CredentialScope::kQuery, kNow)));
+  EXPECT_TRUE(absl::IsNotFound(registry->RevokeCredential("none", kNow)));
+  ASSERT_TRUE(registry->RevokeCredential("ops", kNow).ok());
+  EXPECT_TRUE(registry->State().credentials.empty());
+}
+
+}  // namespace
+}  // namespace tokenwatch
