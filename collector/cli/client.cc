@@ -129,11 +129,14 @@ absl::Status UntrustedServer(const Server& server, CURL* curl, const char* error
 
 // The server speaks HTTP or something else, but not as ours do.
 absl::Status AnotherServer(const std::string& server, bool asked_agent) {
+  if (asked_agent) {
+    return absl::UnavailableError(absl::StrCat("no tokenwatch agent at ", server,
+                                               ": name the socket of its --fingerprint-listen"));
+  }
   return absl::UnavailableError(
-      asked_agent ? absl::StrCat("no tokenwatch agent at ", server,
-                                 ": name the socket of its --fingerprint-listen")
-                  : absl::StrCat("no tokenwatch collector at ", server,
-                                 "; its HTTP port is 7480 by default, see --server"));
+      absl::StrCat("no tokenwatch collector at ", server, "; its HTTP port is 7480 by default, ",
+                   absl::StartsWith(server, "http://") ? "and with TLS it is named https://, " : "",
+                   "see --server"));
 }
 
 }  // namespace
@@ -161,7 +164,8 @@ absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_
   if (absl::StartsWith(base, "unix:")) {
     socket = base.substr(5);
     curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
-    base = "http://localhost";
+    // A socket tells nothing of what is spoken there; who names an authority expects TLS.
+    base = server_.ca_file.empty() ? "http://localhost" : "https://localhost";
   } else if (!absl::StartsWith(base, "http://") && !absl::StartsWith(base, "https://")) {
     return absl::InvalidArgumentError(
         absl::StrCat("--server takes https://HOST:PORT, http://HOST:PORT or unix:PATH, not '",

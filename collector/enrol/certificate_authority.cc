@@ -18,6 +18,7 @@ namespace tokenwatch {
 namespace {
 
 constexpr size_t kRequestMax = 4096;
+// So that a clock that is a little behind does no harm; less for what is short-lived.
 constexpr absl::Duration kBackdated = absl::Minutes(5);
 constexpr absl::Duration kCaLifetime = absl::Hours(24 * 3652);
 constexpr char kCaName[] = "tokenwatch CA";
@@ -45,7 +46,8 @@ bool SetSerial(X509* x509) {
 }
 
 bool SetTimes(X509* x509, absl::Time now, absl::Duration lifetime) {
-  return ASN1_TIME_set(X509_getm_notBefore(x509), absl::ToTimeT(now - kBackdated)) != nullptr &&
+  return ASN1_TIME_set(X509_getm_notBefore(x509),
+                       absl::ToTimeT(now - std::min(kBackdated, lifetime / 10))) != nullptr &&
          ASN1_TIME_set(X509_getm_notAfter(x509), absl::ToTimeT(now + lifetime)) != nullptr;
 }
 

@@ -25,8 +25,8 @@ struct CertificateRequest {
 // InvalidArgument otherwise.
 absl::StatusOr<CertificateRequest> ReadCertificateRequest(std::string_view der);
 
-// Signs. Const functions may be called by several threads. Every certificate is valid from five
-// minutes before `now`, so that a clock that is a little behind does no harm.
+// Signs. Const functions may be called by several threads. Every certificate is valid from up to
+// five minutes before `now`.
 class CertificateAuthority {
  public:
   // A new key and a certificate for it, which lasts ten years.

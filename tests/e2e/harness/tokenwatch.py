@@ -11,7 +11,7 @@ import urllib.parse
 from .servers import get, get_json
 from .world import check, stop, wait_until
 
-_URL = re.compile(r"http://(127\.0\.0\.1):(\d+)")
+_URL = re.compile(r"https?://(127\.0\.0\.1):(\d+)")
 
 
 def _read(path):
@@ -39,12 +39,16 @@ class Collector:
         self.process = None
         self.start()
 
+    def arguments(self):
+        """Flags that say how it is spoken to."""
+        return ["--plaintext"]
+
     def start(self, ready=True):
         offset = len(_read(self.log))
         self.process = self.world.spawn(
             [os.path.join(self.world.bin_dir, "tokenwatch-collector"), "--data-dir", self.data_dir,
              "--grpc-listen", f"127.0.0.1:{self.grpc}", "--http-listen", f"127.0.0.1:{self.http}",
-             "--plaintext"], inside=self.inside, log=f"{self.name}.log")
+             *self.arguments()], inside=self.inside, log=f"{self.name}.log")
         if not ready:
             return
         def ports():
@@ -114,13 +118,17 @@ class Agent:
         self.process = None
         self.start()
 
+    def arguments(self):
+        """Flags that say how to speak to the collector, and under which key."""
+        return ["--collector", f"127.0.0.1:{self.collector_port}", "--plaintext",
+                "--key-file", self.world.key_file]
+
     def start(self, wait=True):
         self._log_before = len(_read(self.log))
         self.status_port = 0
         self.process = self.world.spawn(
             [os.path.join(self.world.bin_dir, "tokenwatch-agent"),
-             "--collector", f"127.0.0.1:{self.collector_port}", "--plaintext",
-             "--key-file", self.world.key_file, "--spool-dir", self.spool_dir,
+             *self.arguments(), "--spool-dir", self.spool_dir,
              "--scope-cgroup", self.scope, "--status-listen", "127.0.0.1:0", *self.args],
             inside=self.inside, log=f"{self.name}.log")
         if wait:

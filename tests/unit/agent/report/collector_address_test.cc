@@ -51,5 +51,25 @@ TEST(CollectorTarget, SaysWhatToWriteInstead) {
   }
 }
 
+TEST(TlsCollectorTarget, NamesWhatIsAnywhere) {
+  const struct {
+    const char* address;
+    const char* target;
+  } cases[] = {
+      {"localhost:7443", "ipv4:127.0.0.1:7443"},
+      {"10.0.0.5:7443", "ipv4:10.0.0.5:7443"},
+      {"[2001:db8::1]:7443", "ipv6:[2001:db8::1]:7443"},
+      {"collector.example:7443", "dns:///collector.example:7443"},
+      {"unix:/run/tokenwatch/ingest.sock", "unix:/run/tokenwatch/ingest.sock"},
+  };
+  for (const auto& test : cases) {
+    const auto target = TlsCollectorTarget(test.address);
+    ASSERT_TRUE(target.ok()) << test.address << ": " << target.status();
+    EXPECT_EQ(*target, test.target);
+  }
+  EXPECT_FALSE(TlsCollectorTarget("collector.example:0").ok());
+  EXPECT_FALSE(TlsCollectorTarget("collector.example").ok());
+}
+
 }  // namespace
 }  // namespace tokenwatch

@@ -308,5 +308,47 @@ TEST_F(HttpApiTest, MetricsAreValidText) {
   EXPECT_TRUE(std::regex_match(reply.body, grammar)) << reply.body;
 }
 
+TEST(HttpApiCredential, IsAskedForEverythingButHealth) {
+  FakeStore store;
+  const Queries queries(&store, [](const std::string&) { return false; });
+  HttpApi api(
+      {.local_hosts_only = false, .authorize = [](std::string_view authorization, bool metrics) {
+         if (authorization.empty()) return absl::UnauthenticatedError("no credential");
+         if (authorization == "Bearer all" || (metrics && authorization == "Bearer some")) {
+           return absl::OkStatus();
+         }
+         return absl::PermissionDeniedError("not with this one");
+       }});
+  api.SetReady(&queries);
+  const struct {
+    const char* path;
+    const char* credential;
+    int status;
+  } cases[] = {
+      {"/healthz", "", 200},
+      {"/readyz", "", 200},
+      {"/metrics", "", 401},
+      {"/metrics", "Bearer some", 200},
+      {"/metrics", "Bearer all", 200},
+      {"/v1/tokens", "", 401},
+      {"/v1/tokens", "Bearer some", 403},
+      {"/v1/tokens", "Bearer all", 200},
+      {"/openapi.json", "", 401},
+      {"/v1/nothing", "", 401},
+      {"/v1/nothing", "Bearer all", 404},
+  };
+  for (const auto& row : cases) {
+    const HttpResponse response = api.Handle({.method = "GET",
+                                              .target = {.path = row.path},
+                                              .host = "c",
+                                              .authorization = row.credential});
+    EXPECT_EQ(response.status, row.status) << row.path << " " << row.credential;
+    const bool challenged =
+        std::any_of(response.fields.begin(), response.fields.end(),
+                    [](const auto& field) { return field.first == "WWW-Authenticate"; });
+    EXPECT_EQ(challenged, row.status == 401);
+  }
+}
+
 }  // namespace
 }  // namespace tokenwatch

@@ -178,5 +178,52 @@ TEST_F(QueryServiceTest, TailsAreBounded) {
   for (auto& each : readers) each->Finish();
 }
 
+TEST_F(QueryServiceTest, EveryMethodAsksForTheCredential) {
+  QueryService guarded(&queries_, [](std::string_view authorization) {
+    return authorization == "Bearer right" ? absl::OkStatus()
+                                           : absl::UnauthenticatedError("no credential");
+  });
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&guarded);
+  const auto server = builder.BuildAndStart();
+  const auto stub = v1::Query::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  const auto code_of = [&](const auto& call) {
+    grpc::ClientContext context;
+    return call(&context).error_code();
+  };
+  v1::ListRequest list;
+  v1::GetTokenRequest get;
+  v1::ListTokensResponse tokens;
+  v1::TokenDetail detail;
+  v1::ListUsesResponse uses;
+  v1::Stats stats;
+  v1::ListAgentsResponse agents;
+  v1::Use use;
+  const std::function<grpc::Status(grpc::ClientContext*)> calls[] = {
+      [&](grpc::ClientContext* context) { return stub->ListTokens(context, list, &tokens); },
+      [&](grpc::ClientContext* context) { return stub->GetToken(context, get, &detail); },
+      [&](grpc::ClientContext* context) { return stub->ListUses(context, list, &uses); },
+      [&](grpc::ClientContext* context) { return stub->GetStats(context, list, &stats); },
+      [&](grpc::ClientContext* context) { return stub->ListAgents(context, list, &agents); },
+      [&](grpc::ClientContext* context) {
+        const auto reader = stub->TailUses(context, list);
+        while (reader->Read(&use)) {
+        }
+        return reader->Finish();
+      },
+  };
+  for (const auto& call : calls) EXPECT_EQ(code_of(call), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(code_of([&](grpc::ClientContext* context) {
+              context->AddMetadata("authorization", "Bearer right");
+              return stub->ListTokens(context, list, &tokens);
+            }),
+            grpc::StatusCode::OK);
+  guarded.Shutdown();
+  server->Shutdown(std::chrono::system_clock::now());
+}
+
 }  // namespace
 }  // namespace tokenwatch

@@ -22,6 +22,7 @@ class TestAgent : public LiveAgent {
 
   int replaced = 0;
   int shut_down = 0;
+  int refused = 0;
 
  private:
   const std::string id_;
@@ -59,6 +60,20 @@ TEST(LiveAgents, TakesNobodyInOnceItStops) {
   EXPECT_EQ(agent->shut_down, 1);
   EXPECT_EQ(live.Enter(std::make_shared<TestAgent>("agt_2", "two")).code(),
             absl::StatusCode::kUnavailable);
+}
+
+TEST(LiveAgents, RefusesThoseThatMayNotReportAnyMore) {
+  LiveAgents live;
+  const auto revoked = std::make_shared<TestAgent>("agt_1", "one");
+  const auto other = std::make_shared<TestAgent>("agt_2", "two");
+  ASSERT_TRUE(live.Enter(revoked).ok());
+  ASSERT_TRUE(live.Enter(other).ok());
+  const auto check = [](const std::string& id) {
+    return id == "agt_1" ? absl::PermissionDeniedError("revoked") : absl::OkStatus();
+  };
+  EXPECT_EQ(live.RefuseAll(check), 1u);
+  EXPECT_EQ(revoked->refused, 1);
+  EXPECT_EQ(other->refused, 0);
 }
 
 }  // namespace
