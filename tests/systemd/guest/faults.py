@@ -9,6 +9,7 @@ import time
 from machine_tools import agents, check, curl, exact, json_lines, note, out, run, show, wait_for
 from service import agent_processes
 
+CONFIG = "/etc/tokenwatch/agent.yaml"
 DROP_IN = "/run/systemd/system/tokenwatch-agent.service.d/watchdog.conf"
 
 
@@ -28,12 +29,17 @@ def restarted_from(old, seconds):
 
 
 def killed():
+    # For the agent that is started next.
+    os.makedirs(os.path.dirname(DROP_IN), exist_ok=True)
+    with open(DROP_IN, "w", encoding="ascii") as file:
+        file.write("[Service]\nWatchdogSec=15s\n")
+    run("systemctl", "daemon-reload")
     old, _ = agent_processes()
     curl("before-kill-1")
     exact("a request before the kill", "before-kill-")
     killed_at = time.time()
     os.kill(old, signal.SIGKILL)
-    check("kill -9: the agent is restarted", restarted_from(old, 90),
+    check("kill -9: the agent is restarted", restarted_from(old, 300),
           out("systemctl", "status", "tokenwatch-agent"))
     back_at = time.time()
     curl("after-kill-1")
@@ -58,12 +64,6 @@ def killed():
 
 def watchdog():
     """Stopped processes answer nobody: neither the one that systemd knows nor the one that drains."""
-    os.makedirs(os.path.dirname(DROP_IN), exist_ok=True)
-    with open(DROP_IN, "w", encoding="ascii") as file:
-        file.write("[Service]\nWatchdogSec=15s\n")
-    run("systemctl", "daemon-reload")
-    check("a restart takes a drop-in's watchdog", run("systemctl", "restart",
-                                                      "tokenwatch-agent").returncode == 0)
     main, workers = agent_processes()
     time.sleep(20)
     check("an agent that is well is left alone", main_pid() == main)
@@ -71,7 +71,7 @@ def watchdog():
         main, workers = agent_processes()
         pid = main if name == "main process" else workers[0]
         os.kill(pid, signal.SIGSTOP)
-        check(f"SIGSTOP of its {name}: the watchdog restarts it", restarted_from(main, 90),
+        check(f"SIGSTOP of its {name}: the watchdog restarts it", restarted_from(main, 300),
               out("systemctl", "status", "tokenwatch-agent"))
         left = [each for each in (main, *workers) if os.path.exists(f"/proc/{each}")]
         check("and nothing of the old is left", not left, left)
@@ -80,7 +80,6 @@ def watchdog():
     os.unlink(DROP_IN)
     os.rmdir(os.path.dirname(DROP_IN))
     run("systemctl", "daemon-reload")
-    run("systemctl", "restart", "tokenwatch-agent")
 
 
 def key_missing():
@@ -98,5 +97,7 @@ def key_missing():
     with open("/etc/tokenwatch/fleet.key", "w", encoding="ascii") as file:
         file.write(key)
     run("systemctl", "reset-failed", "tokenwatch-agent")
+    with open(CONFIG, "a", encoding="utf-8") as file:
+        file.write("\n# the administrator was here\nspool-max-bytes: 134217728\n")
     check("with the right one it starts", run("systemctl", "start", "tokenwatch-agent").returncode
           == 0, out("systemctl", "status", "tokenwatch-agent"))

@@ -83,10 +83,18 @@ def differences(prefix):
     return f"{len(served)} requests, {len(used)} uses; lost {lost[:10]} ({len(lost)}), doubled {doubled}, unknown {strange[:5]}"
 
 
-def exact(text, prefix, seconds=30):
+def exact(text, prefix, seconds=120):
     """Checks that each request of a prefix is one use."""
     wait_for(seconds, lambda: not differences(prefix))
     wrong = differences(prefix)
+    if wrong:
+        wrong += "\n" + "\n".join(
+            f"{use['time']} {use['requestId']} {use['direction']} {use['method']} {use['host']} "
+            f"{use['path']} {use['workload'].get('exe')} {use['status']}" for use in uses()[:20])
+        wrong += "\n" + "\n".join(
+            f"{agent['agent']} {agent['version']} gaps {agent['gapTotals']} counters "
+            f"{ {name: value for name, value in agent['counters'].items() if value} }"
+            for agent in agents())
     return check(f"{text}: {len(server_ids(prefix))} requests, each a use", not wrong, wrong)
 
 

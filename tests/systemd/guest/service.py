@@ -117,7 +117,8 @@ def sandbox():
     for name in ("tokenwatch-agent", "tokenwatch-collector"):
         with open(f"/usr/lib/systemd/system/{name}.service", encoding="utf-8") as file:
             stated = dict(STATED.findall(file.read())).get(name)
-        report = out("systemd-analyze", "security", "--offline=true", "--no-pager", name)
+        report = out("systemd-analyze", "security", "--offline=true", "--no-pager",
+                     f"/usr/lib/systemd/system/{name}.service")
         found = re.search(r"Overall exposure level for .*: ([0-9.]+) (\w+)", report)
         score = found.group(1) if found else "none"
         note(f"systemd-analyze security {name}: {score}")
@@ -147,4 +148,4 @@ def journal():
     said = wait_for(20, lambda: "not connected" in show("tokenwatch-agent", "StatusText"))
     check("and systemctl status says it", said, show("tokenwatch-agent", "StatusText"))
     run("systemctl", "start", "tokenwatch-collector")
-    exact("a request while the collector was away", "away-", seconds=60)
+    exact("a request while the collector was away", "away-")

@@ -13,21 +13,21 @@ import service  # noqa: E402
 import upgrade  # noqa: E402
 
 
+STEPS = (service.watches, service.sandbox, service.journal, faults.killed, faults.watchdog,
+         faults.key_missing, upgrade.in_traffic, upgrade.half_written_configuration, removal.remove,
+         removal.purge, removal.without_systemd)
+
+
 def main():
+    wanted = sys.argv[1:]
     before = removal.files(), removal.users()
     installation.install()
     installation.start()
-    service.watches()
-    service.sandbox()
-    service.journal()
-    faults.killed()
-    faults.watchdog()
-    faults.key_missing()
-    upgrade.in_traffic()
-    upgrade.half_written_configuration()
-    removal.remove()
-    removal.purge(*before)
-    removal.without_systemd()
+    for step in STEPS:
+        if not wanted or step.__name__ in wanted:
+            began = time.monotonic()
+            step(*before) if step == removal.purge else step()
+            tools.note(f"{step.__name__}: {time.monotonic() - began:.0f} s")
 
 
 print("BEGIN", flush=True)

@@ -3,11 +3,9 @@
 import subprocess
 import time
 
-from faults import main_pid
+from faults import CONFIG, main_pid
 from installation import debs
 from machine_tools import CERTIFICATE, agents, check, curl, exact, note, out, run, show, skip, wait_for
-
-CONFIG = "/etc/tokenwatch/agent.yaml"
 
 
 def has_hand_over():
@@ -16,10 +14,6 @@ def has_hand_over():
 
 def in_traffic():
     """To a higher version, while programs make requests."""
-    with open(CONFIG, "a", encoding="utf-8") as file:
-        file.write("\n# the administrator was here\nspool-max-bytes: 134217728\n")
-    check("the changed configuration is taken", run("systemctl", "restart",
-                                                    "tokenwatch-agent").returncode == 0)
     marked = out("sh", "-c", "cat /var/lib/tokenwatch-agent/agent-id")
     old = main_pid()
     traffic = [subprocess.Popen(["/usr/bin/python3", "-B", "/test/traffic.py", f"upgrade-{number}",
@@ -45,9 +39,9 @@ def in_traffic():
     check(f"the collector hears from version {version}, under the same agent id",
           new and len(agents()) == 1 and new[0]["agent"] == marked, agents())
     with open(CONFIG, encoding="utf-8") as file:
-        check("the configuration was kept", "the administrator was here" in file.read())
+        check("the configuration was kept as the administrator had changed it", "the administrator was here" in file.read())
     if has_hand_over():
-        exact(f"upgrade in mid-traffic, {answered} answered", "upgrade-", seconds=60)
+        exact(f"upgrade in mid-traffic, {answered} answered", "upgrade-")
         lost = [total for agent in agents() for total in agent["gapTotals"]
                 if total["kind"] == "agent_stopped"]
         note(f"gaps of kind agent_stopped in all: {lost}")
