@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <memory>
@@ -79,7 +79,9 @@ std::string SystemdEnrolSecret() {
   const char* const directory = getenv("CREDENTIALS_DIRECTORY");
   if (directory == nullptr) return "";
   std::string path = absl::StrCat(directory, "/enrol-secret");
-  return access(path.c_str(), F_OK) == 0 ? path : "";
+  // The packaged unit has an empty line stand in for a secret that is not there.
+  struct stat facts;
+  return stat(path.c_str(), &facts) == 0 && facts.st_size > 1 ? path : "";
 }
 
 absl::StatusOr<std::vector<FleetKey>> LoadKeys(const std::vector<std::string>& files) {

@@ -16,7 +16,8 @@ namespace tokenwatch {
 // At least one key.
 absl::StatusOr<std::vector<FleetKey>> LoadKeys(const std::vector<std::string>& files);
 
-// The file `enrol-secret` of systemd's credentials for this service; empty where there is none.
+// The file `enrol-secret` of systemd's credentials for this service; empty where there is none, or
+// where it holds no more than a line break.
 std::string SystemdEnrolSecret();
 
 // The collector's addresses, left alone in the kernel; nothing where it is a Unix socket, or where

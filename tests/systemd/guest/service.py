@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import time
 
-from machine_tools import (CERTIFICATE, check, curl, exact, note, out, run, show, skip, uses,
-                           wait_for)
+from machine_tools import (CERTIFICATE, check, curl, exact, made_up_token, note, out, run, show,
+                           skip, uses, wait_for)
 
 # What the units' comments say of their score.
 STATED = re.compile(r"`systemd-analyze security ([a-z-]+)`:\s+(?:# )?([0-9.]+)")
@@ -40,7 +40,7 @@ def watches():
         curl(f"whole-{number}")
         curl(f"whole-plain-{number}", plain=True)
     run("runuser", "-u", "nobody", "--", "curl", "-q", "-s", "--cacert", CERTIFICATE, "-H",
-        "X-Request-Id: whole-nobody", "-H", "Authorization: Bearer nobody-token",
+        "X-Request-Id: whole-nobody", "-H", f"Authorization: Bearer {made_up_token('nobody')}",
         "https://127.0.0.1:8443/")
     # Places that the agent's own view of the files does not have.
     for name, place in (("tmp", "/tmp/copy"), ("home", "/home/copy")):
@@ -51,7 +51,8 @@ def watches():
         for attempt in ("warm", "copy"):
             subprocess.run(
                 ["curl", "-q", "-s", "-o", "/dev/null", "--cacert", CERTIFICATE, "-H",
-                 f"X-Request-Id: {attempt}-{name}", "-H", f"Authorization: Bearer {name}-token",
+                 f"X-Request-Id: {attempt}-{name}", "-H",
+                 f"Authorization: Bearer {made_up_token(name)}",
                  "https://127.0.0.1:8443/"], env={**os.environ, "LD_LIBRARY_PATH": place})
             time.sleep(1)
     exact("curl over TLS and plain, of root and of nobody", "whole-")
