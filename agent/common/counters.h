@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 
 namespace tokenwatch {
 
@@ -12,6 +13,12 @@ namespace tokenwatch {
 // `void AddCounters(Counters*) const`, callable on any thread; names of losses end in "_lost",
 // "_unseen" or "_dropped".
 using Counters = std::map<std::string, uint64_t>;
+
+// A counter of something that was not seen or not kept.
+inline bool IsLoss(std::string_view counter) {
+  return counter.ends_with("_lost") || counter.ends_with("_unseen") ||
+         counter.ends_with("_dropped");
+}
 
 }  // namespace tokenwatch
 

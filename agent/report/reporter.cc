@@ -360,7 +360,10 @@ void Reporter::AddCounters(Counters* counters) const {
   (*counters)["report_tls_connections"] += queue_.tls_connections_added();
   (*counters)["tls_connections_folded"] += queue_.tls_connections_folded();
   for (const auto& [kind, count] : queue_.dropped()) (*counters)[kind] += count;
-  (*counters)["spool_removal_errors"] += spool_->State().removal_failures;
+  const SpoolState spool = spool_->State();
+  (*counters)["spool_removal_errors"] += spool.removal_failures;
+  (*counters)["spool_bytes"] += spool.bytes;  // of now, as is the next
+  (*counters)["uses_unacknowledged"] += spool.unacknowledged;
   sender_->AddCounters(counters);
   const absl::MutexLock lock(&mutex_);
   for (const auto& [name, value] : counters_) (*counters)[name] += value;

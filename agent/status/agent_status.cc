@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "agent/common/process_metrics.h"
 #include "agent/common/prometheus_text.h"
 #include "agent/status/tls_coverage_page.h"
 
@@ -89,11 +89,6 @@ ordered_json CollectorJson(const ReporterState& reporter) {
 }
 
 }  // namespace
-
-bool IsLoss(const std::string& counter) {
-  return absl::EndsWith(counter, "_lost") || absl::EndsWith(counter, "_unseen") ||
-         absl::EndsWith(counter, "_dropped");
-}
 
 std::string StatusJson(const AgentStatus& status) {
   ordered_json losses = ordered_json::object();
@@ -184,6 +179,7 @@ std::string StatusMetrics(const AgentStatus& status) {
                  {"offset", absl::StrCat(probe.offset)}},
                 probe.hits);
   }
+  AddProcessMetrics(&text);
   return text.Page();
 }
 

@@ -30,9 +30,6 @@ struct AgentStatus {
   std::vector<TlsCoverage> tls_coverage;  // totals since the start, by program and reason
 };
 
-// A counter of something that was not seen or not kept.
-bool IsLoss(const std::string& counter);
-
 // JSON object; names are lowerCamelCase but for the counters', which are those of the metrics.
 std::string StatusJson(const AgentStatus& status);
 

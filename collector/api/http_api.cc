@@ -131,23 +131,26 @@ HttpResponse HttpApi::Ready() const {
 HttpResponse HttpApi::Metrics() const {
   Counters counters;
   if (options_.add_counters) options_.add_counters(&counters);
-  const Queries* const queries = queries_;
-  std::vector<TlsTotal> tls;
+  MetricsInput input{.started_seconds = started_seconds_,
+                     .ready = Ready().status == 200,
+                     .http = counts_.Get(),
+                     .grpc = options_.grpc_counts == nullptr ? RequestCounts::Counts()
+                                                             : options_.grpc_counts->Get(),
+                     .counters = std::move(counters)};
   // A store that cannot be read says so by the gauges.
-  if (queries != nullptr) {
-    if (auto totals = queries->TlsTotals(); totals.ok()) tls = *std::move(totals);
+  if (const Queries* const queries = queries_; queries != nullptr) {
+    input.damaged = queries->CheckHealth().code() == absl::StatusCode::kDataLoss;
+    if (const auto space = queries->Space(); space.ok()) input.space = *space;
+    auto fleet = queries->Fleet(absl::ToUnixMicros(absl::Now() - kFleetGoneAfter), kFleetMaxAgents);
+    auto tls = queries->TlsTotals();
+    if (fleet.ok() && tls.ok()) {
+      input.fleet = {.fleet = *std::move(fleet), .tls = *std::move(tls)};
+      for (const AgentState& agent : input.fleet->fleet.agents) {
+        input.fleet->connected.push_back(queries->IsConnectedNow(agent.agent));
+      }
+    }
   }
-  return {
-      .content_type = PrometheusText::kContentType,
-      .body = MetricsPage({.started_seconds = started_seconds_,
-                           .ready = Ready().status == 200,
-                           .damaged = queries != nullptr &&
-                                      queries->CheckHealth().code() == absl::StatusCode::kDataLoss,
-                           .http = counts_.Get(),
-                           .grpc = options_.grpc_counts == nullptr ? RequestCounts::Counts()
-                                                                   : options_.grpc_counts->Get(),
-                           .counters = counters,
-                           .tls = std::move(tls)})};
+  return {.content_type = PrometheusText::kContentType, .body = MetricsPage(input)};
 }
 
 }  // namespace tokenwatch

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "agent/common/process_metrics.h"
 #include "agent/common/version.h"
 
 namespace tokenwatch {
@@ -23,9 +24,12 @@ constexpr CounterRow kCounters[] = {
     {"ingest_agent_record_failures", false, "Updates of an agent's row that failed."},
     {"ingest_batches", false, "Batches committed, retries included."},
     {"ingest_commit_failures", false, "Commits that failed and were tried again."},
+    {"ingest_commit_microseconds", false, "Time that commits took."},
     {"ingest_commits", false, "Transactions committed."},
     {"ingest_connected_agents", true, "Agents connected now."},
     {"ingest_gaps", false, "Gap records committed, retries included."},
+    {"ingest_lag_milliseconds", true,
+     "How old the oldest use of the last commit with uses was once it was committed."},
     {"ingest_malformed", false, "Messages that were no valid report; their stream was ended."},
     {"ingest_pauses", false, "Times that reading from an agent waited for commits."},
     {"ingest_pending_bytes", true, "Bytes received and not committed yet."},
@@ -63,19 +67,22 @@ std::string MetricsPage(const MetricsInput& input) {
               input.http, &text);
   AddRequests("tokenwatch_grpc_queries_total", "gRPC queries by method and status.", "method",
               input.grpc, &text);
-  if (!input.tls.empty()) {
-    text.Family("tokenwatch_tls_connections_total", "counter",
-                "TLS connections that agents saw begin, by whether their plaintext was seen and, "
-                "where it was not, why.");
+  if (input.space.has_value()) {
+    const auto gauge = [&text](const char* name, const char* help, uint64_t value) {
+      text.Family(name, "gauge", help);
+      text.Sample({}, value);
+    };
+    gauge("tokenwatch_store_bytes", "Bytes of the store's files.", input.space->bytes);
+    gauge("tokenwatch_store_free_bytes", "Bytes that are free on their disk.",
+          input.space->free_bytes);
+    gauge("tokenwatch_store_capacity_bytes", "Bytes of their disk.", input.space->capacity_bytes);
   }
-  for (const TlsTotal& total : input.tls) {
-    text.Sample({{"agent", total.agent},
-                 {"host", total.host},
-                 {"seen", total.reason.empty() ? "true" : "false"},
-                 {"reason", total.reason}},
-                total.connections);
-  }
-  for (const auto& [name, value] : input.counters) {
+  if (input.fleet.has_value()) AddFleetMetrics(*input.fleet, &text);
+  AddProcessMetrics(&text);
+  // Those that have not happened yet are zero, so that an alert has something to look at.
+  Counters counters = input.counters;
+  for (const CounterRow& row : kCounters) counters.try_emplace(row.name, 0);
+  for (const auto& [name, value] : counters) {
     const auto* const row =
         std::find_if(std::begin(kCounters), std::end(kCounters),
                      [&name = name](const CounterRow& counter) { return name == counter.name; });

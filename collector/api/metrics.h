@@ -3,11 +3,12 @@
 #define TOKENWATCH_COLLECTOR_API_METRICS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "agent/common/counters.h"
 #include "agent/common/prometheus_text.h"
+#include "collector/api/fleet_metrics.h"
 #include "collector/api/request_counts.h"
 #include "collector/store/store.h"
 
@@ -16,11 +17,12 @@ namespace tokenwatch {
 struct MetricsInput {
   int64_t started_seconds = 0;  // since the epoch
   bool ready = false;
-  bool damaged = false;        // the store
-  RequestCounts::Counts http;  // {path of the table, status}
-  RequestCounts::Counts grpc;  // {rpc, status name}
-  Counters counters;           // of other rooms
-  std::vector<TlsTotal> tls;   // of all agents
+  bool damaged = false;                    // the store
+  RequestCounts::Counts http;              // {path of the table, status}
+  RequestCounts::Counts grpc;              // {rpc, status name}
+  Counters counters;                       // of other rooms
+  std::optional<StoreSpace> space;         // none: it cannot be told
+  std::optional<FleetMetricsInput> fleet;  // none: the store cannot be read
 };
 
 // Counter `some_name` becomes `tokenwatch_some_name_total`; what is of now has no "_total".

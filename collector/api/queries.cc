@@ -82,6 +82,18 @@ absl::StatusOr<std::vector<TlsTotal>> Queries::TlsTotals() const {
   return totals;
 }
 
+absl::StatusOr<FleetState> Queries::Fleet(int64_t since_us, size_t limit) const {
+  absl::StatusOr<FleetState> fleet = store_->Fleet(since_us, limit);
+  if (!fleet.ok()) return Public(fleet.status());
+  return fleet;
+}
+
+absl::StatusOr<StoreSpace> Queries::Space() const {
+  absl::StatusOr<StoreSpace> space = store_->Space();
+  if (!space.ok()) return Public(space.status());
+  return space;
+}
+
 absl::Status Queries::CheckHealth() const { return store_->CheckHealth(); }
 
 }  // namespace tokenwatch

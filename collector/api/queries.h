@@ -34,6 +34,11 @@ class Queries {
   // use and the token that means now. Its next_page_token is never empty.
   absl::StatusOr<v1::ListUsesResponse> TailUses(const v1::ListRequest& request) const;
 
+  // As Store::Fleet and Store::Space, for metrics.
+  absl::StatusOr<FleetState> Fleet(int64_t since_us, size_t limit) const;
+  absl::StatusOr<StoreSpace> Space() const;
+  bool IsConnectedNow(const std::string& agent) const { return is_connected_(agent); }
+
   // As Store::TlsTotals, for metrics.
   absl::StatusOr<std::vector<TlsTotal>> TlsTotals() const;
 

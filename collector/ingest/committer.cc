@@ -1,9 +1,12 @@
 #include "collector/ingest/committer.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "agent/common/log.h"
 
 namespace tokenwatch {
@@ -102,7 +105,9 @@ bool Committer::TakeWork(Work* work) {
 }
 
 void Committer::Commit(const Work& work) {
+  const absl::Time began = absl::Now();
   const absl::Status status = store_->Commit(work.batches);
+  const absl::Time ended = absl::Now();
   if (!status.ok()) {
     Fail(work, status);
     return;
@@ -112,6 +117,17 @@ void Committer::Commit(const Work& work) {
     if (std::exchange(failing_, false)) Log(LogLevel::kInfo, "can store again");
     ++counters_["ingest_commits"];
     counters_["ingest_batches"] += work.batches.size();
+    counters_["ingest_commit_microseconds"] +=
+        static_cast<uint64_t>(std::max<int64_t>(0, absl::ToInt64Microseconds(ended - began)));
+    int64_t oldest_us = std::numeric_limits<int64_t>::max();
+    for (const IngestBatch& batch : work.batches) {
+      for (const UseRow& use : batch.uses) oldest_us = std::min(oldest_us, use.time_us);
+    }
+    if (oldest_us != std::numeric_limits<int64_t>::max()) {
+      // An agent's clock may be ahead of this one.
+      counters_["ingest_lag_milliseconds"] = static_cast<uint64_t>(
+          std::max<int64_t>(0, (absl::ToUnixMicros(ended) - oldest_us) / 1000));
+    }
     for (const IngestBatch& batch : work.batches) {
       counters_["ingest_uses"] += batch.uses.size();
       counters_["ingest_gaps"] += batch.gaps.size();

@@ -98,6 +98,12 @@ absl::StatusOr<v1::ListAgentsResponse> FakeStore::ListAgents(const v1::ListReque
   return list_agents;
 }
 
+absl::StatusOr<FleetState> FakeStore::Fleet(int64_t /*since_us*/, size_t /*limit*/) {
+  return fleet;
+}
+
+absl::StatusOr<StoreSpace> FakeStore::Space() { return space; }
+
 absl::StatusOr<std::vector<TlsTotal>> FakeStore::TlsTotals() { return tls_totals; }
 
 absl::StatusOr<std::vector<v1::Use>> FakeStore::UsesAfter(const v1::ListRequest& /*request*/,

@@ -40,6 +40,8 @@ class FakeStore : public Store {
   absl::StatusOr<v1::TokenDetail> token_detail = absl::NotFoundError("no such token");
   v1::Stats stats;
   v1::ListAgentsResponse list_agents;
+  FleetState fleet;
+  StoreSpace space;
   absl::StatusOr<std::vector<TlsTotal>> tls_totals = std::vector<TlsTotal>();
   absl::Status health;
 
@@ -52,6 +54,9 @@ class FakeStore : public Store {
   absl::StatusOr<v1::TokenDetail> GetToken(const std::string& token_id) override;
   absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) override;
   absl::StatusOr<v1::ListAgentsResponse> ListAgents(const v1::ListRequest& request) override;
+  // All of `fleet`.
+  absl::StatusOr<FleetState> Fleet(int64_t since_us, size_t limit) override;
+  absl::StatusOr<StoreSpace> Space() override;
   absl::StatusOr<std::vector<TlsTotal>> TlsTotals() override;
   // All of `list_uses` once: a cursor that is not empty has seen them.
   absl::StatusOr<std::vector<v1::Use>> UsesAfter(const v1::ListRequest& request,

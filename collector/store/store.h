@@ -96,6 +96,26 @@ struct AgentInfo {
   std::map<std::string, uint64_t> counters;
 };
 
+// What an agent last told of itself.
+struct AgentState {
+  std::string agent, host, version, kernel, capture;
+  int64_t seen_us = 0;  // since the epoch
+  uint64_t uses = 0;    // committed, ever
+  std::map<std::string, uint64_t> counters;
+};
+
+struct FleetState {
+  uint64_t known = 0;  // agents that were ever seen
+  std::vector<AgentState> agents;
+};
+
+// Of the disk that a store is kept on, and of the store's own files there.
+struct StoreSpace {
+  uint64_t bytes = 0;
+  uint64_t free_bytes = 0;  // for this process
+  uint64_t capacity_bytes = 0;
+};
+
 // "ok", "denied", "throttled", "failed" or "unanswered" (design: Use and volume). `code` is an
 // AnswerCode (outcome.h).
 const char* OutcomeOf(uint32_t code);
@@ -126,6 +146,11 @@ class Store {
   virtual absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) = 0;
   // `connected` is left false: only the ingest service knows.
   virtual absl::StatusOr<v1::ListAgentsResponse> ListAgents(const v1::ListRequest& request) = 0;
+
+  // Agents that were seen since then, the latest first, at most `limit`.
+  virtual absl::StatusOr<FleetState> Fleet(int64_t since_us, size_t limit) = 0;
+
+  virtual absl::StatusOr<StoreSpace> Space() = 0;
 
   // Of every agent and reason with a connection.
   virtual absl::StatusOr<std::vector<TlsTotal>> TlsTotals() = 0;

@@ -103,4 +103,29 @@ v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter,
   return response;
 }
 
+FleetState ReadFleet(Session* session, int64_t since_us, size_t limit) {
+  FleetState fleet;
+  Statement& count = session->database->Cached("SELECT count(*) FROM agents");
+  count.Start();
+  while (count.Next()) fleet.known = static_cast<uint64_t>(count.Int(0));
+  Statement& query = session->database->Cached(
+      "SELECT agent, host, last_seen, uses, details FROM agents WHERE last_seen >= ? ORDER BY "
+      "last_seen DESC, id DESC LIMIT ?");
+  query.Start(since_us, static_cast<int64_t>(limit));
+  while (query.Next()) {
+    v1::Agent details;
+    const absl::string_view bytes = query.Bytes(4);
+    details.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+    fleet.agents.push_back({.agent = std::string(query.Bytes(0)),
+                            .host = std::string(query.Bytes(1)),
+                            .version = details.version(),
+                            .kernel = details.kernel(),
+                            .capture = details.capture(),
+                            .seen_us = query.Int(2),
+                            .uses = static_cast<uint64_t>(query.Int(3)),
+                            .counters = {details.counters().begin(), details.counters().end()}});
+  }
+  return fleet;
+}
+
 }  // namespace tokenwatch::sqlite

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -95,6 +96,20 @@ absl::Status DataDir::NoteMade() const {
   return absl::ErrnoToStatus(
       errno,
       absl::StrCat(database_path_, " is made, but the lock file beside it cannot be written"));
+}
+
+absl::StatusOr<StoreSpace> DataDir::Space() const {
+  struct statvfs disk{};
+  if (statvfs(database_path_.c_str(), &disk) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("asking for the disk of ", database_path_));
+  }
+  StoreSpace space{.free_bytes = disk.f_bavail * disk.f_frsize,
+                   .capacity_bytes = disk.f_blocks * disk.f_frsize};
+  for (const char* ending : {"", "-wal", "-shm"}) {
+    space.bytes +=
+        static_cast<uint64_t>(SizeIn(AT_FDCWD, absl::StrCat(database_path_, ending).c_str()));
+  }
+  return space;
 }
 
 absl::Status DataDir::CheckPresent() const {

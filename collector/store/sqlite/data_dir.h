@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "collector/store/store.h"
 
 namespace tokenwatch::sqlite {
 
@@ -27,6 +28,9 @@ class DataDir {
 
   // Remembers, in the lock file, that the database has its tables.
   absl::Status NoteMade() const;
+
+  // The database's files, and the disk that they are on.
+  absl::StatusOr<StoreSpace> Space() const;
 
   // OK while the database file is the one that was opened.
   absl::Status CheckPresent() const;

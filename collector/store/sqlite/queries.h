@@ -15,6 +15,7 @@
 #include "collector/store/sqlite/database.h"
 #include "collector/store/sqlite/dimensions.h"
 #include "collector/store/sqlite/use_reader.h"
+#include "collector/store/store.h"
 #include "tokenwatch/v1/query.pb.h"
 
 namespace tokenwatch::sqlite {
@@ -31,6 +32,7 @@ v1::ListUsesResponse ListUses(Session* session, const Filter& filter, const Page
 v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const PagePosition* page,
                                   int64_t last_use);
 v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter, const PagePosition* page);
+FleetState ReadFleet(Session* session, int64_t since_us, size_t limit);
 v1::Stats GetStats(Session* session, const Filter& filter);
 
 // Nothing where no use came with this id.

@@ -146,6 +146,13 @@ class SqliteStore final : public Store {
         });
   }
 
+  absl::StatusOr<FleetState> Fleet(int64_t since_us, size_t limit) override {
+    return Read<FleetState>(
+        [&](Session* session) { return sqlite::ReadFleet(session, since_us, limit); });
+  }
+
+  absl::StatusOr<StoreSpace> Space() override { return directory_->Space(); }
+
   absl::StatusOr<std::vector<TlsTotal>> TlsTotals() override {
     return Read<std::vector<TlsTotal>>([](Session* session) {
       return sqlite::ReadTlsTotals(session->database.get(), session->dimensions.get());

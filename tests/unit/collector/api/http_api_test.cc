@@ -90,6 +90,9 @@ class HttpApiTest : public testing::Test {
     reason->set_reason("go");
     reason->set_connections(2);
     store_.list_agents.add_agents()->set_agent("agt_off");
+    store_.fleet = {.known = 2,
+                    .agents = {{.agent = "agt_on", .host = "web\n\"1\""}, {.agent = "agt_off"}}};
+    store_.space = {.bytes = 4096, .free_bytes = 1 << 20, .capacity_bytes = 1 << 21};
     store_.tls_totals =
         std::vector<TlsTotal>{{"agt_on", "web\n\"1\"", "", 3}, {"agt_on", "web\n\"1\"", "go", 2}};
   }
@@ -274,7 +277,7 @@ TEST_F(HttpApiTest, OtherHostsAreRefused) {
 }
 
 TEST_F(HttpApiTest, MetricsAreValidText) {
-  EXPECT_EQ(Get("/metrics").body.find("tls_connections"), std::string::npos);
+  EXPECT_EQ(Get("/metrics").body.find("tokenwatch_fleet"), std::string::npos);
   Fill();
   api_.SetReady(&queries_);
   grpc_counts_.Add("ListUses", "ok");
@@ -286,17 +289,27 @@ TEST_F(HttpApiTest, MetricsAreValidText) {
   EXPECT_NE(reply.fields.find("Content-Type: text/plain; version=0.0.4"), std::string::npos);
   for (
       const char* line :
-      {"# TYPE tokenwatch_build_info gauge", "tokenwatch_collector_ready 1",
+      {"# TYPE tokenwatch_build_info gauge",
+       "tokenwatch_collector_ready 1",
        "tokenwatch_http_requests_total{path=\"/v1/uses\",code=\"200\"} 1",
        "tokenwatch_http_requests_total{path=\"/v1/uses\",code=\"400\"} 1",
        "tokenwatch_http_requests_total{path=\"other\",code=\"404\"} 1",
        "tokenwatch_grpc_queries_total{method=\"ListUses\",code=\"ok\"} 1",
-       "# TYPE tokenwatch_ingest_uses_total counter", "tokenwatch_ingest_uses_total 5",
-       "# TYPE tokenwatch_ingest_connected_agents gauge", "tokenwatch_ingest_connected_agents 1",
+       "# TYPE tokenwatch_ingest_uses_total counter",
+       "tokenwatch_ingest_uses_total 5",
+       "# TYPE tokenwatch_ingest_connected_agents gauge",
+       "tokenwatch_ingest_connected_agents 1",
        "# TYPE tokenwatch_tls_connections_total counter",
        R"(tokenwatch_tls_connections_total{agent="agt_on",host="web\n\"1\"",seen="true",reason=""} 3)",
        R"(tokenwatch_tls_connections_total{agent="agt_on",host="web\n\"1\"",seen="false",)"
        R"(reason="go"} 2)",
+       R"(tokenwatch_fleet_agent_connected{agent="agt_on",host="web\n\"1\""} 1)",
+       R"(tokenwatch_fleet_agent_connected{agent="agt_off",host=""} 0)",
+       "tokenwatch_store_bytes 4096",
+       "tokenwatch_store_free_bytes 1048576",
+       "tokenwatch_store_capacity_bytes 2097152",
+       "# TYPE process_cpu_seconds_total counter",
+       "tokenwatch_ingest_commit_failures_total 0",
        "tokenwatch_something_else_total 2"}) {
     EXPECT_NE(reply.body.find(std::string(line) + "\n"), std::string::npos) << line << "\n"
                                                                             << reply.body;

@@ -33,6 +33,48 @@ GapRow Gap(const std::string& kind, uint64_t count, int64_t since_us, int64_t un
   return gap;
 }
 
+TEST(Agents, FleetHasWhoWasSeenSince) {
+  StoreFixture fixture;
+  for (int i = 0; i < 4; ++i) {
+    AgentInfo info = Info(std::to_string(i), "web-" + std::to_string(i));
+    info.seen_us = kNow - (4 - i) * kHour;
+    fixture.SetNow(info.seen_us);
+    ASSERT_TRUE(fixture.store().RecordAgent(info).ok());
+  }
+  fixture.SetNow(kNow);
+  ASSERT_TRUE(
+      fixture.store().Commit({Batch("1", 1, 1, {Use(PlainContext(), Token(1), kNow)})}).ok());
+  const auto fleet = fixture.store().Fleet(kNow - 3 * kHour, 10);
+  ASSERT_TRUE(fleet.ok()) << fleet.status();
+  EXPECT_EQ(fleet->known, 4);
+  ASSERT_EQ(fleet->agents.size(), 3);
+  EXPECT_EQ(fleet->agents[0].agent, "agt_1");  // it has just sent a use
+  EXPECT_EQ(fleet->agents[0].uses, 1);
+  EXPECT_EQ(fleet->agents[1].agent, "agt_3");
+  EXPECT_EQ(fleet->agents[1].host, "web-3");
+  EXPECT_EQ(fleet->agents[1].version, "0.1.0");
+  EXPECT_EQ(fleet->agents[1].kernel, "6.1.0");
+  EXPECT_EQ(fleet->agents[1].capture, "fentry");
+  EXPECT_EQ(fleet->agents[1].seen_us, kNow - kHour);
+  EXPECT_EQ(fleet->agents[1].counters.at("ring_full_lost"), 3);
+  const auto bounded = fixture.store().Fleet(0, 2);
+  ASSERT_TRUE(bounded.ok());
+  EXPECT_EQ(bounded->agents.size(), 2);
+  EXPECT_EQ(bounded->known, 4);
+}
+
+TEST(Agents, SpaceGrowsWithWhatIsKept) {
+  StoreFixture fixture;
+  const auto before = fixture.store().Space();
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_GT(before->bytes, 0);
+  EXPECT_LE(before->free_bytes, before->capacity_bytes);
+  std::vector<UseRow> uses;
+  for (int i = 0; i < 5000; ++i) uses.push_back(Use(PlainContext(), Token(i), kNow + i));
+  ASSERT_TRUE(fixture.store().Commit({Batch("a", 1, 1, std::move(uses))}).ok());
+  EXPECT_GT(fixture.store().Space()->bytes, before->bytes + 5000 * 40);
+}
+
 TEST(Agents, AreListedWithWhatTheySaid) {
   StoreFixture fixture;
   ASSERT_TRUE(fixture.store().RecordAgent(Info("a", "web-1")).ok());
