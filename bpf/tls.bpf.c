@@ -291,8 +291,8 @@ static __always_inline int tw_past_api(void)
  * Kernels from 6.13 on (commit a76ab5731e32) give a program of this type a stack for each CPU, and
  * count on nothing running it there twice at once. With probes in user space nothing sees to that,
  * and they run with preemption on: on 7.3 a task that had been preempted in here came back to
- * another's pointers on its stack, and the kernel oopsed. A program that holds a tail call keeps the
- * stack of its task, even where the call is never made.
+ * another's pointers on its stack, and the kernel oopsed. A program that holds a tail call keeps
+ * the stack of its task, even where the call is never made.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);

@@ -11,11 +11,15 @@ import debian_archive
 class Series:
     """What differs between kernels.
 
-    suite: the Debian release whose curl, python3, nginx and OpenSSL run there. nginx: its package of
-    a plain one. knobs: what the agent sets in the objects there: how many arguments tcp_recvmsg has
-    if not 5. absent: what programs may find missing; with
-    helper 174 the cookie is read. A program's name before it: that one only. kernel_suites: where the
-    kernel is looked for, if not in `suite`.
+    suite: the Debian release whose curl, python3, nginx and OpenSSL run there.
+    nginx: its package of a plain one.
+    knobs: what the agent sets in the objects there: how many arguments tcp_recvmsg has, if not 5.
+    absent: what programs may find missing; with helper 174 the cookie is read. A program's name
+        before it: that one only.
+    kernel_suites: where the kernel is looked for, if not in `suite`.
+    preempts: whether tasks are preempted inside the kernel, too (on x86 always from 7.0 on). A
+        tracing program that a task was preempted in is skipped for the others on that CPU
+        (bpf_prog_check_recur), which is counted; under emulation it happens often.
     """
 
     suite: str
@@ -23,6 +27,7 @@ class Series:
     knobs: tuple
     absent: tuple
     kernel_suites: tuple = ()
+    preempts: bool = False
 
 
 KERNELS = {
@@ -34,14 +39,14 @@ KERNELS = {
     "6.12": Series("trixie", "nginx", (), ("tcp_sendmsg_locked",)),
     # Not in a release yet. Those suites move on: see fetch.
     "7.3": Series("forky", "nginx", ("tw_recvmsg_arguments=4",), (),
-                  ("experimental", "sid", "forky")),
+                  ("experimental", "sid", "forky"), preempts=True),
 }
 META_PACKAGE = "linux-image-cloud-amd64"
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A kernel's image, unpacked in the cache. `series` is what it is: "7.4" where "7.3" is gone."""
+    """An image, unpacked in the cache. `series` is what it is: "7.4" where "7.3" is gone."""
 
     path: object
     series: str
@@ -87,7 +92,7 @@ def _is_of(version, package_version):
 
 
 def _candidates(archive):
-    """(package that holds the image, its version) of the kernel that a suite's meta package names."""
+    """(package that holds the image, its version) of what a suite's meta package names."""
     for name in archive.dependencies(META_PACKAGE):
         if not name.startswith("linux-image-"):
             continue

@@ -1,4 +1,4 @@
-"""What a run of the kernels showed: a line a check while it runs, a table and a JSON file at its end.
+"""What a run of the kernels showed: a line a check, a table and a JSON file at its end.
 
 The file is {"kernels": [...], "checks": [...], "machines": [...]}. A kernel has
   version   as it was asked for, "7.3"; another where that is gone from the archive: then `asked`

@@ -27,6 +27,7 @@ CURL_ALONE = 4  # processes with one request each, by scheme
 DARK = 3  # connections of a program whose TLS library has no symbols, by backend
 KEPT = 6  # requests on one kept connection, by scheme and client
 BODY_BYTES = 300_000
+SKIPPED_RUNS = 40  # of some thousands by one backend, on a kernel that preempts
 HEADER_BYTES = 32_768  # more than all header blocks by one backend, far less than one body
 
 
@@ -180,8 +181,11 @@ def backend_of(text):
     return json.loads(text)["socketBackend"]["name"] if text else "none"
 
 
-def status_differences(backend, text):
-    """Sentences on what an agent's /status, asked after the requests, should not have said."""
+def status_differences(backend, text, skipped=0):
+    """Sentences on what an agent's /status, asked after the requests, should not have said.
+
+    So many runs of programs may have been skipped by the kernel; every use is there all the same.
+    """
     if not text:
         return ["the agent gave no status"]
     status = json.loads(text)
@@ -193,7 +197,9 @@ def status_differences(backend, text):
         hits = [probe["hits"] for probe in status["probes"] if probe["symbol"] == symbol]
         if not any(count is None or count > 0 for count in hits):
             found.append(f"no probe on {symbol} was hit")
-    found += [f"a gap: {name} is {count}" for name, count in status["gaps"].items() if count]
+    allowed = dict.fromkeys(("program_runs_lost", "returns_missed_unseen"), skipped)
+    found += [f"a gap: {name} is {count}" for name, count in status["gaps"].items()
+              if count > allowed.get(name, 0)]
     if backend != KERNEL_RETURNS and status["counters"]["kernel_return_probes"]:
         found += [f"the kernel's return probe: {probe}" for probe in status["probes"]
                   if probe["returns"] == "kernel"]
