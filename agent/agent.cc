@@ -27,6 +27,7 @@
 #include "agent/common/enrol_secret.h"
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
+#include "agent/containers/container_resolver.h"
 
 namespace tokenwatch {
 namespace {
@@ -76,6 +77,7 @@ struct Agent::Parts {
   std::unique_ptr<Capture> capture;
   LocalProcReader proc{"/proc"};
   SystemUserDatabase users;
+  std::unique_ptr<ContainerResolver> containers;
   std::unique_ptr<BrokerService> service;
   std::atomic<bool> is_broken{false};  // the worker asked for what no worker asks
   std::vector<std::thread> threads;
@@ -162,10 +164,18 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   parts->capture = *std::move(capture);
   const absl::Time attached = parts->clock.Now();
 
+  ContainerOptions container_options = options.containers;
+  container_options.pods_dir = options.scope.pods_dir;
+  absl::StatusOr<std::unique_ptr<ContainerResolver>> containers =
+      ContainerResolver::Start(container_options, &parts->clock);
+  if (!containers.ok()) return containers.status();
+  parts->containers = *std::move(containers);
+
   parts->service = std::make_unique<BrokerService>(
       BrokerParts{.capture = parts->capture.get(),
                   .proc = &parts->proc,
                   .users = &parts->users,
+                  .containers = parts->containers.get(),
                   .connect_collector = [p = parts.get()]() -> absl::StatusOr<UniqueFd> {
                     const absl::StatusOr<Address> address = ParseAddress(p->options.collector);
                     if (!address.ok() || address->path.empty()) {
@@ -204,6 +214,7 @@ absl::StatusOr<int> Agent::Run(const std::atomic<bool>& stop, ServiceNotifier* n
       if (!parts.forked.channels.life.Send("").ok()) continue;
     }
     parts.capture->Sweep(parts.clock.MonotonicNs());
+    parts.containers->Sweep();
   }
   int exit_status = kExitNothing;
   const std::optional<std::string> how = WaitForWorker(parts.forked.worker, &exit_status);

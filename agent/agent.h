@@ -14,6 +14,7 @@
 #include "agent/broker/worker_process.h"
 #include "agent/capture/scope.h"
 #include "agent/common/service_notifier.h"
+#include "agent/containers/container_resolver.h"
 
 namespace tokenwatch {
 
@@ -23,6 +24,8 @@ struct AgentOptions {
   std::string spool_dir = "/var/lib/tokenwatch-agent";
   uint64_t spool_max_bytes = uint64_t{256} << 20;
   Scope scope;
+  // Its pods_dir is that of `scope`.
+  ContainerOptions containers;
   bool inbound = false;
   bool plaintext = false;
   std::string host_name;           // in what is reported; empty: the kernel's

@@ -133,6 +133,7 @@ absl::Status CheckAgentOptions(const AgentOptions& options) {
   if (!keys.ok()) return keys.status();
   if (absl::Status status = Fingerprinter::Create(*keys).status(); !status.ok()) return status;
   if (absl::Status status = CheckScope(options.scope); !status.ok()) return status;
+  if (absl::Status status = CheckContainerOptions(options.containers); !status.ok()) return status;
   return CheckStatusListen(options.status_listen);
 }
 

@@ -110,7 +110,23 @@ int main(int argc, char** argv) {
       .Placeholder("NAME")
       .RefuseEmpty();
   root.Add("pods-dir", &options.scope.pods_dir,
-           "where the kubelet has a directory for each pod, for --scope-namespace")
+           "where the kubelet has a directory for each pod, for --scope-namespace and where "
+           "--cri-socket has no answer")
+      .Placeholder("DIR");
+  root.Add("cri-socket", &options.containers.cri_socket,
+           "the container runtime's socket, which names containers and pods: auto, for the first "
+           "that exists of those of containerd, k3s and CRI-O; or none")
+      .Placeholder("auto|none|unix:PATH");
+  root.Add("pod-labels", &options.containers.pod_labels,
+           "label of pods that is reported, or the beginning of its name and '*'; or all, or none; "
+           "annotations never are")
+      .Placeholder("NAME");
+  root.Add("service-accounts", &options.containers.service_accounts,
+           "how a pod's service account is known: token, by the claims of the token that the "
+           "kubelet gave it, of which the signature is not read; or none")
+      .OneOf({"token", "none"});
+  root.Add("kubelet-dir", &options.containers.kubelet_dir,
+           "where the kubelet keeps the volumes of pods, for --service-accounts")
       .Placeholder("DIR");
   root.Add("inbound", &options.inbound, "report requests that servers receive, too");
   root.Add("plaintext", &options.plaintext,

@@ -23,6 +23,7 @@
 #include "agent/broker/broker_client.h"
 #include "agent/broker/confinement.h"
 #include "agent/broker/messages.h"
+#include "agent/broker/remote_containers.h"
 #include "agent/broker/wire.h"
 #include "agent/capture/ring_reader.h"
 #include "agent/common/address.h"
@@ -45,33 +46,20 @@
 #include "agent/token/fingerprint.h"
 #include "agent/token/fleet_key.h"
 #include "agent/token/use_builder.h"
+#include "agent/use_reporter.h"
 #include "agent/workload/workload_table.h"
 
 namespace tokenwatch {
 namespace {
 
 constexpr int kPollMs = 1000;
+constexpr int kNamingPollMs = 20;  // while uses wait for their container's names
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kSentenceIntervalNs = 5 * kSecondNs;
 constexpr uint16_t kDnsPort = 53;
 // A killed agent's worker ends a moment after its broker, and holds the spool until then.
 constexpr absl::Duration kSpoolPatience = absl::Seconds(2);
 constexpr absl::Duration kSpoolRetry = absl::Milliseconds(20);
-
-// A finished use meets its workload.
-class UseReporter : public UseSink {
- public:
-  UseReporter(WorkloadTable* workloads, Reporter* reporter)
-      : workloads_(workloads), reporter_(reporter) {}
-  void OnUse(TokenUse use) override {
-    std::shared_ptr<const Workload> workload = workloads_->Find(use.process, use.pid);
-    reporter_->Add(std::move(use), std::move(workload));
-  }
-
- private:
-  WorkloadTable* workloads_;
-  Reporter* reporter_;
-};
 
 class CapturedSights : public TlsSights {
  public:
@@ -137,7 +125,8 @@ class Worker {
         other_(std::move(channels->other)),
         proc_(&urgent_),
         users_(&urgent_),
-        capture_(&urgent_, &other_) {}
+        capture_(&urgent_, &other_),
+        containers_(&urgent_, &other_, &clock_) {}
 
   // Until this returns, nothing is said to the broker.
   absl::Status Create(const RingMaps& maps);
@@ -169,6 +158,7 @@ class Worker {
   RemoteUserDatabase users_;
   RemoteCapture capture_;
   RealClock clock_;
+  RemoteContainers containers_;
   utsname kernel_ = {};
   std::string host_;  // its name in what is reported
   absl::Time started_;
@@ -198,6 +188,7 @@ void Worker::AddOwnCounters(Counters* counters) const {
   exchanges_->AddCounters(counters);
   uses_->AddCounters(counters);
   workloads_->AddCounters(counters);
+  use_reporter_->AddCounters(counters);
   tls_ledger_->AddCounters(counters);
   reporter_->AddCounters(counters);
   (*counters)["status_connections_gave_way"] = pages_gave_way_;
@@ -215,6 +206,7 @@ AgentStatus Worker::Snapshot() {
   status.inbound = options_.inbound;
   status.worker = confined_;
   status.capture = capture_.Status();
+  status.containers = containers_.Status();
   status.reporter = reporter_->State();
   status.counters = TotalCounters();
   status.tls_coverage = tls_ledger_->Totals();
@@ -228,6 +220,10 @@ void Worker::ReportCoverage() {
   Coverage coverage{.until = clock_.FromMonotonic(delivered_ns),
                     .open = uses_->waiting(),
                     .open_since = uses_->WaitingSince()};
+  if (use_reporter_->waiting() != 0) {
+    coverage.open += use_reporter_->waiting();
+    coverage.open_since = std::min(coverage.open_since, use_reporter_->WaitingSince());
+  }
   const UnfinishedRequests unfinished = exchanges_->Unfinished();
   if (unfinished.count != 0) {
     coverage.open += unfinished.count;
@@ -354,15 +350,20 @@ absl::Status Worker::StartReporter() {
 
 // The rooms, each to the next.
 void Worker::Connect() {
-  workloads_ = std::make_unique<WorkloadTable>(&proc_, host_, &users_, &clock_);
-  use_reporter_ = std::make_unique<UseReporter>(workloads_.get(), reporter_.get());
+  workloads_ = std::make_unique<WorkloadTable>(&proc_, host_, &users_, &containers_, &clock_);
+  const auto find_workload = [this](uint64_t process, uint32_t pid) {
+    return workloads_->Find(process, pid);
+  };
+  use_reporter_ = std::make_unique<UseReporter>(
+      find_workload, &clock_, [this](TokenUse use, std::shared_ptr<const Workload> workload) {
+        reporter_->Add(std::move(use), std::move(workload));
+      });
   uses_ = std::make_unique<UseBuilder>(fingerprinter_.get(), &clock_, use_reporter_.get());
   exchanges_ = std::make_unique<ExchangeReader>(uses_.get());
   gaps_ = std::make_unique<GapLedger>([this](const Gap& gap) { reporter_->AddGap(gap); });
   sights_ = std::make_unique<CapturedSights>(&capture_);
   tls_ledger_ = std::make_unique<TlsLedger>(
-      sights_.get(), &clock_,
-      [this](uint64_t process, uint32_t pid) { return workloads_->Find(process, pid); },
+      sights_.get(), &clock_, find_workload,
       [this](const TlsCoverage& row) { reporter_->AddTlsCoverage(row); });
 }
 
@@ -407,8 +408,10 @@ absl::Status Worker::Run(const std::atomic<bool>& stop) {
   uint64_t next_sweep_ns = 0;
   uint64_t next_sentence_ns = 0;
   while (!stop && !IsTold()) {
-    const absl::StatusOr<int> polled = ring_->Poll(kPollMs, on_segment);
+    const absl::StatusOr<int> polled =
+        ring_->Poll(use_reporter_->waiting() == 0 ? kPollMs : kNamingPollMs, on_segment);
     if (!polled.ok()) return polled.status();
+    use_reporter_->Release();
     const uint64_t now_ns = clock_.MonotonicNs();
     ring_->WipeIfIdle(on_segment);
     if (*polled == 0) exchanges_->Seal();
@@ -429,6 +432,7 @@ absl::Status Worker::Run(const std::atomic<bool>& stop) {
   }
   // Nothing new is awaited: what is open ends now, and goes into the spool.
   exchanges_->Finish();
+  use_reporter_->Finish();
   tls_ledger_->Finish();
   ReportCoverage();
   gaps_->Flush(TotalCounters(), clock_.Now());

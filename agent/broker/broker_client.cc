@@ -66,8 +66,16 @@ std::optional<uint32_t> RemoteProcReader::LoginUid(uint32_t pid) const {
 
 std::string RemoteProcReader::Cgroup(uint32_t pid, std::string_view controllers) const {
   if (pid == 0) return {};
-  const RequestKind kind = controllers.empty() ? RequestKind::kCgroup : RequestKind::kSystemdCgroup;
-  return Read<std::string>(client_->Call({.kind = kind, .pid = pid}));
+  const std::pair<std::string_view, RequestKind> kinds[] = {
+      {"", RequestKind::kCgroup},
+      {"name=systemd", RequestKind::kSystemdCgroup},
+      {"pids", RequestKind::kPidsCgroup},
+      {"memory", RequestKind::kMemoryCgroup},
+  };
+  for (const auto& [name, kind] : kinds) {
+    if (name == controllers) return Read<std::string>(client_->Call({.kind = kind, .pid = pid}));
+  }
+  return {};
 }
 
 SecretBuffer RemoteProcReader::Arguments(uint32_t pid) const {

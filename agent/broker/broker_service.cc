@@ -19,6 +19,15 @@ std::vector<uint32_t> PidsOf(const Request& request) {
   return pids;
 }
 
+ContainerMessage FindContainer(ContainerLookup* containers, const std::string& text) {
+  const size_t slash = text.find('/');
+  const ContainerLookup::Answer answer =
+      containers->Find({text.substr(0, slash), text.substr(slash + 1)});
+  ContainerMessage message{.state = static_cast<uint64_t>(answer.state)};
+  if (answer.identity != nullptr) message.identity = *answer.identity;
+  return message;
+}
+
 }  // namespace
 
 absl::Status BrokerService::Serve(Channel* channel) const {
@@ -68,6 +77,12 @@ UniqueFd BrokerService::Answer(const Request& request, WireWriter* answer) const
     case RequestKind::kSystemdCgroup:
       out(proc.Cgroup(request.pid, "name=systemd"));
       break;
+    case RequestKind::kPidsCgroup:
+      out(proc.Cgroup(request.pid, "pids"));
+      break;
+    case RequestKind::kMemoryCgroup:
+      out(proc.Cgroup(request.pid, "memory"));
+      break;
     case RequestKind::kArguments:
       out.PutText(proc.Arguments(request.pid).view());
       break;
@@ -95,6 +110,7 @@ UniqueFd BrokerService::Answer(const Request& request, WireWriter* answer) const
     case RequestKind::kCounters: {
       Counters counters;
       parts_.capture->AddCounters(&counters);
+      parts_.containers->AddCounters(&counters);
       out(counters);
       break;
     }
@@ -110,6 +126,12 @@ UniqueFd BrokerService::Answer(const Request& request, WireWriter* answer) const
       out.PutText(secret.ok() ? secret->view() : std::string_view());
       break;
     }
+    case RequestKind::kContainer:
+      out(FindContainer(parts_.containers, request.text));
+      break;
+    case RequestKind::kContainerStatus:
+      out(parts_.containers->Status());
+      break;
   }
   return UniqueFd();
 }

@@ -12,6 +12,7 @@
 #include "agent/capture/capture_control.h"
 #include "agent/capture/unique_fd.h"
 #include "agent/common/secret_buffer.h"
+#include "agent/workload/container_lookup.h"
 #include "agent/workload/proc.h"
 #include "agent/workload/users.h"
 
@@ -22,6 +23,7 @@ struct BrokerParts {
   CaptureControl* capture = nullptr;
   const ProcReader* proc = nullptr;
   UserDatabase* users = nullptr;
+  ContainerLookup* containers = nullptr;
   // A connection to the collector's Unix socket.
   std::function<absl::StatusOr<UniqueFd>()> connect_collector;
   // The bytes of the enrolment secret's file.

@@ -5,9 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "agent/capture/capture_control.h"
+#include "agent/workload/container_lookup.h"
 #include "agent/workload/proc.h"
 
 namespace tokenwatch {
@@ -44,6 +46,27 @@ void Describe(Wire& wire, ReadyMessage& it) {
 template <class Wire>
 void Describe(Wire& wire, ProcReader::Stat& it) {
   wire(it.parent_pid, it.start_ticks);
+}
+
+// An answer of ContainerLookup, by value.
+struct ContainerMessage {
+  uint64_t state = static_cast<uint64_t>(ContainerLookup::State::kUnknown);
+  std::optional<ContainerIdentity> identity;
+};
+
+template <class Wire>
+void Describe(Wire& wire, ContainerIdentity& it) {
+  wire(it.container_name, it.image, it.pod, it.namespace_name, it.service_account, it.labels);
+}
+
+template <class Wire>
+void Describe(Wire& wire, ContainerMessage& it) {
+  wire(it.state, it.identity);
+}
+
+template <class Wire>
+void Describe(Wire& wire, ContainerStatus& it) {
+  wire(it.socket, it.runtime, it.degraded);
 }
 
 template <class Wire>

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "agent/capture/pod_names.h"
+#include "agent/workload/cgroup.h"
 #include "agent/workload/proc.h"
 
 namespace tokenwatch {
@@ -19,7 +21,7 @@ struct Header {
 };
 static_assert(sizeof(Header) == 24);
 
-enum class Text { kNone, kPids, kPath, kPathOrNone };
+enum class Text { kNone, kPids, kPath, kPathOrNone, kContainer };
 
 struct Row {
   RequestKind kind;
@@ -38,6 +40,8 @@ constexpr std::array<Row, kRequestKinds> kRows = {{
     {RequestKind::kLoginUid, true, false, Text::kNone},
     {RequestKind::kCgroup, true, false, Text::kNone},
     {RequestKind::kSystemdCgroup, true, false, Text::kNone},
+    {RequestKind::kPidsCgroup, true, false, Text::kNone},
+    {RequestKind::kMemoryCgroup, true, false, Text::kNone},
     {RequestKind::kArguments, true, false, Text::kNone},
     {RequestKind::kExists, true, false, Text::kPath},
     {RequestKind::kUserName, false, true, Text::kNone},
@@ -49,6 +53,8 @@ constexpr std::array<Row, kRequestKinds> kRows = {{
     {RequestKind::kCounters, false, false, Text::kNone},
     {RequestKind::kConnectCollector, false, false, Text::kNone},
     {RequestKind::kEnrolSecret, false, false, Text::kNone},
+    {RequestKind::kContainer, false, false, Text::kContainer},
+    {RequestKind::kContainerStatus, false, false, Text::kNone},
 }};
 
 constexpr bool RowsAreInOrder() {
@@ -72,6 +78,12 @@ bool IsTextRight(Text kind, std::string_view text) {
     case Text::kPath:
       return text.starts_with('/') && text.size() <= Request::kTextMax &&
              text.find('\0') == std::string_view::npos;
+    case Text::kContainer: {
+      const size_t slash = text.find('/');
+      if (slash == std::string_view::npos || text.size() == 1) return false;
+      const std::string_view id = text.substr(0, slash), uid = text.substr(slash + 1);
+      return (id.empty() || IsContainerId(id)) && (uid.empty() || IsPodUid(uid));
+    }
   }
   return false;
 }

@@ -24,6 +24,8 @@ enum class RequestKind : uint32_t {
   kLoginUid,
   kCgroup,         // in the unified hierarchy
   kSystemdCgroup,  // in systemd's own
+  kPidsCgroup,     // in those of version 1 that containers are in where there is no systemd
+  kMemoryCgroup,
   kArguments,
   kExists,  // the text is an absolute path
   // The user database.
@@ -39,8 +41,11 @@ enum class RequestKind : uint32_t {
   kConnectCollector,
   // The enrolment secret, from the file that the broker's own options name.
   kEnrolSecret,
+  // ContainerLookup.
+  kContainer,  // the text is its id, which may be empty, '/', and its pod's uid, which may be empty
+  kContainerStatus,
 };
-inline constexpr uint32_t kRequestKinds = 20;
+inline constexpr uint32_t kRequestKinds = 24;
 
 struct Request {
   static constexpr size_t kTextMax = 4096;

@@ -16,6 +16,10 @@ bool IsUidCharacter(unsigned char c) { return absl::ascii_isalnum(c) || c == '-'
 
 }  // namespace
 
+bool IsPodUid(std::string_view text) {
+  return text.size() <= kUidMax && AllOf(text, IsUidCharacter);
+}
+
 std::optional<PodDirectory> ParsePodDirectory(std::string_view name) {
   const size_t first = name.find('_');
   if (first == std::string_view::npos) return std::nullopt;
@@ -23,8 +27,7 @@ std::optional<PodDirectory> ParsePodDirectory(std::string_view name) {
   if (second == std::string_view::npos) return std::nullopt;
   const PodDirectory parts = {name.substr(0, first), name.substr(first + 1, second - first - 1),
                               name.substr(second + 1)};
-  if (parts.name_space.empty() || parts.pod.empty() || parts.uid.size() > kUidMax ||
-      !AllOf(parts.uid, IsUidCharacter)) {
+  if (parts.name_space.empty() || parts.pod.empty() || !IsPodUid(parts.uid)) {
     return std::nullopt;
   }
   return parts;
@@ -41,7 +44,7 @@ std::string PodUidOfCgroup(std::string_view name) {
     if (behind.starts_with('.') && behind != ".slice" && !behind.starts_with(".slice:")) continue;
     std::string uid(rest.substr(0, end));
     std::replace(uid.begin(), uid.end(), '_', '-');
-    if (uid.size() <= kUidMax && AllOf(uid, IsUidCharacter)) return uid;
+    if (IsPodUid(uid)) return uid;
   }
   return {};
 }

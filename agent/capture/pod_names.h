@@ -14,6 +14,10 @@ struct PodDirectory {
   std::string_view uid;
 };
 
+// A UUID, or the hash that a static pod has instead: letters, digits and '-', so it is safe in a
+// path.
+bool IsPodUid(std::string_view text);
+
 // The parts of a directory's name below /var/log/pods, <namespace>_<pod>_<uid>; none of them has an
 // underscore. Nothing where it is something else.
 std::optional<PodDirectory> ParsePodDirectory(std::string_view name);

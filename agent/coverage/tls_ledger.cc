@@ -115,8 +115,10 @@ void TlsLedger::Count(const Open& open, const std::string& reason) {
   row.connections = 1;
   row.since = row.until = clock_->FromMonotonic(open.begun_ns);
   row.pid = open.pid;
-  if (open.workload != nullptr) {
-    const Workload& workload = *open.workload;
+  std::shared_ptr<const Workload> known = open.workload;
+  if (known != nullptr && known->naming) known = find_workload_(open.process, open.pid);
+  if (known != nullptr) {
+    const Workload& workload = *known;
     row.comm = workload.comm;
     row.exe = workload.exe;
     row.container_id = workload.container_id;

@@ -88,6 +88,9 @@ uint32_t BatchBuilder::WorkloadIndex(const std::shared_ptr<const Workload>& work
   record->set_pod(String(workload->pod));
   record->set_namespace_(String(workload->namespace_name));
   record->set_service_account(String(workload->service_account));
+  record->set_container_name(String(workload->container_name));
+  record->set_image(String(workload->image));
+  record->set_labels(String(workload->labels));
   bytes_ += kWorkloadBytes;
   return entry->second;
 }

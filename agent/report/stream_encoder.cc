@@ -39,6 +39,9 @@ void ForStrings(v1::WorkloadRecord* w, Visit visit) {
   w->set_pod(visit(w->pod()));
   w->set_namespace_(visit(w->namespace_()));
   w->set_service_account(visit(w->service_account()));
+  w->set_container_name(visit(w->container_name()));
+  w->set_image(visit(w->image()));
+  w->set_labels(visit(w->labels()));
 }
 
 template <typename Visit>

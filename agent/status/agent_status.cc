@@ -116,6 +116,10 @@ std::string StatusJson(const AgentStatus& status) {
       {"quicBackend",
        {{"name", status.capture.quic_backend}, {"rejected", status.capture.quic_rejected}}},
       {"discovery", {{"degraded", status.capture.discovery_degraded}}},
+      {"containers",
+       {{"socket", status.containers.socket},
+        {"runtime", status.containers.runtime},
+        {"degraded", status.containers.degraded}}},
       {"returnProbes", {{"refused", status.capture.returns_refused}}},
       {"coverage", TlsCoverageJson(status.tls_coverage)},
       {"spool", SpoolJson(status.reporter)},
@@ -156,6 +160,9 @@ std::string StatusMetrics(const AgentStatus& status) {
   gauge("tokenwatch_agent_discovery_degraded",
         "1 while libraries may be found too late for their first requests; /status says why.",
         status.capture.discovery_degraded.empty() ? 0 : 1);
+  gauge("tokenwatch_agent_containers_degraded",
+        "1 while the container runtime cannot be asked; /status says why.",
+        status.containers.degraded.empty() ? 0 : 1);
   gauge("tokenwatch_agent_waiting_uses", "Uses in memory that are not in the spool yet.",
         status.reporter.waiting_uses);
   gauge("tokenwatch_agent_unacknowledged_uses",

@@ -13,6 +13,7 @@
 #include "agent/common/counters.h"
 #include "agent/report/reporter.h"
 #include "agent/report/tls_coverage.h"
+#include "agent/workload/container_lookup.h"
 
 namespace tokenwatch {
 
@@ -25,6 +26,7 @@ struct AgentStatus {
   bool inbound = false;
   WorkerStatus worker;
   CaptureStatus capture;
+  ContainerStatus containers;
   ReporterState reporter;
   Counters counters;
   std::vector<TlsCoverage> tls_coverage;  // totals since the start, by program and reason

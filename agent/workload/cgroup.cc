@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "absl/strings/ascii.h"
+#include "agent/capture/pod_names.h"
 #include "agent/common/text.h"
 
 namespace tokenwatch {
@@ -30,7 +31,13 @@ constexpr ContainerRow kContainerRows[] = {
                  "cri-containerd-<ID>.scope",
                  "/system.slice/docker-"
                  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope/kubelet/"
-                 "kubepods.slice/kubepods-pod1.slice/cri-containerd-<ID>.scope"}},
+                 "kubepods.slice/kubepods-pod1.slice/cri-containerd-<ID>.scope",
+                 // kind, whose kubelet has a group of its own
+                 "/docker/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef/"
+                 "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1.slice/"
+                 "cri-containerd-<ID>.scope"},
+     .near_misses = {"/system.slice/cri-containerd-0123.scope",
+                     "/system.slice/containerd.service"}},
     {.runtime = "containerd whose driver is not the kubelet's",
      .before = ":cri-containerd:",
      .anywhere = true,
@@ -75,6 +82,7 @@ constexpr ContainerRow kContainerRows[] = {
 };
 
 constexpr size_t kIdDigits = 64;
+constexpr size_t kPodUidMin = 32;  // the hash of a static pod's manifest; a UUID has 36
 // Virtual machines that libvirt registers; a process in their scope runs on this host.
 constexpr std::string_view kVirtualMachine = "qemu\\x2d";
 
@@ -98,6 +106,8 @@ bool IsUnit(std::string_view element) {
 }
 
 bool IsLowerHexDigit(unsigned char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); }
+
+bool IsPodUidCharacter(unsigned char c) { return IsLowerHexDigit(c) || c == '-'; }
 
 std::string Unescape(std::string_view name) {
   const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
@@ -128,8 +138,7 @@ std::string IdByRow(const ContainerRow& row, std::string_view element) {
   if (row.named) {
     return element.starts_with(kVirtualMachine) ? std::string() : Unescape(element);
   }
-  if (element.size() != kIdDigits || !AllOf(element, IsLowerHexDigit)) return {};
-  return std::string(element);
+  return IsContainerId(element) ? std::string(element) : std::string();
 }
 
 // Takes the last element off `*path`.
@@ -141,6 +150,10 @@ std::string_view TakeLast(std::string_view* path) {
 }
 
 }  // namespace
+
+bool IsContainerId(std::string_view text) {
+  return text.size() == kIdDigits && AllOf(text, IsLowerHexDigit);
+}
 
 absl::Span<const ContainerRow> ContainerRows() { return kContainerRows; }
 
@@ -159,6 +172,15 @@ std::string ContainerOf(std::string_view cgroup) {
       std::string id = IdByRow(row, element);
       if (!id.empty()) return id;
     }
+  }
+  return {};
+}
+
+std::string PodUidOf(std::string_view cgroup) {
+  while (!cgroup.empty()) {
+    std::string uid = PodUidOfCgroup(TakeLast(&cgroup));
+    // Other names begin with "pod", too.
+    if (uid.size() >= kPodUidMin && AllOf(uid, IsPodUidCharacter)) return uid;
   }
   return {};
 }

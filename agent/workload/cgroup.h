@@ -30,6 +30,12 @@ struct ContainerRow {
 
 absl::Span<const ContainerRow> ContainerRows();
 
+// Whether it is a container's id and no machine's name.
+bool IsContainerId(std::string_view text);
+
+// The uid of the innermost pod. Empty outside of Kubernetes.
+std::string PodUidOf(std::string_view cgroup);
+
 // The innermost container's id, or a machine's name with systemd's \xNN undone. Empty outside of
 // containers.
 std::string ContainerOf(std::string_view cgroup);

@@ -25,9 +25,14 @@ struct Workload {
   std::string cgroup;  // path below the cgroup mount
   std::string unit;    // systemd unit
   std::string container_id;
+  std::string container_name;  // these six: see ContainerIdentity
+  std::string image;
   std::string pod;
   std::string namespace_name;
   std::string service_account;
+  std::string labels;
+  // Those six are being looked for: WorkloadTable::Find will soon say more.
+  bool naming = false;
 };
 
 }  // namespace tokenwatch

@@ -18,6 +18,12 @@ constexpr uint32_t kNoLogin = 0xffffffff;
 constexpr uint64_t kTickNs = 10'000'000;
 constexpr size_t kNameMax = 256;
 constexpr size_t kPathMax = size_t{2} * TW_PATH_MAX;
+constexpr size_t kLabelsMax = 1024;
+
+// Hierarchies of cgroup version 1 that container runtimes use; the second and third where there is
+// no systemd.
+constexpr const char* kVersion1[] = {"name=systemd", "pids", "memory"};
+constexpr uint32_t kInit = 1;
 
 // What stands for the beginning of a path that was cut.
 constexpr std::string_view kCutMark = "...";
@@ -94,8 +100,17 @@ struct WorkloadTable::Facts {
 };
 
 WorkloadTable::WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users,
-                             const Clock* clock, Limits limits)
-    : proc_(*proc), host_(std::move(host)), users_(users, clock), clock_(clock), limits_(limits) {}
+                             ContainerLookup* containers, const Clock* clock, Limits limits)
+    : proc_(*proc),
+      host_(std::move(host)),
+      users_(users, clock),
+      containers_(containers),
+      clock_(clock),
+      limits_(limits) {
+  for (const char* hierarchy : kVersion1) {
+    if (!proc_.Cgroup(kInit, hierarchy).empty()) has_version_1_ = true;
+  }
+}
 
 void WorkloadTable::OnProcess(const tw_process& process) {
   ++counts_.announced;
@@ -105,7 +120,9 @@ void WorkloadTable::OnProcess(const tw_process& process) {
   const auto before = by_pid_.find(process.pid);
   // An exec, or an end that was not told.
   if (before != by_pid_.end()) End(before->second, process.h.mono_ns);
-  Insert({process.process, process.pid, process.start_boot_ns / kTickNs, 0, Build(facts)});
+  Image image = {process.process, process.pid, process.start_boot_ns / kTickNs};
+  Build(facts, &image);
+  Insert(std::move(image));
 }
 
 void WorkloadTable::OnExit(const tw_exit& exit) {
@@ -119,6 +136,7 @@ std::shared_ptr<const Workload> WorkloadTable::Find(uint64_t process, uint32_t p
     const auto known = by_process_.find(process);
     if (known != by_process_.end()) {
       if (known->second->ended_ns == 0) live_.splice(live_.end(), live_, known->second);
+      Name(&*known->second);
       return known->second->workload;
     }
   }
@@ -130,6 +148,7 @@ std::shared_ptr<const Workload> WorkloadTable::FromProc(uint32_t pid) {
   const auto known = by_pid_.find(pid);
   if (known != by_pid_.end() &&
       (!stat.has_value() || stat->start_ticks == known->second->start_ticks)) {
+    Name(&*known->second);
     return known->second->workload;
   }
   if (!stat.has_value()) {
@@ -155,7 +174,9 @@ std::shared_ptr<const Workload> WorkloadTable::FromProc(uint32_t pid) {
   facts.arguments_cut = !facts.arguments.ends_with('\0');
   facts.alive = true;
   if (known != by_pid_.end()) End(known->second, clock_->MonotonicNs());
-  Insert({0, pid, stat->start_ticks, 0, Build(facts)});
+  Image image = {0, pid, stat->start_ticks};
+  Build(facts, &image);
+  Insert(std::move(image));
   return by_pid_[pid]->workload;
 }
 
@@ -205,7 +226,7 @@ void WorkloadTable::Repair(const tw_process& process, Facts* facts) {
   if (unseen) ++counts_.cut_unseen;
 }
 
-std::shared_ptr<const Workload> WorkloadTable::Build(const Facts& facts) {
+void WorkloadTable::Build(const Facts& facts, Image* image) {
   Workload workload;
   workload.host = host_;
   workload.pid = facts.pid;
@@ -226,8 +247,46 @@ std::shared_ptr<const Workload> WorkloadTable::Build(const Facts& facts) {
   // Hosts whose processes are not in the unified hierarchy.
   if (units == "/" && facts.alive) units = proc_.Cgroup(facts.pid, "name=systemd");
   workload.unit = Safe(UnitOf(units), kNameMax);
-  workload.container_id = Safe(ContainerOf(units), kNameMax);
-  return std::make_shared<const Workload>(std::move(workload));
+  const std::string group = ContainerGroup(facts);
+  const std::string container = ContainerOf(group);
+  workload.container_id = Safe(container, kNameMax);
+  image->workload = std::make_shared<const Workload>(std::move(workload));
+  if (IsContainerId(container)) image->container.id = container;
+  image->container.pod_uid = PodUidOf(group);
+  Name(image);
+}
+
+std::string WorkloadTable::ContainerGroup(const Facts& facts) const {
+  if (!has_version_1_ || !facts.alive || !ContainerOf(facts.cgroup).empty()) return facts.cgroup;
+  for (const char* hierarchy : kVersion1) {
+    std::string group = proc_.Cgroup(facts.pid, hierarchy);
+    if (!ContainerOf(group).empty()) return group;
+  }
+  return facts.cgroup;
+}
+
+void WorkloadTable::Name(Image* image) {
+  if (image->container.empty()) return;
+  ContainerLookup::Answer answer;
+  if (containers_ != nullptr) answer = containers_->Find(image->container);
+  const bool naming = answer.state == ContainerLookup::State::kPending;
+  const bool is_news = answer.identity != nullptr && answer.identity != image->identity;
+  if (naming != image->workload->naming || is_news) {
+    Workload workload = *image->workload;
+    workload.naming = naming;
+    if (is_news) {
+      const ContainerIdentity& identity = *answer.identity;
+      workload.container_name = Safe(identity.container_name, kNameMax);
+      workload.image = Safe(identity.image, kPathMax);
+      workload.pod = Safe(identity.pod, kNameMax);
+      workload.namespace_name = Safe(identity.namespace_name, kNameMax);
+      workload.service_account = Safe(identity.service_account, kNameMax);
+      workload.labels = Safe(identity.labels, kLabelsMax);
+      image->identity = answer.identity;
+    }
+    image->workload = std::make_shared<const Workload>(std::move(workload));
+  }
+  if (answer.state == ContainerLookup::State::kKnown) image->container = {};
 }
 
 std::string WorkloadTable::ScriptOf(const Facts& facts) {

@@ -14,6 +14,7 @@
 #include "agent/capture/segment.h"
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
+#include "agent/workload/container_lookup.h"
 #include "agent/workload/proc.h"
 #include "agent/workload/users.h"
 #include "agent/workload/workload.h"
@@ -28,6 +29,10 @@ namespace tokenwatch {
 //
 // Strings are bounded, valid UTF-8 and without control characters (percent-encoded), and never hold
 // an argument other than the path of a script or the name of a module ("-m name").
+//
+// The names of containers and pods come from a ContainerLookup, which is asked when a process
+// begins in a container, so that they are known, as a rule, when it makes its first request. A
+// process keeps the names that were found, also when its container or the process itself is gone.
 //
 // Start times are in whole milliseconds, so that one process has the same one in every run of the
 // agent: how well the clocks can be compared differs from run to run by far less.
@@ -44,18 +49,19 @@ class WorkloadTable {
     size_t checked_a_sweep = 64;  // at most ProcReader::kStatsMax
   };
 
-  // `host` is this machine's name. Pointers outlive this object.
-  WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users, const Clock* clock,
-                Limits limits);
-  WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users, const Clock* clock)
-      : WorkloadTable(proc, std::move(host), users, clock, Limits()) {}
+  // `host` is this machine's name. Pointers outlive this object; `containers` may be null.
+  WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users,
+                ContainerLookup* containers, const Clock* clock, Limits limits);
+  WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users,
+                ContainerLookup* containers, const Clock* clock)
+      : WorkloadTable(proc, std::move(host), users, containers, clock, Limits()) {}
 
   // A record is hostile as far as its strings go. Its arguments are read where they are.
   void OnProcess(const tw_process& process);
   void OnExit(const tw_exit& exit);
 
   // Never null. An unknown image is looked for in /proc by its `pid`; where that is gone too, the
-  // result holds host and pid only.
+  // result holds host and pid only. A later call for an image may say more of its container.
   std::shared_ptr<const Workload> Find(uint64_t process, uint32_t pid);
 
   // Forgets what ended long ago. To be called every few seconds.
@@ -71,13 +77,18 @@ class WorkloadTable {
     uint64_t start_ticks = 0;
     uint64_t ended_ns = 0;  // 0: lives
     std::shared_ptr<const Workload> workload;
+    ContainerKey container;  // empty where nothing more can be known of it
+    std::shared_ptr<const ContainerIdentity> identity;  // that `workload` has
   };
   using Images = std::list<Image>;
 
   Facts FromRecord(const tw_process& process);
   // Replaces the paths that the kernel had to cut.
   void Repair(const tw_process& process, Facts* facts);
-  std::shared_ptr<const Workload> Build(const Facts& facts);
+  void Build(const Facts& facts, Image* image);
+  // Completes the image's workload by what is known of its container by now.
+  void Name(Image* image);
+  std::string ContainerGroup(const Facts& facts) const;
   std::string ScriptOf(const Facts& facts);
   std::shared_ptr<const Workload> FromProc(uint32_t pid);
   void Insert(Image image);
@@ -88,8 +99,11 @@ class WorkloadTable {
   const ProcReader& proc_;
   std::string host_;
   UserNames users_;
+  ContainerLookup* containers_;
   const Clock* clock_;
   Limits limits_;
+  // Containers' groups may be in a hierarchy of version 1 alone.
+  bool has_version_1_ = false;
 
   Images live_;   // the one longest not asked for first
   Images ended_;  // the one that ended first first

@@ -22,7 +22,9 @@ constexpr Parameter kListParameters[] = {
     {"token", "A token id."},
     {"host", "The host that the request named, or the machine that it came from."},
     {"provider", "The API provider."},
-    {"workload", "A command name, executable, script, unit, container id, pod or user."},
+    {"workload",
+     "A command name, executable, script, unit, container id or name, image, pod, namespace, "
+     "namespace/pod, service account or user."},
     {"endpoint", "METHOD host/path, or host/path; '*' stands for any run of characters."},
     {"status", "A status (403), a class (4xx), or ok, denied, throttled, failed, unanswered."},
     {"limit", "Page size; 0 means 100; at most 10000."},

@@ -42,6 +42,8 @@ constexpr GapKind kKinds[] = {
     {"processes_cut_unseen", "processes whose description was too long, cut"},
     {"processes_dropped", "processes beyond what the agent remembers"},
     {"exits_over_limit_dropped", "ends of processes beyond what the agent remembers"},
+    {"container_names_unseen", "uses whose container and pod could not be named in time"},
+    {"pod_labels_dropped", "labels of pods beyond what is told of one"},
     // Reading HTTP.
     {"answers_lost", "answers that could not be read"},
     {"answers_unseen", "uses whose answer was not seen in time"},

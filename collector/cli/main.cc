@@ -42,7 +42,8 @@ void AddUseFilters(Command* command, Filters* filters) {
   AddFilter(command, filters, "provider", &Filters::provider, "NAME",
             "of this provider's tokens; filled once formats are known");
   AddFilter(command, filters, "workload", &Filters::workload, "NAME",
-            "by this command, executable, script, unit, container, pod or user");
+            "by this command, executable, script, unit, container, image, pod, namespace, service "
+            "account or user");
   AddFilter(command, filters, "endpoint", &Filters::endpoint, "'METHOD host/path'",
             "to this resource; '*' stands for any run of characters");
   AddFilter(command, filters, "status", &Filters::status, "STATUS",

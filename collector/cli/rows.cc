@@ -44,6 +44,16 @@ std::string PeerCell(const Json& use) {
                       Cell(use, "peerCertainty") == "exact" ? "" : "?");
 }
 
+// Where a program runs, as a person tells workloads apart.
+std::string PlaceCell(const Json& program) {
+  constexpr size_t kShortContainerId = 12;
+  const std::string pod = Cell(program, "pod");
+  const std::string name_space = Cell(program, "namespace");
+  if (!pod.empty()) return name_space.empty() ? pod : absl::StrCat(name_space, "/", pod);
+  const std::string container = Cell(program, "containerId");
+  return container.empty() ? Cell(program, "unit") : container.substr(0, kShortContainerId);
+}
+
 std::vector<std::string> TokenCells(const Json& token) {
   return {Cell(token, "tokenId"),      Cell(token, "format"),    Cell(token, "uses"),
           Cell(token, "denied"),       Cell(token, "failed"),    TimeCell(token, "firstUsed"),
@@ -69,15 +79,16 @@ std::vector<std::string> UseCells(const Json& use) {
           Cell(workload, "exe"),
           Cell(workload, "script"),
           Cell(workload, "user"),
-          Cell(workload, "host")};
+          Cell(workload, "host"),
+          PlaceCell(workload)};
 }
 
 std::vector<std::string> UsageCells(const Json& row) {
-  return {Cell(row, "machine"),       Cell(row, "exe"),         Cell(row, "script"),
-          Cell(row, "user"),          Cell(row, "unit"),        Cell(row, "containerId"),
-          Cell(row, "direction"),     Cell(row, "method"),      Cell(row, "host"),
-          Cell(row, "path"),          Cell(row, "uses"),        Cell(row, "denied"),
-          TimeCell(row, "firstUsed"), TimeCell(row, "lastUsed")};
+  return {Cell(row, "machine"),       Cell(row, "exe"),          Cell(row, "script"),
+          Cell(row, "user"),          Cell(row, "unit"),         Cell(row, "containerId"),
+          Cell(row, "direction"),     Cell(row, "method"),       Cell(row, "host"),
+          Cell(row, "path"),          Cell(row, "uses"),         Cell(row, "denied"),
+          TimeCell(row, "firstUsed"), TimeCell(row, "lastUsed"), PlaceCell(row)};
 }
 
 std::vector<std::string> AgentCells(const Json& agent) {
@@ -95,16 +106,6 @@ std::vector<std::string> AgentCells(const Json& agent) {
 std::vector<std::string> GapCells(const Json& gap) {
   return {Cell(gap, "agent"),     Cell(gap, "kind"),      Cell(gap, "count"),
           TimeCell(gap, "since"), TimeCell(gap, "until"), GapMeaning(Cell(gap, "kind"))};
-}
-
-// Where a program runs, as a person tells workloads apart.
-std::string PlaceCell(const Json& program) {
-  constexpr size_t kShortContainerId = 12;
-  const std::string pod = Cell(program, "pod");
-  const std::string name_space = Cell(program, "namespace");
-  if (!pod.empty()) return name_space.empty() ? pod : absl::StrCat(name_space, "/", pod);
-  const std::string container = Cell(program, "containerId");
-  return container.empty() ? Cell(program, "unit") : container.substr(0, kShortContainerId);
 }
 
 // Why connections were dark; with numbers where there are several reasons.
@@ -213,7 +214,8 @@ const RowKind& UseRows() {
                                                   Shrinking("EXECUTABLE"),
                                                   Shrinking("SCRIPT"),
                                                   Shrinking("USER"),
-                                                  Shrinking("MACHINE")},
+                                                  Shrinking("MACHINE"),
+                                                  Shrinking("WHERE")},
                                                  UseCells};
   return *kind;
 }
@@ -232,7 +234,8 @@ const RowKind& UsageRows() {
                                                   Number("USES"),
                                                   Number("DENIED"),
                                                   {"FIRST USED"},
-                                                  {"LAST USED"}},
+                                                  {"LAST USED"},
+                                                  Shrinking("WHERE")},
                                                  UsageCells};
   return *kind;
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/common/request_id.h"
 #include "collector/ingest/valid_utf8.h"
+#include "collector/store/pod_labels.h"
 
 namespace tokenwatch {
 namespace {
@@ -178,6 +179,7 @@ absl::Status BatchDecoder::DefineWorkload(const v1::WorkloadRecord& record) {
     return Malformed("the dictionary holds too many workloads");
   }
   v1::Workload workload;
+  std::string labels;
   const bool known = Lookup(record.host(), workload.mutable_host()) &&
                      Lookup(record.comm(), workload.mutable_comm()) &&
                      Lookup(record.exe(), workload.mutable_exe()) &&
@@ -190,8 +192,14 @@ absl::Status BatchDecoder::DefineWorkload(const v1::WorkloadRecord& record) {
                      Lookup(record.container_id(), workload.mutable_container_id()) &&
                      Lookup(record.pod(), workload.mutable_pod()) &&
                      Lookup(record.namespace_(), workload.mutable_namespace_()) &&
-                     Lookup(record.service_account(), workload.mutable_service_account());
+                     Lookup(record.service_account(), workload.mutable_service_account()) &&
+                     Lookup(record.container_name(), workload.mutable_container_name()) &&
+                     Lookup(record.image(), workload.mutable_image()) &&
+                     Lookup(record.labels(), &labels);
   if (!known) return NoSuchString("a workload");
+  if (!SplitPodLabels(labels, workload.mutable_labels())) {
+    return Malformed("a workload's labels are too many or have no value");
+  }
   if (!IsTime(record.start_time_us())) return Malformed("a workload's start time is out of range");
   workload.set_pid(record.pid());
   workload.set_uid(record.uid());

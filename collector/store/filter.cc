@@ -267,11 +267,15 @@ bool MatchesEndpoint(const Filter& filter, absl::string_view method, absl::strin
 bool MatchesWorkload(const Filter& filter, const WorkloadNames& names) {
   const absl::string_view wanted = filter.workload;
   if (wanted.empty()) return true;
-  for (const absl::string_view name : {names.comm, names.exe, names.script, names.unit,
-                                       names.container_id, names.pod, names.user}) {
+  for (const absl::string_view name :
+       {names.comm, names.exe, names.script, names.unit, names.container_id, names.user,
+        names.container_name, names.image, names.pod, names.name_space, names.service_account}) {
     if (name == wanted) return true;
   }
-  if (LastPart(names.exe) == wanted || LastPart(names.script) == wanted) return true;
+  for (const absl::string_view path : {names.exe, names.script, names.image}) {
+    if (LastPart(path) == wanted) return true;
+  }
+  if (!names.pod.empty() && absl::StrCat(names.name_space, "/", names.pod) == wanted) return true;
   return wanted.size() >= kContainerPrefix && absl::StartsWith(names.container_id, wanted);
 }
 

@@ -68,10 +68,11 @@ bool MatchesEndpoint(const Filter& filter, absl::string_view method, absl::strin
 
 // What a workload filter is compared with.
 struct WorkloadNames {
-  absl::string_view comm, exe, script, unit, container_id, pod, user;
+  absl::string_view comm, exe, script, unit, container_id, user;
+  absl::string_view container_name, image, pod, name_space, service_account;
 };
-// Equal to one of the names, to the last part of an executable's or script's path, or to the first
-// 12 or more digits of a container id.
+// Equal to one of the names, to "namespace/pod", to the last part of an executable's, script's or
+// image's path, or to the first 12 or more digits of a container id.
 bool MatchesWorkload(const Filter& filter, const WorkloadNames& names);
 
 }  // namespace tokenwatch

@@ -25,11 +25,13 @@ const ProgramRow& Dimensions::Program(int64_t id) {
   const auto [found, added] = programs_.try_emplace(id);
   if (added) {
     Statement& query = database_->Cached(
-        "SELECT machine, comm, exe, script, user, unit, container, pod FROM programs WHERE id = ?");
+        "SELECT machine, comm, exe, script, user, unit, container, pod, namespace, "
+        "service_account, container_name, image FROM programs WHERE id = ?");
     query.Start(id);
     if (query.Next()) {
-      found->second = {query.Int(0), query.Int(1), query.Int(2), query.Int(3),
-                       query.Int(4), query.Int(5), query.Int(6), query.Int(7)};
+      found->second = {query.Int(0), query.Int(1), query.Int(2),  query.Int(3),
+                       query.Int(4), query.Int(5), query.Int(6),  query.Int(7),
+                       query.Int(8), query.Int(9), query.Int(10), query.Int(11)};
     }
     query.Reset();
   }

@@ -17,6 +17,7 @@ namespace tokenwatch::sqlite {
 // Numbers of strings, but for `inbound`.
 struct ProgramRow {
   int64_t machine = 0, comm = 0, exe = 0, script = 0, user = 0, unit = 0, container = 0, pod = 0;
+  int64_t name_space = 0, service_account = 0, container_name = 0, image = 0;
 };
 struct ResourceRow {
   int64_t host = 0, path = 0, method = 0, provider = 0;

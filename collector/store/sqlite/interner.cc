@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "collector/store/pod_labels.h"
 #include "collector/store/sqlite/text.h"
 
 namespace tokenwatch::sqlite {
@@ -93,23 +94,26 @@ ContextRef Interner::Context(const UseContext& context, int64_t day) {
 int64_t Interner::Program(const v1::Workload& workload) {
   return FindOrAdd(
       "SELECT id FROM programs WHERE machine = ? AND comm = ? AND exe = ? AND script = ? AND "
-      "user = ? AND unit = ? AND container = ? AND pod = ?",
-      "INSERT INTO programs(machine, comm, exe, script, user, unit, container, pod) "
-      "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+      "user = ? AND unit = ? AND container = ? AND pod = ? AND namespace = ? AND "
+      "service_account = ? AND container_name = ? AND image = ?",
+      "INSERT INTO programs(machine, comm, exe, script, user, unit, container, pod, namespace, "
+      "service_account, container_name, image) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       String(workload.host()), String(workload.comm()), String(workload.exe()),
       String(workload.script()), String(workload.user()), String(workload.unit()),
-      String(workload.container_id()), String(workload.pod()));
+      String(workload.container_id()), String(workload.pod()), String(workload.namespace_()),
+      String(workload.service_account()), String(workload.container_name()),
+      String(workload.image()));
 }
 
 int64_t Interner::Workload(const v1::Workload& workload, int64_t program) {
   return FindOrAdd(
       "SELECT id FROM workloads WHERE program = ? AND pid = ? AND started = ? AND parent_exe = ? "
-      "AND uid = ? AND login_user = ? AND cgroup = ? AND namespace = ? AND service_account = ?",
-      "INSERT INTO workloads(program, pid, started, parent_exe, uid, login_user, cgroup, "
-      "namespace, service_account, last_day) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+      "AND uid = ? AND login_user = ? AND cgroup = ? AND labels = ?",
+      "INSERT INTO workloads(program, pid, started, parent_exe, uid, login_user, cgroup, labels, "
+      "last_day) VALUES(?, ?, ?, ?, ?, ?, ?, ?, 0)",
       program, workload.pid(), StartMicros(workload), String(workload.parent_exe()), workload.uid(),
-      String(workload.login_user()), String(workload.cgroup()), String(workload.namespace_()),
-      String(workload.service_account()));
+      String(workload.login_user()), String(workload.cgroup()),
+      String(JoinPodLabels(workload.labels())));
 }
 
 int64_t Interner::Resource(const UseContext& context, int64_t provider, bool inbound) {

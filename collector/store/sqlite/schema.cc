@@ -134,9 +134,32 @@ CREATE TABLE tls_hourly(
   PRIMARY KEY(agent, hour, program, reason)) STRICT, WITHOUT ROWID;
 )sql";
 
+// What tells a container's programs apart is told of them in the rollups, too.
+constexpr char kContainerNames[] = R"sql(
+CREATE TABLE named_programs(
+  id INTEGER PRIMARY KEY, machine INTEGER NOT NULL, comm INTEGER NOT NULL, exe INTEGER NOT NULL,
+  script INTEGER NOT NULL, user INTEGER NOT NULL, unit INTEGER NOT NULL, container INTEGER NOT NULL,
+  pod INTEGER NOT NULL, namespace INTEGER NOT NULL, service_account INTEGER NOT NULL,
+  container_name INTEGER NOT NULL, image INTEGER NOT NULL,
+  UNIQUE(machine, exe, comm, script, user, unit, container, pod, namespace, service_account,
+         container_name, image)) STRICT;
+INSERT INTO named_programs
+  SELECT id, machine, comm, exe, script, user, unit, container, pod, ifnull(n, 0), ifnull(a, 0), 0, 0
+  FROM programs LEFT JOIN (
+    SELECT program, max(namespace) AS n, max(service_account) AS a FROM workloads GROUP BY program)
+  ON program = programs.id;
+DROP TABLE programs;
+ALTER TABLE named_programs RENAME TO programs;
+
+-- labels: of the pod, "name=value" joined by ','.
+ALTER TABLE workloads DROP COLUMN namespace;
+ALTER TABLE workloads DROP COLUMN service_account;
+ALTER TABLE workloads ADD COLUMN labels INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 // [i] makes of version i the next; version 0 is an empty database. What has been released is never
 // changed here: a new version is a new entry.
-constexpr const char* kUpgrades[] = {kTables, kTlsCoverageTables};
+constexpr const char* kUpgrades[] = {kTables, kTlsCoverageTables, kContainerNames};
 static_assert(std::size(kUpgrades) == kSchemaVersion);
 
 int64_t Number(Database* database, absl::string_view sql) {

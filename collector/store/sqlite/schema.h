@@ -17,7 +17,7 @@
 
 namespace tokenwatch::sqlite {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 inline constexpr int kZoneBits = 8;  // a zone is 256 numbers
 
 inline constexpr int64_t kMicrosPerHour = 3600LL * 1000 * 1000;

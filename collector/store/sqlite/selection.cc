@@ -42,13 +42,18 @@ const Selection::ProgramMatch& Selection::Program(int64_t id) {
     const auto text = [this](int64_t string) -> absl::string_view {
       return dimensions_->Text(string);
     };
-    found->second.workload = MatchesWorkload(filter_, {.comm = text(row.comm),
-                                                       .exe = text(row.exe),
-                                                       .script = text(row.script),
-                                                       .unit = text(row.unit),
-                                                       .container_id = text(row.container),
-                                                       .pod = text(row.pod),
-                                                       .user = text(row.user)});
+    found->second.workload =
+        MatchesWorkload(filter_, {.comm = text(row.comm),
+                                  .exe = text(row.exe),
+                                  .script = text(row.script),
+                                  .unit = text(row.unit),
+                                  .container_id = text(row.container),
+                                  .user = text(row.user),
+                                  .container_name = text(row.container_name),
+                                  .image = text(row.image),
+                                  .pod = text(row.pod),
+                                  .name_space = text(row.name_space),
+                                  .service_account = text(row.service_account)});
     found->second.machine = MatchesHost(filter_, {}, text(row.machine));
   }
   return found->second;

@@ -299,13 +299,15 @@ std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8
   group.numbers.assign(selection.tokens()->begin(), selection.tokens()->end());
   Spread spread;
   // As the rows show: programs and resources may differ in what no row tells.
-  using Shown = std::array<int64_t, 11>;
+  using Shown = std::array<int64_t, 16>;
   absl::flat_hash_map<Shown, Sums> usage;
   const auto show = [&](const UsageRow& row) {
     const ProgramRow& program = dimensions->Program(row.program);
     const ResourceRow& resource = dimensions->Resource(row.resource);
     usage[{program.machine, program.comm, program.exe, program.script, program.user, program.unit,
-           program.container, resource.method, resource.host, resource.path, resource.inbound}]
+           program.container, resource.method, resource.host, resource.path, resource.inbound,
+           program.pod, program.name_space, program.service_account, program.container_name,
+           program.image}]
         .Add(SumsOf(row));
   };
   ForEachUsage(session->database.get(), dimensions, &selection, [&](const UsageRow& row) {
@@ -343,6 +345,11 @@ std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8
     row->set_host(text(8));
     row->set_path(text(9));
     row->set_direction(shown[10] != 0 ? "inbound" : "outbound");
+    row->set_pod(text(11));
+    row->set_namespace_(text(12));
+    row->set_service_account(text(13));
+    row->set_container_name(text(14));
+    row->set_image(text(15));
     row->set_uses(sums.uses);
     row->set_denied(sums.denied);
     SetTime(sums.first_us, row->mutable_first_used());

@@ -4,6 +4,7 @@
 #include "absl/strings/escaping.h"
 #include "agent/common/token_id.h"
 #include "collector/store/outcome.h"
+#include "collector/store/pod_labels.h"
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/text.h"
@@ -86,8 +87,8 @@ class UseBuilder {
     v1::Workload& workload = found->second;
     if (!added) return workload;
     Statement& query = database_->Cached(
-        "SELECT program, pid, started, parent_exe, uid, login_user, cgroup, namespace, "
-        "service_account FROM workloads WHERE id = ?");
+        "SELECT program, pid, started, parent_exe, uid, login_user, cgroup, labels FROM workloads "
+        "WHERE id = ?");
     query.Start(id);
     if (!query.Next()) return workload;
     const ProgramRow& program = dimensions_->Program(query.Int(0));
@@ -99,14 +100,17 @@ class UseBuilder {
     workload.set_unit(Text(program.unit));
     workload.set_container_id(Text(program.container));
     workload.set_pod(Text(program.pod));
+    workload.set_namespace_(Text(program.name_space));
+    workload.set_service_account(Text(program.service_account));
+    workload.set_container_name(Text(program.container_name));
+    workload.set_image(Text(program.image));
     workload.set_pid(static_cast<uint32_t>(query.Int(1)));
     SetTime(query.Int(2), workload.mutable_start_time());
     workload.set_parent_exe(Text(query.Int(3)));
     workload.set_uid(static_cast<uint32_t>(query.Int(4)));
     workload.set_login_user(Text(query.Int(5)));
     workload.set_cgroup(Text(query.Int(6)));
-    workload.set_namespace_(Text(query.Int(7)));
-    workload.set_service_account(Text(query.Int(8)));
+    SplitPodLabels(Text(query.Int(7)), workload.mutable_labels());
     query.Reset();
     return workload;
   }

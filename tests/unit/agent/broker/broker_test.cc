@@ -12,6 +12,8 @@
 
 #include "agent/broker/broker_client.h"
 #include "agent/broker/broker_service.h"
+#include "agent/broker/remote_containers.h"
+#include "agent/common/clock.h"
 #include "tests/unit/agent/workload/fake_proc.h"
 
 namespace tokenwatch {
@@ -54,6 +56,21 @@ class FakeUsers : public UserDatabase {
   }
 };
 
+class FakeContainers : public ContainerLookup {
+ public:
+  Answer Find(const ContainerKey& key) override {
+    asked.push_back(key);
+    return answer;
+  }
+  ContainerStatus Status() override {
+    return {"/run/c.sock", "fake 1.0, runtime.v1", "cri-slow: x"};
+  }
+  void AddCounters(Counters* counters) override { (*counters)["cri_calls"] = 7; }
+
+  Answer answer = {State::kPending, nullptr};
+  std::vector<ContainerKey> asked;
+};
+
 class BrokerTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -63,6 +80,7 @@ class BrokerTest : public testing::Test {
         BrokerParts{.capture = &capture_,
                     .proc = &proc_,
                     .users = &users_,
+                    .containers = &containers_,
                     .connect_collector = [this]() -> absl::StatusOr<UniqueFd> {
                       if (!collector_) return absl::UnavailableError("nobody listens");
                       return UniqueFd(dup(STDERR_FILENO));
@@ -89,6 +107,7 @@ class BrokerTest : public testing::Test {
   LocalProcReader proc_{files_.Root()};
   FakeCapture capture_;
   FakeUsers users_;
+  FakeContainers containers_;
   bool collector_ = true;
   std::string secret_;
   std::unique_ptr<BrokerService> service_;
@@ -98,6 +117,51 @@ class BrokerTest : public testing::Test {
   std::unique_ptr<BrokerClient> client_;
 };
 
+TEST_F(BrokerTest, NamesContainersForTheWorkerAndAsksNoMoreThanItMust) {
+  FakeClock clock(absl::FromUnixSeconds(1'700'000'000));
+  RemoteContainers remote(client_.get(), client_.get(), &clock);
+  const ContainerKey key = {std::string(64, 'b'), "11111111-0000-4000-8000-000000000001"};
+  using State = ContainerLookup::State;
+
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(remote.Find(key).state, State::kPending);
+  EXPECT_EQ(containers_.asked, (std::vector<ContainerKey>{key}));
+
+  // Known in part: told at once, and asked for again a second later.
+  const ContainerIdentity part = {.pod = "web-0", .namespace_name = "shop"};
+  containers_.answer = {State::kUnknown, std::make_shared<const ContainerIdentity>(part)};
+  clock.Advance(RemoteContainers::kPendingFor);
+  const auto first = remote.Find(key);
+  EXPECT_EQ(first.state, State::kUnknown);
+  ASSERT_NE(first.identity, nullptr);
+  EXPECT_EQ(*first.identity, part);
+  clock.Advance(RemoteContainers::kUnknownFor);
+  EXPECT_EQ(remote.Find(key).identity, first.identity) << "no news";
+  EXPECT_EQ(containers_.asked.size(), 3u);
+
+  const ContainerIdentity whole = {"nginx", "nginx:1.25", "web-0", "shop", "cart", "app=web"};
+  containers_.answer = {State::kKnown, std::make_shared<const ContainerIdentity>(whole)};
+  clock.Advance(RemoteContainers::kUnknownFor);
+  EXPECT_EQ(*remote.Find(key).identity, whole);
+  clock.Advance(absl::Hours(1));
+  EXPECT_EQ(remote.Find(key).state, State::kKnown);
+  EXPECT_EQ(containers_.asked.size(), 4u);
+
+  // What the broker would not take is not sent.
+  for (const ContainerKey& odd : {ContainerKey(), ContainerKey{"machine", ""},
+                                  ContainerKey{"", "../../etc"}, ContainerKey{"a/b", "c"}}) {
+    EXPECT_EQ(remote.Find(odd).state, State::kUnknown);
+  }
+  EXPECT_EQ(containers_.asked.size(), 4u);
+
+  const ContainerStatus status = remote.Status();
+  EXPECT_EQ(status.socket, "/run/c.sock");
+  EXPECT_EQ(status.runtime, "fake 1.0, runtime.v1");
+  EXPECT_EQ(status.degraded, "cri-slow: x");
+  Counters counters;
+  RemoteCapture(client_.get(), client_.get()).AddCounters(&counters);
+  EXPECT_EQ(counters["cri_calls"], 7u);
+}
+
 TEST_F(BrokerTest, ReadsProcForTheWorker) {
   files_.Stat(7, "my (prog) x", 3, 1234);
   files_.Write(7, "comm", "my (prog) x\n");
@@ -105,7 +169,7 @@ TEST_F(BrokerTest, ReadsProcForTheWorker) {
   files_.Link(7, "cwd", "/srv");
   files_.Write(7, "status", "Name:\tx\nUid:\t1000\t0\t0\t0\n");
   files_.Write(7, "loginuid", "1001");
-  files_.Write(7, "cgroup", "1:name=systemd:/old\n0::/new\n");
+  files_.Write(7, "cgroup", "3:memory:/a\n2:pids:/b\n1:name=systemd:/old\n0::/new\n");
   files_.Write(7, "cmdline", std::string("prog\0--secret\0", 14));
   std::filesystem::create_directories(files_.Root() + "/7/root/srv/app.py");
   const RemoteProcReader proc(client_.get());
@@ -122,6 +186,9 @@ TEST_F(BrokerTest, ReadsProcForTheWorker) {
   EXPECT_EQ(proc.LoginUid(7), 1001u);
   EXPECT_EQ(proc.Cgroup(7, ""), "/new");
   EXPECT_EQ(proc.Cgroup(7, "name=systemd"), "/old");
+  EXPECT_EQ(proc.Cgroup(7, "pids"), "/b");
+  EXPECT_EQ(proc.Cgroup(7, "memory"), "/a");
+  EXPECT_EQ(proc.Cgroup(7, "cpu"), "");
   EXPECT_EQ(proc.Arguments(7).view(), std::string("prog\0--secret\0", 14));
   EXPECT_TRUE(proc.Exists(7, "/srv/app.py"));
   EXPECT_FALSE(proc.Exists(7, "/srv/none"));

@@ -11,6 +11,7 @@ namespace tokenwatch {
 namespace {
 
 TEST(RequestTest, ComesBackAsItWas) {
+  const std::string id(64, 'b');
   const Request requests[] = {
       {RequestKind::kStats, 0, 0, std::string("\1\0\0\0\2\0\0\0", 8)},
       {RequestKind::kExe, 4711, 0, ""},
@@ -21,6 +22,10 @@ TEST(RequestTest, ComesBackAsItWas) {
       {RequestKind::kLook, 7, 3, ""},
       {RequestKind::kConnectCollector, 0, 0, ""},
       {RequestKind::kEnrolSecret, 0, 0, ""},
+      {RequestKind::kContainer, 0, 0, id + "/11111111-0000-4000-8000-000000000001"},
+      {RequestKind::kContainer, 0, 0, id + "/"},
+      {RequestKind::kContainer, 0, 0, "/11111111-0000-4000-8000-000000000001"},
+      {RequestKind::kContainerStatus, 0, 0, ""},
   };
   for (const Request& request : requests) {
     const absl::StatusOr<Request> read = DecodeRequest(EncodeRequest(request));
@@ -51,6 +56,12 @@ TEST(RequestTest, RefusesWhatNoWorkerAsks) {
       {RequestKind::kWipe, 1, 0, ""},
       {RequestKind::kConnectCollector, 0, 0, "/run/other.sock"},
       {RequestKind::kEnrolSecret, 0, 0, "/etc/shadow"},
+      {RequestKind::kContainer, 0, 0, ""},
+      {RequestKind::kContainer, 0, 0, "/"},
+      {RequestKind::kContainer, 0, 0, "short/"},
+      {RequestKind::kContainer, 0, 0, std::string(64, 'b')},
+      {RequestKind::kContainer, 0, 0, std::string(64, 'b') + "/../../etc"},
+      {RequestKind::kContainer, 0, 0, "/" + std::string(65, 'b')},
   };
   for (const Request& request : requests) {
     EXPECT_TRUE(absl::IsInvalidArgument(DecodeRequest(EncodeRequest(request)).status()))

@@ -95,6 +95,30 @@ TEST_F(EncodingTest, KeepsWhatTellsUsesApart) {
   }
 }
 
+TEST_F(EncodingTest, KeepsTheNamesOfAContainer) {
+  Workload workload = *SampleWorkload();
+  workload.container_id = std::string(64, 'b');
+  workload.container_name = "nginx";
+  workload.image = "nginx:1.25";
+  workload.pod = "web-0";
+  workload.namespace_name = "shop";
+  workload.service_account = "cart";
+  workload.labels = "app=web,tier=";
+  builder_.AddUse(SampleUse(1), std::make_shared<const Workload>(workload));
+  const IngestBatch rows = Send();
+  ASSERT_EQ(rows.uses.size(), 1u);
+  const v1::Workload& found = rows.uses[0].context->workload;
+  EXPECT_EQ(found.container_id(), std::string(64, 'b'));
+  EXPECT_EQ(found.container_name(), "nginx");
+  EXPECT_EQ(found.image(), "nginx:1.25");
+  EXPECT_EQ(found.pod(), "web-0");
+  EXPECT_EQ(found.namespace_(), "shop");
+  EXPECT_EQ(found.service_account(), "cart");
+  EXPECT_EQ(found.labels().size(), 2u);
+  EXPECT_EQ(found.labels().at("app"), "web");
+  EXPECT_EQ(found.labels().at("tier"), "");
+}
+
 TEST_F(EncodingTest, GapsFollowUsesAndKeepBytesThatAreNoText) {
   builder_.AddUse(SampleUse(1), nullptr);
   builder_.AddGap({.kind = "map_full",

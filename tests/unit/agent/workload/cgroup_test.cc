@@ -67,5 +67,50 @@ TEST(ContainerOf, IsEmptyOutside) {
   EXPECT_EQ(ContainerOf("/docker/" + std::string(64, 'g')), "");
 }
 
+TEST(PodUidOf, FindsTheInnermostPod) {
+  const std::string uid = "0a1b2c3d-0000-4000-8000-00000000000a";
+  const std::string hash(32, 'e'), id(64, 'b');
+  const struct {
+    std::string cgroup, uid;
+  } cases[] = {
+      {"/kubepods/burstable/pod" + uid + "/" + id, uid},
+      {"/kubepods/pod" + hash + "/" + id, hash},
+      {"/kubepods.slice/kubepods-besteffort.slice/"
+       "kubepods-besteffort-pod0a1b2c3d_0000_4000_8000_00000000000a.slice/cri-containerd-" +
+           id + ".scope",
+       uid},
+      {"/kubepods.slice/kubepods-pod0a1b2c3d_0000_4000_8000_00000000000a.slice/crio-" + id +
+           ".scope/container/nested",
+       uid},
+      {"/system.slice/containerd.service/"
+       "kubepods-pod0a1b2c3d_0000_4000_8000_00000000000a.slice:cri-containerd:" +
+           id,
+       uid},
+      // A container of docker inside of a pod's, and a node of kind inside of docker.
+      {"/kubepods/pod" + uid + "/" + id + "/docker/" + id, uid},
+      {"/system.slice/docker-" + id +
+           ".scope/kubelet.slice/kubelet-kubepods.slice/"
+           "kubelet-kubepods-pod0a1b2c3d_0000_4000_8000_00000000000a.slice/cri-containerd-" +
+           id + ".scope",
+       uid},
+      {"/kubepods/pod" + hash + "/" + id + "/kubepods/pod" + uid + "/" + id, uid},
+      {"", ""},
+      {"/docker/" + id, ""},
+      {"/machine.slice/libpod-" + id + ".scope/container", ""},
+      {"/user.slice/podman.slice", ""},
+      {"/kubepods/pod2d3a-b/" + id, ""},
+      {"/kubepods/podXXXXXXXX-0000-4000-8000-00000000000a/" + id, ""},
+  };
+  for (const auto& test : cases) EXPECT_EQ(PodUidOf(test.cgroup), test.uid) << test.cgroup;
+}
+
+TEST(IsContainerId, IsNoMachinesName) {
+  EXPECT_TRUE(IsContainerId(std::string(64, 'b')));
+  for (const std::string& other : {std::string(), std::string("web-1"), std::string(63, 'b'),
+                                   std::string(64, 'B'), std::string(65, 'b')}) {
+    EXPECT_FALSE(IsContainerId(other)) << other;
+  }
+}
+
 }  // namespace
 }  // namespace tokenwatch

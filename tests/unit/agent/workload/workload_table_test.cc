@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/unit/agent/workload/fake_proc.h"
 
@@ -24,6 +25,23 @@ class Users : public UserDatabase {
     if (uid == 33) return "www-data";
     return std::nullopt;
   }
+};
+
+// Answers as it is told to, and pending before.
+class FakeContainers : public ContainerLookup {
+ public:
+  Answer Find(const ContainerKey& key) override {
+    asked.push_back(key);
+    return answer;
+  }
+  ContainerStatus Status() override { return {}; }
+  void AddCounters(Counters*) override {}
+  void Know(State state, const ContainerIdentity& identity) {
+    answer = {state, std::make_shared<const ContainerIdentity>(identity)};
+  }
+
+  Answer answer = {State::kPending, nullptr};
+  std::vector<ContainerKey> asked;
 };
 
 void Put(char* to, uint16_t* length, std::initializer_list<std::string_view> leaf_to_root) {
@@ -63,7 +81,7 @@ tw_exit ExitOf(const tw_process& record, uint64_t mono_ns) {
 class WorkloadTableTest : public testing::Test {
  protected:
   WorkloadTable Make(WorkloadTable::Limits limits = {}) {
-    return {&proc_, "host-1", &users_, &clock_, limits};
+    return {&proc_, "host-1", &users_, &containers_, &clock_, limits};
   }
   static uint64_t Counter(const WorkloadTable& table, const std::string& name) {
     Counters counters;
@@ -75,6 +93,7 @@ class WorkloadTableTest : public testing::Test {
   FakeProc files_;
   LocalProcReader proc_{files_.Root()};
   Users users_;
+  FakeContainers containers_;
   FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
 };
 
@@ -330,6 +349,121 @@ TEST_F(WorkloadTableTest, KeepsNoArguments) {
                                   found->cgroup, found->unit, found->user}) {
     EXPECT_EQ(text.find("hunter2"), std::string::npos) << text;
   }
+}
+
+constexpr char kPodUid[] = "0a1b2c3d-0000-4000-8000-00000000000a";
+
+// A process in a container of a pod, as the kubelet and containerd under systemd name its group.
+tw_process InPod(uint64_t process, uint32_t pid, const std::string& id) {
+  tw_process record = Record(process, pid);
+  const std::string scope = "cri-containerd-" + id + ".scope";
+  Put(record.cgroup, &record.cgroup_len,
+      {scope, "kubepods-burstable-pod0a1b2c3d_0000_4000_8000_00000000000a.slice",
+       "kubepods-burstable.slice", "kubepods.slice"});
+  return record;
+}
+
+ContainerIdentity Web() {
+  return {.container_name = "nginx",
+          .image = "nginx:1.25",
+          .pod = "web-0",
+          .namespace_name = "shop",
+          .service_account = "cart",
+          .labels = "app=web"};
+}
+
+TEST_F(WorkloadTableTest, AsksForAContainersNamesWhenAProcessBegins) {
+  WorkloadTable table = Make();
+  const std::string id(64, 'b');
+  table.OnProcess(InPod(5, 1234, id));
+  ASSERT_EQ(containers_.asked, (std::vector<ContainerKey>{{id, kPodUid}}));
+  const auto before = table.Find(5, 1234);
+  EXPECT_EQ(before->container_id, id);
+  EXPECT_TRUE(before->naming);
+  EXPECT_EQ(before->pod, "");
+
+  containers_.Know(ContainerLookup::State::kKnown, Web());
+  const auto found = table.Find(5, 1234);
+  EXPECT_FALSE(found->naming);
+  EXPECT_EQ(found->container_name, "nginx");
+  EXPECT_EQ(found->image, "nginx:1.25");
+  EXPECT_EQ(found->pod, "web-0");
+  EXPECT_EQ(found->namespace_name, "shop");
+  EXPECT_EQ(found->service_account, "cart");
+  EXPECT_EQ(found->labels, "app=web");
+  EXPECT_EQ(found->exe, before->exe);
+
+  // What is known is not asked for again, and stays when the process and the container are gone.
+  const size_t asked = containers_.asked.size();
+  containers_.answer = {};
+  table.OnExit(ExitOf(InPod(5, 1234, id), 101 * kSecond));
+  EXPECT_EQ(table.Find(5, 1234), found);
+  EXPECT_EQ(containers_.asked.size(), asked);
+}
+
+TEST_F(WorkloadTableTest, GivesTheNextProcessOfAPidItsOwnContainer) {
+  WorkloadTable table = Make();
+  containers_.Know(ContainerLookup::State::kKnown, Web());
+  table.OnProcess(InPod(5, 1234, std::string(64, 'b')));
+  ContainerIdentity other = Web();
+  other.pod = "web-1";
+  containers_.Know(ContainerLookup::State::kKnown, other);
+  table.OnProcess(InPod(6, 1234, std::string(64, 'c')));
+  EXPECT_EQ(table.Find(5, 1234)->pod, "web-0");
+  EXPECT_EQ(table.Find(6, 1234)->pod, "web-1");
+  table.OnProcess(Record(7, 1234));
+  EXPECT_EQ(table.Find(7, 1234)->pod, "");
+}
+
+TEST_F(WorkloadTableTest, CompletesNamesThatWereKnownInPart) {
+  WorkloadTable table = Make();
+  containers_.Know(ContainerLookup::State::kUnknown, {.pod = "web-0", .namespace_name = "shop"});
+  table.OnProcess(InPod(5, 1234, std::string(64, 'b')));
+  const auto part = table.Find(5, 1234);
+  EXPECT_EQ(part->pod, "web-0");
+  EXPECT_FALSE(part->naming);
+  EXPECT_EQ(table.Find(5, 1234), part);
+  containers_.Know(ContainerLookup::State::kKnown, Web());
+  EXPECT_EQ(table.Find(5, 1234)->image, "nginx:1.25");
+}
+
+TEST_F(WorkloadTableTest, AsksForNoContainerOutsideOfOnes) {
+  WorkloadTable table = Make();
+  table.OnProcess(Record(5, 1234));
+  tw_process machine = Record(6, 1235);
+  Put(machine.cgroup, &machine.cgroup_len, {"payload", "machine-web\\x2d1.scope", "machine.slice"});
+  table.OnProcess(machine);
+  EXPECT_EQ(table.Find(6, 1235)->container_id, "web-1");
+  EXPECT_FALSE(table.Find(5, 1234)->naming);
+  EXPECT_TRUE(containers_.asked.empty());
+}
+
+TEST_F(WorkloadTableTest, FindsContainersInAHierarchyOfVersionOne) {
+  const std::string id(64, 'b');
+  files_.Write(1, "cgroup", "5:pids:/\n1:name=systemd:/init.scope\n0::/init.scope\n");
+  files_.Stat(1234, "python3", 2, 5012);
+  // No systemd driver, so its own hierarchy does not have the container.
+  files_.Write(1234, "cgroup",
+               "5:pids:/kubepods/burstable/pod" + std::string(kPodUid) + "/" + id +
+                   "\n1:name=systemd:/system.slice/containerd.service\n"
+                   "0::/system.slice/containerd.service\n");
+  WorkloadTable table = Make();
+  tw_process record = Record(5, 1234);
+  Put(record.cgroup, &record.cgroup_len, {"containerd.service", "system.slice"});
+  table.OnProcess(record);
+  EXPECT_EQ(table.Find(5, 1234)->container_id, id);
+  EXPECT_EQ(containers_.asked.at(0), (ContainerKey{id, kPodUid}));
+}
+
+TEST_F(WorkloadTableTest, MakesNamesSafeToShow) {
+  WorkloadTable table = Make();
+  ContainerIdentity odd = Web();
+  odd.container_name = "a\x1b[31m\xff";
+  odd.image = std::string(100'000, 'x');
+  containers_.Know(ContainerLookup::State::kKnown, odd);
+  table.OnProcess(InPod(5, 1234, std::string(64, 'b')));
+  EXPECT_EQ(table.Find(5, 1234)->container_name, "a%1B[31m%FF");
+  EXPECT_LE(table.Find(5, 1234)->image.size(), 2048u);
 }
 
 }  // namespace

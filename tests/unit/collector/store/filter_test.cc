@@ -172,15 +172,20 @@ TEST(Filter, ComparesWorkloads) {
                                .script = "/srv/app/sync.py",
                                .unit = "sync.service",
                                .container_id = "0123456789abcdef0123",
+                               .user = "app",
+                               .container_name = "worker",
+                               .image = "registry.example/team/sync:1.2",
                                .pod = "sync-7d9f",
-                               .user = "app"};
+                               .name_space = "shop",
+                               .service_account = "cart"};
   for (const char* yes :
        {"gunicorn", "/usr/bin/python3.11", "python3.11", "sync.py", "/srv/app/sync.py",
-        "sync.service", "0123456789abcdef0123", "0123456789ab", "sync-7d9f", "app"}) {
+        "sync.service", "0123456789abcdef0123", "0123456789ab", "sync-7d9f", "app", "worker",
+        "registry.example/team/sync:1.2", "sync:1.2", "shop", "shop/sync-7d9f", "cart"}) {
     EXPECT_TRUE(MatchesWorkload(Parse("workload", yes).value(), names)) << yes;
   }
-  for (const char* no :
-       {"python3", "bin", "sync", "0123456789a", "0123456789ac", "Gunicorn", "/"}) {
+  for (const char* no : {"python3", "bin", "sync", "0123456789a", "0123456789ac", "Gunicorn", "/",
+                         "shop/", "/sync-7d9f", "team/sync:1.2"}) {
     EXPECT_FALSE(MatchesWorkload(Parse("workload", no).value(), names)) << no;
   }
 }

@@ -95,6 +95,25 @@ int64_t Micros(const google::protobuf::Timestamp& time);
 // A request with one filter set by its name.
 v1::ListRequest Filtered(const std::string& name, const std::string& value);
 
+// Makes of a database of version 3 one of version 2.
+inline constexpr char kUndoContainerNames[] = R"sql(
+ALTER TABLE workloads ADD COLUMN namespace INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workloads ADD COLUMN service_account INTEGER NOT NULL DEFAULT 0;
+UPDATE workloads SET (namespace, service_account) =
+  (SELECT namespace, service_account FROM programs WHERE programs.id = program);
+ALTER TABLE workloads DROP COLUMN labels;
+CREATE TABLE old_programs(
+  id INTEGER PRIMARY KEY, machine INTEGER NOT NULL, comm INTEGER NOT NULL, exe INTEGER NOT NULL,
+  script INTEGER NOT NULL, user INTEGER NOT NULL, unit INTEGER NOT NULL, container INTEGER NOT NULL,
+  pod INTEGER NOT NULL,
+  UNIQUE(machine, exe, comm, script, user, unit, container, pod)) STRICT;
+INSERT INTO old_programs
+  SELECT id, machine, comm, exe, script, user, unit, container, pod FROM programs;
+DROP TABLE programs;
+ALTER TABLE old_programs RENAME TO programs;
+PRAGMA user_version = 2;
+)sql";
+
 }  // namespace tokenwatch::testing
 
 #endif  // TOKENWATCH_TESTS_UNIT_COLLECTOR_STORE_STORE_TESTING_H_

@@ -1,0 +1,58 @@
+#include "agent/use_reporter.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tokenwatch {
+
+UseReporter::UseReporter(FindWorkload find_workload, const Clock* clock, Emit emit)
+    : find_workload_(std::move(find_workload)), clock_(clock), emit_(std::move(emit)) {}
+
+void UseReporter::OnUse(TokenUse use) {
+  std::shared_ptr<const Workload> workload = find_workload_(use.process, use.pid);
+  if (!workload->naming) return emit_(std::move(use), std::move(workload));
+  ++waited_;
+  if (waiting_.size() >= kMaxWaiting) {
+    ++unnamed_;
+    return emit_(std::move(use), std::move(workload));
+  }
+  const auto patience = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
+  waiting_.push_back({std::move(use), clock_->MonotonicNs() + patience});
+}
+
+void UseReporter::Release() {
+  if (waiting_.empty()) return;
+  const uint64_t now_ns = clock_->MonotonicNs();
+  std::deque<Waiting> still;
+  for (Waiting& waiting : waiting_) {
+    std::shared_ptr<const Workload> workload = find_workload_(waiting.use.process, waiting.use.pid);
+    if (workload->naming && now_ns < waiting.until_ns) {
+      still.push_back(std::move(waiting));
+      continue;
+    }
+    if (workload->naming) ++unnamed_;
+    emit_(std::move(waiting.use), std::move(workload));
+  }
+  waiting_ = std::move(still);
+}
+
+void UseReporter::Finish() {
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    std::shared_ptr<const Workload> workload = find_workload_(waiting.use.process, waiting.use.pid);
+    if (workload->naming) ++unnamed_;
+    emit_(std::move(waiting.use), std::move(workload));
+  }
+}
+
+absl::Time UseReporter::WaitingSince() const {
+  absl::Time since = absl::InfiniteFuture();
+  for (const Waiting& waiting : waiting_) since = std::min(since, waiting.use.time);
+  return since;
+}
+
+void UseReporter::AddCounters(Counters* counters) const {
+  (*counters)["uses_waited_for_names"] += waited_;
+  (*counters)["container_names_unseen"] += unnamed_;
+}
+
+}  // namespace tokenwatch
