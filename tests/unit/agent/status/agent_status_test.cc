@@ -20,6 +20,7 @@ AgentStatus Sample() {
   status.capture.scope_pods_without_cgroup = 1;
   status.capture.scope_degraded = "pods-directory-missing: why";
   status.capture.socket_backend = "fentry";
+  status.containers = {"/run/c.sock", "fake 1.0, runtime.v1", "cri-slow: why"};
   status.capture.discovery_degraded = "mapped-files-only: why";
   status.capture.returns_refused = "they kill";
   status.capture.probes.push_back({"openssl",
@@ -63,6 +64,9 @@ TEST(AgentStatusTest, JsonHasProbesSpoolAndGaps) {
     "executables": ["/usr/bin/x", "/usr/bin/x1"], "namespaces": ["shop"],
     "podsDir": "/var/log/pods", "pods": 3, "podsWithoutCgroup": 1,
     "degraded": "pods-directory-missing: why"})"));
+  EXPECT_EQ(page["containers"]["socket"], "/run/c.sock");
+  EXPECT_EQ(page["containers"]["runtime"], "fake 1.0, runtime.v1");
+  EXPECT_EQ(page["containers"]["degraded"], "cri-slow: why");
   EXPECT_EQ(page["discovery"]["degraded"], "mapped-files-only: why");
   EXPECT_EQ(page["returnProbes"]["refused"], "they kill");
   EXPECT_TRUE(page["collector"]["lastAcknowledged"].is_null());
@@ -76,6 +80,7 @@ TEST(AgentStatusTest, MetricsTellLossesApart) {
   EXPECT_EQ(page.find("events_total{kind=\"ring_full_lost\"}"), std::string::npos);
   EXPECT_NE(page.find("tokenwatch_agent_scope_degraded 1\n"), std::string::npos);
   EXPECT_NE(page.find("tokenwatch_agent_discovery_degraded 1\n"), std::string::npos);
+  EXPECT_NE(page.find("tokenwatch_agent_containers_degraded 1\n"), std::string::npos);
   // A line a sample, whatever a file is called.
   EXPECT_EQ(page.find("x\n\","), std::string::npos);
 }
