@@ -191,6 +191,7 @@ void Worker::AddOwnCounters(Counters* counters) const {
   use_reporter_->AddCounters(counters);
   tls_ledger_->AddCounters(counters);
   reporter_->AddCounters(counters);
+  (*counters)["broker_requests"] = urgent_.calls() + other_.calls();
   (*counters)["status_connections_gave_way"] = pages_gave_way_;
   if (fingerprints_ != nullptr) fingerprints_->AddCounters(counters);
 }

@@ -23,6 +23,7 @@ bool IsPath(const std::string& path) {
 }  // namespace
 
 Channel::Message BrokerClient::Call(const Request& request) {
+  ++calls_;
   const std::string packet = EncodeRequest(request);
   const absl::MutexLock lock(&mutex_);
   if (!channel_.Send(packet).ok()) return {};

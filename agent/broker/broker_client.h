@@ -3,6 +3,7 @@
 #ifndef TOKENWATCH_AGENT_BROKER_BROKER_CLIENT_H_
 #define TOKENWATCH_AGENT_BROKER_BROKER_CLIENT_H_
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,7 +33,10 @@ class BrokerClient {
   // process that has ended. The worker's loop hears of the broker's end by itself.
   Channel::Message Call(const Request& request);
 
+  uint64_t calls() const { return calls_; }
+
  private:
+  std::atomic<uint64_t> calls_{0};
   absl::Mutex mutex_;
   Channel channel_ ABSL_GUARDED_BY(mutex_);
 };

@@ -63,6 +63,15 @@ absl::string_view BaseName(absl::string_view path) {
   return slash == absl::string_view::npos ? path : path.substr(slash + 1);
 }
 
+// A path is somebody else's word, and a device may act when it is opened: only a regular file is.
+UniqueFd OpenRegular(const std::string& path) {
+  const UniqueFd found(open(path.c_str(), O_PATH | O_CLOEXEC));
+  struct stat info = {};
+  if (!found.valid() || fstat(found.get(), &info) != 0 || !S_ISREG(info.st_mode)) return {};
+  return UniqueFd(
+      open(absl::StrCat("/proc/self/fd/", found.get()).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+}
+
 }  // namespace
 
 std::string RuntimeOfFileName(absl::string_view path) {
@@ -157,7 +166,7 @@ void TlsInspector::LookAtMappings(const Job& job) {
     return;
   }
   const std::string exe = is_any ? absl::StrCat(root, "/exe") : job.exe;
-  UniqueFd file(exe.empty() ? -1 : open(exe.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd file = exe.empty() ? UniqueFd() : OpenRegular(exe);
   Enqueue({job.process, std::move(sight), std::move(file), !is_any});
 }
 

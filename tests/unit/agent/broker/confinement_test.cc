@@ -111,6 +111,8 @@ TEST_F(ConfinementTest, FilesElsewhereAreOutOfReach) {
     wrong += Wrong(unlink((directory_ + "/b").c_str()) == 0, "and be removed");
     wrong += Wrong(CanOpen("/etc/hosts", O_RDONLY), "what it needs can be read");
     wrong += Wrong(!CanOpen("/etc/passwd", O_RDONLY), "what it does not need cannot");
+    wrong += Wrong(!CanOpen("/etc/shadow", O_RDONLY), "nor what is root's");
+    wrong += Wrong(!CanOpen("/proc/1/maps", O_RDONLY), "nor another process");
     wrong += Wrong(!CanOpen(outside_ + "/a", O_RDWR | O_CREAT), "nor be made");
     wrong += Wrong(!CanOpen(outside_, O_RDONLY | O_DIRECTORY), "nor be listed");
     wrong += Wrong(chmod(outside_.c_str(), 0700) != 0 && errno == ENOSYS, "no mode is changed");
