@@ -140,7 +140,7 @@ def kill_broker(agent, requests):
     worker, killed = agent.worker_pid(), time.time()
     agent.kill()
     wait_until(lambda: not is_alive(worker), 5, "the worker to die with the broker", 0.001)
-    note(f"the worker was gone {(time.time() - killed) * 1000:.0f} ms after the broker's end")
+    note(f"the worker was gone {(time.time() - killed) * 1000:.0f} ms after the kill")
     agent.start()
     back = time.time()
 
