@@ -40,13 +40,13 @@ void GateWatch::Run() {
 }
 
 void GateWatch::LookAtRegistry() {
-  const absl::StatusOr<bool> changed = gatekeeper_->Refresh();
-  if (changed.ok()) {
+  const absl::StatusOr<bool> read = gatekeeper_->Refresh();
+  if (read.ok()) {
     failing_ = false;
-    if (*changed) on_registry_();
   } else if (!std::exchange(failing_, true)) {
-    Log(LogLevel::kError, "revocations are not seen: ", changed.status().message());
+    Log(LogLevel::kError, "revocations are not seen: ", read.status().message());
   }
+  on_registry_();
 }
 
 void GateWatch::LookAtCertificate() {

@@ -21,8 +21,9 @@ class GateWatch {
     absl::Duration certificate_interval = absl::Minutes(1);
   };
 
-  // All outlive this. `on_registry` is called where the list of agents changed, `on_certificate`
-  // with the server's key and certificate (PEM) where there is another; both on the thread.
+  // All outlive this. `on_registry` is called after each look at the list of agents, which others
+  // may have read on, too; `on_certificate` with the server's key and certificate (PEM) after each
+  // look at these; both on the thread.
   GateWatch(Gatekeeper* gatekeeper, const Options& options, std::function<void()> on_registry,
             std::function<void(std::string_view pem)> on_certificate);
   ~GateWatch();

@@ -420,8 +420,12 @@ TEST(Identity, IsWholeAfterEachCrash) {
     const std::string known = key;
     const auto after = Identity::Open("/spool", agent, &files);
     ASSERT_TRUE(after.ok()) << after.status();
-    if (!known.empty()) EXPECT_EQ(KeySha256((*after)->key().get()), known);
-    if (first.ok()) EXPECT_TRUE((*after)->certificate().has_value());
+    if (!known.empty()) {
+      EXPECT_EQ(KeySha256((*after)->key().get()), known);
+    }
+    if (first.ok()) {
+      EXPECT_TRUE((*after)->certificate().has_value());
+    }
     EXPECT_EQ((*after)->certificate().has_value(), (*after)->ca().has_value());
     EXPECT_TRUE(enrol().ok());
     EXPECT_TRUE(Identity::IsEnrolled("/spool", &files));
