@@ -115,7 +115,9 @@ absl::Status UntrustedServer(const Server& server, CURL* curl, const char* error
           result == X509_V_ERR_CERT_HAS_EXPIRED ? "has ended" : "is not valid yet",
           ", and this host's clock says ", ShownTime(absl::Now()),
           ": set the clock if it is wrong, else restart the collector, which makes another"));
-    case X509_V_OK:  // the chain is right, so the name is not
+    // libcurl looks at the names by itself, before it keeps what OpenSSL found, which was no problem.
+    case X509_V_OK:
+    case X509_V_ERR_UNSPECIFIED:
       return absl::UnavailableError(absl::StrCat(
           who, " shows a certificate for other names (", error,
           "): name it by one of those of \"tokenwatch-collector init --server-name\""));
