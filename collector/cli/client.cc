@@ -115,7 +115,8 @@ absl::Status UntrustedServer(const Server& server, CURL* curl, const char* error
           result == X509_V_ERR_CERT_HAS_EXPIRED ? "has ended" : "is not valid yet",
           ", and this host's clock says ", ShownTime(absl::Now()),
           ": set the clock if it is wrong, else restart the collector, which makes another"));
-    // libcurl looks at the names by itself, before it keeps what OpenSSL found, which was no problem.
+    // libcurl looks at the names by itself, before it keeps what OpenSSL found, which was no
+    // problem.
     case X509_V_OK:
     case X509_V_ERR_UNSPECIFIED:
       return absl::UnavailableError(absl::StrCat(
