@@ -71,7 +71,6 @@ std::string RemoteProcReader::Cgroup(uint32_t pid, std::string_view controllers)
       {"", RequestKind::kCgroup},
       {"name=systemd", RequestKind::kSystemdCgroup},
       {"pids", RequestKind::kPidsCgroup},
-      {"memory", RequestKind::kMemoryCgroup},
   };
   for (const auto& [name, kind] : kinds) {
     if (name == controllers) return Read<std::string>(client_->Call({.kind = kind, .pid = pid}));

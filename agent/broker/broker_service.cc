@@ -80,9 +80,6 @@ UniqueFd BrokerService::Answer(const Request& request, WireWriter* answer) const
     case RequestKind::kPidsCgroup:
       out(proc.Cgroup(request.pid, "pids"));
       break;
-    case RequestKind::kMemoryCgroup:
-      out(proc.Cgroup(request.pid, "memory"));
-      break;
     case RequestKind::kArguments:
       out.PutText(proc.Arguments(request.pid).view());
       break;

@@ -41,7 +41,6 @@ constexpr std::array<Row, kRequestKinds> kRows = {{
     {RequestKind::kCgroup, true, false, Text::kNone},
     {RequestKind::kSystemdCgroup, true, false, Text::kNone},
     {RequestKind::kPidsCgroup, true, false, Text::kNone},
-    {RequestKind::kMemoryCgroup, true, false, Text::kNone},
     {RequestKind::kArguments, true, false, Text::kNone},
     {RequestKind::kExists, true, false, Text::kPath},
     {RequestKind::kUserName, false, true, Text::kNone},

@@ -24,8 +24,7 @@ enum class RequestKind : uint32_t {
   kLoginUid,
   kCgroup,         // in the unified hierarchy
   kSystemdCgroup,  // in systemd's own
-  kPidsCgroup,     // in those of version 1 that containers are in where there is no systemd
-  kMemoryCgroup,
+  kPidsCgroup,     // in the one of version 1 that every container has
   kArguments,
   kExists,  // the text is an absolute path
   // The user database.
@@ -45,7 +44,7 @@ enum class RequestKind : uint32_t {
   kContainer,  // the text is its id, which may be empty, '/', and its pod's uid, which may be empty
   kContainerStatus,
 };
-inline constexpr uint32_t kRequestKinds = 24;
+inline constexpr uint32_t kRequestKinds = 23;
 
 struct Request {
   static constexpr size_t kTextMax = 4096;

@@ -311,6 +311,10 @@ ContainerResolver::Finding ContainerResolver::Search(const ContainerKey& key) {
   }
   if (options_.service_accounts == "token") {
     identity.service_account = FindServiceAccount(limits_.host_root, options_.kubelet_dir, uid);
+    // Process 1 may be out of reach.
+    if (identity.service_account.empty()) {
+      identity.service_account = FindServiceAccount("/", options_.kubelet_dir, uid);
+    }
   }
   return finding;
 }

@@ -11,6 +11,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 
 sys.dont_write_bytecode = True
 from harness import containerd, fingerprint
@@ -143,10 +144,14 @@ def named_by_the_runtime(world, node, collector):
     node.require("after a restart of the container", token, again,
                  **{**in_web, "image": "registry.example/nginx:1.26"})
 
-    # A container that the runtime tells of only after its process has made the request.
+    # A container that the runtime tells of only after its process has begun.
     late = container_id()
-    token = node.request(node.systemd_group(UIDS[0], late))
-    runtime.tell(container=late, sandbox=web, name="late", image="late:1")
+    group = node.systemd_group(UIDS[0], late)
+    telling = threading.Timer(0.4, runtime.tell, kwargs={
+        "container": late, "sandbox": web, "name": "late", "image": "late:1"})
+    telling.start()
+    token = node.request(group)
+    telling.join()
     node.require("known to the runtime a moment late", token, late,
                  **{**in_web, "containerName": "late", "image": "late:1"})
 

@@ -169,7 +169,7 @@ TEST_F(BrokerTest, ReadsProcForTheWorker) {
   files_.Link(7, "cwd", "/srv");
   files_.Write(7, "status", "Name:\tx\nUid:\t1000\t0\t0\t0\n");
   files_.Write(7, "loginuid", "1001");
-  files_.Write(7, "cgroup", "3:memory:/a\n2:pids:/b\n1:name=systemd:/old\n0::/new\n");
+  files_.Write(7, "cgroup", "2:pids:/b\n1:name=systemd:/old\n0::/new\n");
   files_.Write(7, "cmdline", std::string("prog\0--secret\0", 14));
   std::filesystem::create_directories(files_.Root() + "/7/root/srv/app.py");
   const RemoteProcReader proc(client_.get());
@@ -187,7 +187,6 @@ TEST_F(BrokerTest, ReadsProcForTheWorker) {
   EXPECT_EQ(proc.Cgroup(7, ""), "/new");
   EXPECT_EQ(proc.Cgroup(7, "name=systemd"), "/old");
   EXPECT_EQ(proc.Cgroup(7, "pids"), "/b");
-  EXPECT_EQ(proc.Cgroup(7, "memory"), "/a");
   EXPECT_EQ(proc.Cgroup(7, "cpu"), "");
   EXPECT_EQ(proc.Arguments(7).view(), std::string("prog\0--secret\0", 14));
   EXPECT_TRUE(proc.Exists(7, "/srv/app.py"));

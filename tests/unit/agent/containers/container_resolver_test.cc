@@ -6,10 +6,13 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <thread>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/unit/agent/containers/fake_cri.h"
 #include "tests/unit/agent/containers/stranger.h"
@@ -38,7 +41,7 @@ class ContainerResolverTest : public testing::Test {
     limits_.young = absl::Milliseconds(400);
     limits_.young_retry = absl::Milliseconds(20);
     limits_.retry = absl::Hours(1);
-    limits_.host_root = "/";
+    limits_.host_root = folder_ + "/host";
     limits_.sockets = {folder_ + "/first.sock", folder_ + "/second.sock"};
   }
   ~ContainerResolverTest() override {
@@ -122,6 +125,27 @@ TEST_F(ContainerResolverTest, NamesAContainerOnceAndRemembersIt) {
   cri.Remove(Id('a'));
   cri.Remove(Id('b'));
   EXPECT_EQ(resolver_->Find(key).identity, answer.identity);
+}
+
+TEST_F(ContainerResolverTest, FindsTheKubeletsFilesHereAndOnTheHost) {
+  const std::string claims = absl::StrCat(R"({"kubernetes.io":{"pod":{"uid":")", kUid,
+                                          R"("},"serviceaccount":{"name":"cart"}}})");
+  const std::string token = absl::StrCat("e30.", absl::WebSafeBase64Escape(claims), ".c2ln");
+  for (const std::string& root : {std::string(), limits_.host_root}) {
+    const fs::path volume = root + options_.kubelet_dir + "/pods/" + kUid +
+                            "/volumes/kubernetes.io~projected/kube-api-access-abcde";
+    fs::create_directories(volume);
+    std::ofstream(volume / "token") << token;
+    fs::create_directories(root + options_.pods_dir + "/shop_web-0_" + kUid);
+    options_.cri_socket = "none";
+    Start();
+    const auto answer = Settled({Id('b'), kUid});
+    ASSERT_EQ(answer.state, State::kKnown) << root;
+    EXPECT_EQ(answer.identity->service_account, "cart") << root;
+    EXPECT_EQ(answer.identity->pod, "web-0") << root;
+    fs::remove_all(root + options_.kubelet_dir);
+    fs::remove_all(root + options_.pods_dir);
+  }
 }
 
 TEST_F(ContainerResolverTest, TellsAContainerFromTheOneThatReplacedIt) {

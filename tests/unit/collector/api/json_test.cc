@@ -35,7 +35,8 @@ TEST(JsonTest, AUseHasEveryFieldOfTheDesign) {
             R"("unresolved":false,"workload":{"host":"","pid":42,)"
             R"("startTime":"1970-01-01T00:00:00.000000Z","comm":"","exe":"","script":"",)"
             R"("parentExe":"","uid":0,"user":"","loginUser":"","cgroup":"","containerId":"",)"
-            R"("pod":"","namespace":"","serviceAccount":"","unit":""}})");
+            R"("pod":"","namespace":"","serviceAccount":"","unit":"","containerName":"",)"
+            R"("image":"","labels":{}}})");
 }
 
 TEST(JsonTest, AnUnresolvedUseHasNoTokenId) {
