@@ -110,7 +110,7 @@ class Containerd:
     def __init__(self, world):
         self.world = world
         self.socket = world.path("containerd/containerd.sock")
-        self.pods = []
+        self.pods, self.groups = [], []
         grpc = _import_grpc()
         self._errors = grpc.RpcError
         self._channel = grpc.insecure_channel(f"unix:{self.socket}")
@@ -127,8 +127,10 @@ class Containerd:
         kubelets = {"io.kubernetes.pod.name": name, "io.kubernetes.pod.namespace": namespace,
                     "io.kubernetes.pod.uid": uid}
         # As the kubelet's cgroupfs driver has it, but below the agent's scope; the host's network.
-        group = f"/{os.path.basename(self.world.cgroup)}/kubepods/burstable/pod{uid}"
-        linux = _field(1, group) + _field(2, _field(1, _field(1, 2)))
+        group = f"/kubepods/burstable/pod{uid}"
+        self.groups.append(group)
+        scope = f"/{os.path.basename(self.world.cgroup)}"
+        linux = _field(1, scope + group) + _field(2, _field(1, _field(1, 2)))
         return (_field(1, metadata) + _field(3, self.world.path("containerd/logs"))
                 + _labels(6, {**labels, **kubelets}) + _field(8, linux))
 
@@ -155,13 +157,15 @@ class Containerd:
                 self._call("StopPodSandbox", _field(1, sandbox))
                 self._call("RemovePodSandbox", _field(1, sandbox))
         self._channel.close()
-        # runc leaves what is above a container, in each of the hierarchies of version 1.
+        # runc leaves what is above a container, in each of the hierarchies of version 1, too.
         name = os.path.basename(self.world.cgroup)
-        for top in glob.glob(f"/sys/fs/cgroup/*/{name}") + [self.world.cgroup]:
-            for folder, _, _ in os.walk(top, topdown=False):
-                if folder != self.world.cgroup:
-                    with contextlib.suppress(OSError):
-                        os.rmdir(folder)
+        left = [path for path in glob.glob(f"/sys/fs/cgroup/*/{name}")
+                if path != self.world.cgroup]
+        left += [f"{self.world.cgroup}{group}" for group in self.groups]
+        for folder in left:
+            for path, _, _ in os.walk(folder, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
 
 
 @contextlib.contextmanager
