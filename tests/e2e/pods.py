@@ -254,6 +254,8 @@ def without_the_runtime(world, node, agent, runtime, web):
     check(degraded().startswith("cri-absent: "), f"/status says {degraded()!r}")
     runtime.tell(start=True)
     wait_until(lambda: not degraded(), 60, "the runtime to be connected to again")
+    # What was known in part is told so, without delay, for up to a second more.
+    wait_until(lambda: node.workload_of(request(gone))["containerName"], 20, "the container's name")
     node.require("a runtime that was restarted", request(gone), gone,
                  **pod, containerName="gone", image="gone:1")
     counters = agent.status()["counters"]
