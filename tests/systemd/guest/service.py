@@ -73,10 +73,12 @@ def watches():
 
 
 def probe_hits():
-    """Hits of the TLS probes, from the service's status on its Unix socket."""
+    """Hits of the distribution's libssl, from the service's status on its Unix socket. (Probes of the
+    copies go away with their last user.)"""
     text = out("curl", "-q", "-s", "--unix-socket", "/run/tokenwatch-agent/status",
                "http://localhost/status")
-    return sum(probe["hits"] for probe in json.loads(text)["probes"])
+    return sum(probe["hits"] for probe in json.loads(text)["probes"]
+               if "/copy/" not in probe["file"])
 
 
 def sandbox():
