@@ -97,7 +97,5 @@ def key_missing():
     with open("/etc/tokenwatch/fleet.key", "w", encoding="ascii") as file:
         file.write(key)
     run("systemctl", "reset-failed", "tokenwatch-agent")
-    with open(CONFIG, "a", encoding="utf-8") as file:
-        file.write("\n# the administrator was here\nspool-max-bytes: 134217728\n")
     check("with the right one it starts", run("systemctl", "start", "tokenwatch-agent").returncode
           == 0, out("systemctl", "status", "tokenwatch-agent"))

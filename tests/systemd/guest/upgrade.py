@@ -14,6 +14,8 @@ def has_hand_over():
 
 def in_traffic():
     """To a higher version, while programs make requests."""
+    with open(CONFIG, "a", encoding="utf-8") as file:
+        file.write("\n# the administrator was here\nspool-max-bytes: 134217728\n")
     marked = out("sh", "-c", "cat /var/lib/tokenwatch-agent/agent-id")
     old = main_pid()
     traffic = [subprocess.Popen(["/usr/bin/python3", "-B", "/test/traffic.py", f"upgrade-{number}",
