@@ -90,6 +90,7 @@ void AddEnrolCommands(Options* options, Config* config) {
   credentials.AddCommand("list", "the credentials that are valid");
   credentials.AddCommand("revoke", "end a credential")
       .Positional("NAME", &enrol.name, "as 'credentials list' shows it");
+  root.AddCommand("ca", "show the CA's certificate, for --ca-file of who asks");
   add_out_file(&root.AddCommand("fleet-key", "make another fleet key, to rotate to"),
                "where the key goes; must not be in --data-dir");
 }

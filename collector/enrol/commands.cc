@@ -181,6 +181,13 @@ absl::Status HandOutCa(const std::string& file, const std::string& pem) {
       file, " is of another collector and is not overwritten: name another --out-dir"));
 }
 
+absl::Status ShowCa(const EnrolCommandOptions& options, std::ostream* out) {
+  const auto authority = EnrolDirectory(options.data_dir).LoadAuthority();
+  if (!authority.ok()) return authority.status();
+  *out << authority->certificate().ToPem();
+  return absl::OkStatus();
+}
+
 absl::Status Init(const EnrolCommandOptions& options, absl::Time now, std::ostream* out) {
   if (const auto lifetime = ParseLifetime(options.lifetime); !lifetime.ok()) {
     return lifetime.status();
@@ -432,6 +439,7 @@ absl::Status RunEnrolCommand(const std::string& command, const EnrolCommandOptio
   if (command == "credentials add") return AddCredential(options, now, out);
   if (command == "credentials list") return ListCredentials(options, out);
   if (command == "credentials revoke") return RevokeCredential(options, now, out);
+  if (command == "ca") return ShowCa(options, out);
   if (command == "fleet-key") return NewFleetKey(options, out);
   return absl::InvalidArgumentError(absl::StrCat("unknown command ", command));
 }

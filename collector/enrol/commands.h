@@ -1,5 +1,5 @@
 // What an operator does with the collector's keys: `init`, `enrol-secret`, `agents`, `credentials`
-// and `fleet-key`. Each may run while the collector does.
+// `ca` and `fleet-key`. Each may run while the collector does.
 #ifndef TOKENWATCH_COLLECTOR_ENROL_COMMANDS_H_
 #define TOKENWATCH_COLLECTOR_ENROL_COMMANDS_H_
 

@@ -37,7 +37,7 @@ WAYS = {
 }
 # What a review would ask about, each with the comment in the templates that answers.
 CAPABILITIES = {"SYS_ADMIN", "BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", "LEASE",
-                "SYS_RESOURCE", "SYS_NICE", "SETUID", "SETGID", "SETPCAP", "KILL"}
+                "SYS_RESOURCE", "SYS_NICE", "SETUID", "SETGID", "SETPCAP", "CHOWN", "KILL"}
 HOST_PATHS = {"/var/lib/tokenwatch-agent": False, "/sys/fs/cgroup": True, "/var/log/pods": True,
               "/run/containerd": True}  # path on the node: whether it is mounted read-only
 

@@ -7,10 +7,12 @@ without a capability, the agent as root with exactly the capabilities that the c
 new privileges, watching this test's cgroup only.
 """
 
+import http.client
 import json
 import os
 import pathlib
 import re
+import ssl
 import subprocess
 import sys
 
@@ -19,7 +21,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent),
                 str(pathlib.Path(__file__).resolve().parent.parent / "e2e")]
 import yaml
 from checks import REPOSITORY
-from harness.servers import Truth, get, get_json
+from harness.servers import Truth
 from harness.world import check, main, note, tail, wait_until
 
 NAMES = {"agent": "tokenwatch-agent", "collector": "tokenwatch-collector", "cli": "tokenwatch"}
@@ -151,12 +153,14 @@ class Pod:
              "--inh-caps=-all", "chroot", *become, self.root, *argv], log=log, **options)
 
     def run(self, argv, expect=0, **options):
-        process = self.spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        """Its standard output, or what it said where it is to fail."""
+        process = self.spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              **options)
-        output, _ = process.communicate(timeout=60)
+        output, said = process.communicate(timeout=60)
         self.world.forget(process)
-        check(process.returncode == expect, f"exit status {process.returncode} of {argv}: {output}")
-        return output
+        check(expect is None or process.returncode == expect,
+              f"exit status {process.returncode} of {argv}: {output}{said}")
+        return said if expect else output
 
 
 def directory(world, name, owner=0, mode=0o755):
@@ -166,23 +170,54 @@ def directory(world, name, owner=0, mode=0o755):
     return path
 
 
-def run_collector(world, pod):
-    data = directory(world, "collector-data", 65532, 0o700)
-    run = directory(world, "collector-run", 65532, 0o700)
-    at = "/var/lib/tokenwatch-collector"
-    pod.spawn(["/usr/bin/tokenwatch-collector", "--plaintext", "--data-dir", at, "--grpc-listen",
-               "127.0.0.1:0", "--http-listen", "127.0.0.1:0"], user="65532:65532",
-              mounts=[(data, at), (run, "/tmp")], log="collector.log")
+class ImageCollector:
+    """The image's collector as the StatefulSet runs it: init, then TLS, as the image's user."""
 
-    def ports():
-        text = pathlib.Path(world.path("collector.log")).read_text()
-        grpc = re.search(r"listening for agents on 127\.0\.0\.1:(\d+)", text)
-        http = re.search(r"http://127\.0\.0\.1:(\d+)", text)
-        return grpc and http and (int(grpc[1]), int(http[1]))
+    def __init__(self, world, pod):
+        self._pod = pod
+        at = "/var/lib/tokenwatch-collector"
+        self._data = ["--data-dir", f"{at}/data"]
+        self._options = {"user": "65532:65532", "mounts": [
+            (directory(world, "collector-data", 65532, 0o700), at),
+            (directory(world, "collector-run", 65532, 0o700), "/run/tokenwatch")]}
+        init = ["init", "--out-dir", "/run/tokenwatch/handout", "--server-name", "localhost"]
+        self.command(*init)
+        check("exists" in self.command(*init), "init made everything anew")
+        self.ca = world.write("collector-ca.pem", self.command("ca"))
+        pod.spawn(["/usr/bin/tokenwatch-collector", *self._data, "--grpc-listen", "127.0.0.1:0",
+                   "--http-listen", "127.0.0.1:0"], log="collector.log", **self._options)
 
-    grpc, http = wait_until(ports, 30, "the image's collector")
-    check(get(http, "/readyz")[0] == 200, "the image's collector is not ready")
-    return grpc, http
+        def ports():
+            text = pathlib.Path(world.path("collector.log")).read_text()
+            grpc = re.search(r"listening for agents on 127\.0\.0\.1:(\d+)", text)
+            http = re.search(r"https://127\.0\.0\.1:(\d+)", text)
+            return grpc and http and (int(grpc[1]), int(http[1]))
+
+        self.grpc, self.http = wait_until(ports, 30, "the image's collector")
+
+    def command(self, *words):
+        """Beside the collector that runs, as `kubectl exec` would."""
+        return self._pod.run(["/usr/bin/tokenwatch-collector", *words, *self._data],
+                             **self._options)
+
+    def get(self, path, credential=""):
+        """Status and body, over TLS that this CA vouches for."""
+        context = ssl.create_default_context(cafile=self.ca)
+        connection = http.client.HTTPSConnection("localhost", self.http, context=context,
+                                                 timeout=10)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {credential}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def check_credentials(collector):
+    check(collector.get("/readyz")[0] == 200, "the image's collector is not ready")
+    scrape = collector.command("credentials", "add", "prometheus", "--metrics-only").strip()
+    status, page = collector.get("/metrics", scrape)
+    check(status == 200 and "tokenwatch_collector_ready 1" in page, f"/metrics: {status} {page}")
+    for credential in (scrape, "", "made-up"):
+        status, body = collector.get("/v1/uses", credential)
+        check(status in (401, 403), f"/v1/uses: {status} {body}")
 
 
 def chart_capabilities():
@@ -193,20 +228,22 @@ def chart_capabilities():
     return container["securityContext"]["capabilities"]["add"]
 
 
-def run_agent(world, pod, grpc, http):
-    keys = directory(world, "keys", mode=0o700)
-    pathlib.Path(keys, "fleet.key").write_text(world.key.hex())
-    os.chmod(f"{keys}/fleet.key", 0o400)
-    status = "unix:/run/tokenwatch/status.sock"
-    spool = "/var/lib/tokenwatch-agent"
+def run_agent(world, pod, collector):
+    """Enrols, and sees one request."""
+    secrets = directory(world, "secrets", mode=0o700)
+    for name, text in (("fleet.key", world.key.hex()),
+                       ("enrol.secret", collector.command("enrol-secret"))):
+        pathlib.Path(secrets, name).write_text(text)
+        os.chmod(f"{secrets}/{name}", 0o400)
+    spool, status = "/var/lib/tokenwatch-agent", "unix:/run/tokenwatch/status.sock"
     mounts = [(directory(world, "agent-spool"), spool),
-              (directory(world, "agent-run"), "/run/tokenwatch"), (keys, "/etc/tokenwatch")]
-    arguments = ["--collector", f"127.0.0.1:{grpc}", "--plaintext",
-                 "--key-file", "/etc/tokenwatch/fleet.key", "--spool-dir", spool,
-                 "--scope-cgroup", world.cgroup, "--status-listen", status, "--host-name", "node-7"]
-    capabilities = chart_capabilities()
+              (directory(world, "agent-run"), "/run/tokenwatch"), (secrets, "/etc/tokenwatch")]
+    arguments = ["--collector", f"localhost:{collector.grpc}", "--spool-dir", spool,
+                 "--key-file", "/etc/tokenwatch/fleet.key", "--status-listen", status,
+                 "--enrol-secret-file", "/etc/tokenwatch/enrol.secret",
+                 "--scope-cgroup", world.cgroup, "--host-name", "node-7"]
     program = "/usr/bin/tokenwatch-agent"
-    options = {"mounts": mounts, "capabilities": capabilities}
+    options = {"mounts": mounts, "capabilities": chart_capabilities()}
     pod.run([program, *arguments, "--check"], **options)
     health = [program, "health", "--status-listen", status]
     check("no agent answers" in pod.run(health, expect=3, **options), "health before the start")
@@ -220,17 +257,33 @@ def run_agent(world, pod, grpc, http):
 
     wait_until(ready, 90, "the image's agent")
     pod.run(health, **options)
-    with open(f"/proc/{agent.pid}/status", encoding="ascii") as file:
-        effective = int(re.search(r"CapEff:\s+(\w+)", file.read())[1], 16)
-    note(f"capabilities of the agent: {effective:x}")
     world.run(["/usr/bin/curl", "-q", "-s", "-o", "/dev/null", "--cacert", truth.ca, "-H",
                "Authorization: Bearer made-up-for-images",
                f"https://127.0.0.1:{truth.tls}/v1/items"], inside=True, env=world.private_openssl())
-    uses = wait_until(lambda: get_json(http, "/v1/uses")["uses"], 30, "a use that the agent saw")
+
+
+def check_uses(world, pod, collector):
+    """As a person asks, with the image's command line."""
+    asks = directory(world, "asks", 65532, 0o700)
+    for name, text in (("ca.pem", pathlib.Path(collector.ca).read_text()),
+                       ("credential", collector.command("credentials", "add", "somebody"))):
+        pathlib.Path(asks, name).write_text(text)
+        os.chown(f"{asks}/{name}", 65532, 65532)
+        os.chmod(f"{asks}/{name}", 0o600)
+
+    def ask(question):
+        server = f"https://localhost:{collector.http}"
+        found = pod.run(["/usr/bin/tokenwatch", question, "--server", server, "--output", "json",
+                         "--ca-file", "/run/asks/ca.pem", "--credential-file",
+                         "/run/asks/credential"], user="65532:65532",
+                        mounts=[(asks, "/run/asks")], expect=None)
+        return [json.loads(line) for line in found.splitlines()]
+
+    agents = wait_until(lambda: ask("agents"), 30, "the agent at the collector", 0.5)
+    check([agent["host"] for agent in agents] == ["node-7"], f"{agents}")
+    uses = wait_until(lambda: ask("uses"), 30, "a use that the agent saw", 0.5)
     check([use["path"] for use in uses] == ["/v1/items"], f"{uses}")
-    check(uses[0]["workload"]["host"] == "node-7", f"host {uses[0]['workload']['host']}")
-    agents = get_json(http, "/v1/agents")["agents"]
-    check([agent["host"] for agent in agents] == ["node-7"], f"agents {agents}")
+    check(uses[0]["workload"]["host"] == "node-7", f"{uses}")
 
 
 def scenario(world):
@@ -244,11 +297,10 @@ def scenario(world):
         check(re.search(r"\d+\.\d+", said), said)
         for shell in ("/bin/sh", "/usr/bin/sh", "/bin/busybox"):
             pod.run([shell, "-c", "exit 0"], expect=127)
-    grpc, http = run_collector(world, pods["collector"])
-    run_agent(world, pods["agent"], grpc, http)
-    listed = pods["cli"].run(["/usr/bin/tokenwatch", "uses", "--server", f"http://127.0.0.1:{http}",
-                              "--output", "json"], user="65532:65532")
-    check(json.loads(listed)["workload"]["host"] == "node-7", listed)
+    collector = ImageCollector(world, pods["collector"])
+    check_credentials(collector)
+    run_agent(world, pods["agent"], collector)
+    check_uses(world, pods["cli"], collector)
 
 
 if __name__ == "__main__":

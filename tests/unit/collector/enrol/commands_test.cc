@@ -58,6 +58,8 @@ TEST_F(EnrolCommandsTest, InitMakesWhatIsHandedOut) {
   EXPECT_TRUE(made.IsMade());
   EXPECT_EQ(secret->ca_sha256, made.LoadAuthority()->certificate().Sha256());
   EXPECT_EQ(ReadAll(directory_ / "out/ca.pem"), made.LoadAuthority()->certificate().ToPem());
+  ASSERT_TRUE(Run("ca").ok());
+  EXPECT_EQ(told_.str(), ReadAll(directory_ / "out/ca.pem"));
   const std::vector<std::string> names = made.LoadServer()->Names();
   EXPECT_EQ(std::set<std::string>(names.begin(), names.end()),
             (std::set<std::string>{"collector.example", "localhost", "127.0.0.1", "::1"}));
@@ -141,6 +143,7 @@ TEST_F(EnrolCommandsTest, WhatIsWrongIsSaid) {
   options_.out_dir = directory_ / "out";
   EXPECT_TRUE(absl::IsFailedPrecondition(Run("enrol-secret")));
   EXPECT_TRUE(absl::IsFailedPrecondition(Run("agents list")));
+  EXPECT_FALSE(Run("ca").ok());
   options_.server_names = {"not a name"};
   EXPECT_TRUE(absl::IsInvalidArgument(Run("init")));
   options_.server_names = {"collector.example"};
