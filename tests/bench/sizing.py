@@ -24,7 +24,7 @@ from harness.tokenwatch import Agent, Collector
 from harness.world import LONG, check, cpu_seconds, main, note
 
 CONNECTIONS = 200
-WARM, MEASURED = (5000, 60000) if LONG else (500, 2000)
+WARM, MEASURED = (5000, 30000) if LONG else (500, 2000)
 MIB = 2**20
 DAYS = 90
 RATES = (1, 10, 100)  # uses a second of a host

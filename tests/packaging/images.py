@@ -213,8 +213,9 @@ class ImageCollector:
 def check_credentials(collector):
     check(collector.get("/readyz")[0] == 200, "the image's collector is not ready")
     scrape = collector.command("credentials", "add", "prometheus", "--metrics-only").strip()
-    status, page = collector.get("/metrics", scrape)
-    check(status == 200 and "tokenwatch_collector_ready 1" in page, f"/metrics: {status} {page}")
+    # The collector looks for new credentials every half second.
+    wait_until(lambda: collector.get("/metrics", scrape)[0] == 200, 10, "/metrics for Prometheus")
+    check("tokenwatch_collector_ready 1" in collector.get("/metrics", scrape)[1], "/metrics")
     for credential in (scrape, "", "made-up"):
         status, body = collector.get("/v1/uses", credential)
         check(status in (401, 403), f"/v1/uses: {status} {body}")
