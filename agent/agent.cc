@@ -28,6 +28,8 @@
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
 #include "agent/containers/container_resolver.h"
+#include "agent/status/fingerprint_service.h"
+#include "agent/status/status_pages.h"
 
 namespace tokenwatch {
 namespace {
@@ -188,6 +190,14 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
                       return absl::NotFoundError("no --enrol-secret-file is given");
                     }
                     return ReadEnrolSecretFile(p->options.enrol_secret_file);
+                  },
+                  .listen = [p = parts.get()](bool for_status) -> absl::StatusOr<Listener> {
+                    const AgentOptions& given = p->options;
+                    if ((for_status ? given.status_listen : given.fingerprint_listen).empty()) {
+                      return absl::InvalidArgumentError("there is nothing to listen on");
+                    }
+                    return for_status ? ListenForStatus(given.status_listen)
+                                      : FingerprintService::Listen(given.fingerprint_listen);
                   }});
   for (Channel* channel : {&parts->forked.channels.urgent, &parts->forked.channels.other}) {
     parts->threads.emplace_back([p = parts.get(), channel] { p->Serve(channel); });
@@ -196,7 +206,8 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(const AgentOptions& options
   return std::unique_ptr<Agent>(new Agent(std::move(parts)));
 }
 
-absl::StatusOr<int> Agent::Run(const std::atomic<bool>& stop, ServiceNotifier* notifier) {
+absl::StatusOr<int> Agent::Run(const std::atomic<bool>& stop, ServiceNotifier* notifier,
+                               absl::FunctionRef<void()> each_turn) {
   Parts& parts = *parts_;
   notifier->Ready();
   bool is_told = false;
@@ -215,6 +226,7 @@ absl::StatusOr<int> Agent::Run(const std::atomic<bool>& stop, ServiceNotifier* n
     }
     parts.capture->Sweep(parts.clock.MonotonicNs());
     parts.containers->Sweep();
+    each_turn();
   }
   int exit_status = kExitNothing;
   const std::optional<std::string> how = WaitForWorker(parts.forked.worker, &exit_status);

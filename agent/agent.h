@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "agent/broker/worker_process.h"
 #include "agent/capture/scope.h"
@@ -26,6 +27,7 @@ struct AgentOptions {
   Scope scope;
   // Its pods_dir is that of `scope`.
   ContainerOptions containers;
+  bool take_over = false;  // from the agent that uses the spool directory, where there is one
   bool inbound = false;
   bool plaintext = false;
   std::string host_name;           // in what is reported; empty: the kernel's
@@ -49,8 +51,10 @@ class Agent {
   // Runs until the worker has ended, and tells it to when `*stop` is set, which is looked at about
   // once a second and after each signal. `notifier` is told on this thread that the agent is ready,
   // how it is, and of the rounds of the loop that drains the ring buffer, as the worker tells them.
-  // The worker's exit status.
-  absl::StatusOr<int> Run(const std::atomic<bool>& stop, ServiceNotifier* notifier);
+  // `each_turn` is called as often as `stop` is looked at. The worker's exit status, which is
+  // kWorkerHandedOver where another agent has taken over.
+  absl::StatusOr<int> Run(const std::atomic<bool>& stop, ServiceNotifier* notifier,
+                          absl::FunctionRef<void()> each_turn);
 
  private:
   struct Parts;

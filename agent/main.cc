@@ -17,11 +17,14 @@
 #include "agent/agent_check.h"
 #include "agent/broker/worker_process.h"
 #include "agent/capture/capture.h"
+#include "agent/common/clock.h"
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
 #include "agent/common/service_notifier.h"
 #include "agent/doctor/doctor.h"
+#include "agent/handover/renewal.h"
+#include "agent/handover/standby.h"
 #include "agent/report/spool_check.h"
 #include "agent/status/health_check.h"
 #include "agent/worker.h"
@@ -29,8 +32,9 @@
 namespace {
 
 std::atomic<bool> stop{false};
+std::atomic<bool> renew{false};
 
-void OnSignal(int) { stop = true; }
+void OnSignal(int signal) { (signal == SIGUSR2 ? renew : stop) = true; }
 
 // A function that is bound at its first call saves the vector registers on the stack, and with them
 // bytes that memcpy had just moved: all are bound now, by starting once more.
@@ -57,6 +61,25 @@ int Health(const std::string& status_listen) {
   std::cerr << "tokenwatch-agent: " << status.message() << "\n";
   if (absl::IsInvalidArgument(status)) return kExitUsage;
   return absl::IsUnavailable(status) ? kExitUnreachable : kExitNothing;
+}
+
+// Another agent watches, and has the spool.
+int AfterHandover(const tokenwatch::AgentOptions& options, const tokenwatch::Renewal& renewal,
+                  char** argv, tokenwatch::ServiceNotifier* notifier) {
+  using namespace tokenwatch;  // NOLINT(google-build-using-namespace): as main's
+  if (renewal.child() != 0) {
+    Log(LogLevel::kInfo, "handed over to process ", renewal.child());
+    notifier->HandOver(renewal.child());
+    return kExitOk;
+  }
+  Log(LogLevel::kInfo, "handed over; standing by until told to stop");
+  notifier->Status("handed over to another agent; standing by");
+  if (!StandBy(options.spool_dir, options.status_listen, stop)) return kExitOk;
+  Log(LogLevel::kWarning, "the agent that took over is gone; this one starts anew");
+  execv(renewal.path().c_str(), argv);
+  execv("/proc/self/exe", argv);
+  std::cerr << "tokenwatch-agent: cannot start anew\n";
+  return kExitNothing;
 }
 
 tokenwatch::DoctorOptions ForDoctor(const tokenwatch::AgentOptions& options) {
@@ -92,6 +115,8 @@ int main(int argc, char** argv) {
            "bound of the spool; beyond it the oldest uses are dropped and counted")
       .Range(uint64_t{1} << 20, uint64_t{1} << 40)
       .Placeholder("BYTES");
+  root.Add("take-over", &options.take_over,
+           "where another agent uses the spool directory, take its place without a gap");
   root.Add("scope-cgroup", &options.scope.cgroups,
            "watch only this directory of a cgroup2 mount and those below it; this and the next "
            "three narrow each other")
@@ -199,16 +224,18 @@ int main(int argc, char** argv) {
   BindEverything(argv);
   ForbidDumps();
 
-  // Handled on this thread only: the others are made with both blocked.
+  // Handled on this thread only: the others are made with all blocked.
   sigset_t signals, before;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGUSR2);  // the broker's; the worker never unblocks it
   pthread_sigmask(SIG_BLOCK, &signals, &before);
   struct sigaction action = {};
   action.sa_handler = OnSignal;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGUSR2, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
   absl::StatusOr<Forked> forked = ForkWorker();
@@ -227,8 +254,21 @@ int main(int argc, char** argv) {
   malloc_trim(0);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ServiceNotifier notifier;
-  const absl::StatusOr<int> exit_status = (*agent)->Run(stop, &notifier);
-  agent->reset();
+  Renewal renewal(argv);
+  const auto renew_or_not = [&renewal] {
+    const uint64_t now_ns = RealClock().MonotonicNs();
+    if (renew.exchange(false)) {
+      if (const absl::Status started = renewal.Start(now_ns); !started.ok()) {
+        Log(LogLevel::kError, "no successor: ", started.message(), "; this agent goes on");
+      }
+    }
+    renewal.Step(now_ns);
+  };
+  const absl::StatusOr<int> exit_status = (*agent)->Run(stop, &notifier, renew_or_not);
+  agent->reset();  // detaches
+  if (exit_status.ok() && *exit_status == kWorkerHandedOver) {
+    return AfterHandover(options, renewal, argv, &notifier);
+  }
   if (exit_status.ok()) return *exit_status;
   std::cerr << "tokenwatch-agent: " << exit_status.status().message() << "\n";
   return kExitNothing;

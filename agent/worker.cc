@@ -34,6 +34,10 @@
 #include "agent/common/version.h"
 #include "agent/coverage/tls_ledger.h"
 #include "agent/gap_ledger.h"
+#include "agent/handover/custody.h"
+#include "agent/handover/offer.h"
+#include "agent/handover/secret_file.h"
+#include "agent/handover/successor.h"
 #include "agent/http/exchange_reader.h"
 #include "agent/http/gap.h"
 #include "agent/report/file_system.h"
@@ -54,6 +58,11 @@ namespace {
 
 constexpr int kPollMs = 1000;
 constexpr int kNamingPollMs = 20;  // while uses wait for their container's names
+constexpr int kHandoverPollMs = 20;
+// At a hand-over, what is not delivered by then waits in the spool for the successor.
+constexpr absl::Duration kHandoverDelivery = absl::Milliseconds(500);
+// The spool, from inside: the way to it may be closed to the worker's user, so it is where it is.
+constexpr char kHere[] = ".";
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kSentenceIntervalNs = 5 * kSecondNs;
 constexpr uint16_t kDnsPort = 53;
@@ -115,7 +124,7 @@ struct Opened {
 };
 
 // The parts of the path, in the order of their making.
-class Worker {
+class Worker : public HandoverOwner {
  public:
   Worker(const AgentOptions& options, const StartMessage& start, WorkerChannels* channels)
       : options_(options),
@@ -131,12 +140,31 @@ class Worker {
   // Until this returns, nothing is said to the broker.
   absl::Status Create(const RingMaps& maps);
   absl::Status Run(const std::atomic<bool>& stop);
+  bool HasHandedOver() const {
+    return offer_ != nullptr && offer_->state() == HandoverOffer::State::kGone;
+  }
+
+  void OnAttached() override { custody_.Record(); }
+  SecretFile OnAgreed(uint64_t agreed_ns) override;
+  bool IsFinished(uint64_t agreed_ns, uint64_t until_ns) override;
+  Ledger Release(uint64_t agreed_ns, uint64_t since_ns, uint64_t until_ns) override;
+  absl::Status Resume() override;
 
  private:
   absl::StatusOr<Opened> OpenAndConfine();
-  absl::Status StartReporter();
+  absl::Status StartReporter(absl::Duration patience);
   void Connect();
+  absl::StatusOr<std::unique_ptr<Successor>> MeetOwner() const;
+  absl::Status TakeOver(Successor* successor);
   absl::Status Serve(Opened* opened);
+  absl::Status ServeFingerprints(Listener listener);
+  absl::Status ServeStatus(Listener listener);
+  absl::Status ServeAnew();
+  Introduction Self() const {
+    return {.pid = getpid(), .version = Version(), .collector = options_.collector};
+  }
+  // What came, and what is to be done every second; whether that was done.
+  absl::StatusOr<bool> Turn(int poll_ms);
   bool IsTold();
 
   Counters TotalCounters() {
@@ -169,7 +197,8 @@ class Worker {
   std::unique_ptr<RingReader> ring_;
   UniqueFd spool_;
   std::unique_ptr<FileSystem> files_;
-  std::unique_ptr<Reporter> reporter_;
+  Custody custody_{&clock_};
+  std::unique_ptr<Reporter> reporter_;  // null while another agent has the spool
   std::unique_ptr<WorkloadTable> workloads_;
   std::unique_ptr<UseReporter> use_reporter_;
   std::unique_ptr<UseBuilder> uses_;
@@ -177,6 +206,9 @@ class Worker {
   std::unique_ptr<GapLedger> gaps_;
   std::unique_ptr<CapturedSights> sights_;
   std::unique_ptr<TlsLedger> tls_ledger_;
+  std::unique_ptr<HandoverOffer> offer_;  // null: none can be made
+  uint64_t handover_ns_ = 0;              // once agreed
+  uint64_t next_sweep_ns_ = 0;
   std::unique_ptr<FingerprintService> fingerprints_;
   std::atomic<uint64_t> pages_gave_way_{0};
   std::unique_ptr<HttpServer> status_pages_;
@@ -190,8 +222,10 @@ void Worker::AddOwnCounters(Counters* counters) const {
   workloads_->AddCounters(counters);
   use_reporter_->AddCounters(counters);
   tls_ledger_->AddCounters(counters);
-  reporter_->AddCounters(counters);
   (*counters)["broker_requests"] = urgent_.calls() + other_.calls();
+  custody_.AddCounters(counters);
+  (*counters)["hpack_tables_inherited"] = exchanges_->tables_inherited();
+  if (reporter_ != nullptr) reporter_->AddCounters(counters);
   (*counters)["status_connections_gave_way"] = pages_gave_way_;
   if (fingerprints_ != nullptr) fingerprints_->AddCounters(counters);
 }
@@ -217,7 +251,7 @@ AgentStatus Worker::Snapshot() {
 // Tells the reporter how far all requests have been added.
 void Worker::ReportCoverage() {
   const uint64_t delivered_ns = ring_->delivered_until_ns();
-  if (delivered_ns == 0) return;
+  if (delivered_ns == 0 || reporter_ == nullptr) return;
   Coverage coverage{.until = clock_.FromMonotonic(delivered_ns),
                     .open = uses_->waiting(),
                     .open_since = uses_->WaitingSince()};
@@ -231,6 +265,10 @@ void Worker::ReportCoverage() {
     coverage.open_since =
         std::min(coverage.open_since, clock_.FromMonotonic(unfinished.since_mono_ns));
   }
+  if (const size_t later = custody_.later(); later != 0) {
+    coverage.open += later;
+    coverage.open_since = std::min(coverage.open_since, clock_.FromMonotonic(handover_ns_));
+  }
   reporter_->SetCoverage(coverage);
 }
 
@@ -241,6 +279,7 @@ void Worker::OnSegment(const Segment& segment) {
     workloads_->OnExit(*exit);
     tls_ledger_->OnExit(exit->process);
   } else if (const auto* tls = std::get_if<tw_tls>(&segment)) {
+    custody_.OnTls(*tls);
     tls_ledger_->OnTls(*tls);
   } else if (const auto* gap = std::get_if<tw_gap>(&segment)) {
     const std::string kind(GapName(gap->reason));
@@ -274,9 +313,22 @@ absl::Status Worker::Create(const RingMaps& maps) {
   if (!opened.ok()) return opened.status();
   // From here on there may be threads.
   spool_ = std::move(opened->spool);
-  if (absl::Status status = StartReporter(); !status.ok()) return status;
   Connect();
-  return Serve(&*opened);
+  absl::StatusOr<std::unique_ptr<Successor>> successor = MeetOwner();
+  if (!successor.ok()) return successor.status();
+  const bool overlaps = *successor != nullptr;
+  absl::Status status = overlaps ? TakeOver(successor->get()) : StartReporter(kSpoolPatience);
+  if (status.ok()) status = Serve(&*opened);
+  if (!status.ok()) return status;
+  reporter_->MarkAttached(absl::FromUnixNanos(start_.attached_unix_ns), overlaps);
+  absl::StatusOr<std::unique_ptr<HandoverOffer>> offer = HandoverOffer::Start(kHere, Self(), this);
+  if (offer.ok()) {
+    offer_ = *std::move(offer);
+  } else {
+    // No reason not to watch.
+    Log(LogLevel::kWarning, "no hand-over is offered: ", offer.status().message());
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Opened> Worker::OpenAndConfine() {
@@ -287,10 +339,11 @@ absl::StatusOr<Opened> Worker::OpenAndConfine() {
   if (!spool.ok()) return spool.status();
   opened.spool = *std::move(spool);
   // Where one cannot be had, that is said when it is its turn: another agent's spool comes first.
-  if (!options_.fingerprint_listen.empty()) {
+  // An agent that is to be taken over has them until then; the broker opens them afterwards.
+  if (!options_.fingerprint_listen.empty() && !options_.take_over) {
     opened.fingerprints.emplace(FingerprintService::Listen(options_.fingerprint_listen));
   }
-  if (!options_.status_listen.empty()) {
+  if (!options_.status_listen.empty() && !options_.take_over) {
     opened.status.emplace(ListenForStatus(options_.status_listen));
   }
   LandlockOptions landlock;
@@ -301,6 +354,9 @@ absl::StatusOr<Opened> Worker::OpenAndConfine() {
   if (!collector.ok()) return collector.status();
   if (collector->path.empty()) landlock.ports.push_back(collector->port);
 
+  if (fchdir(opened.spool.get()) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot enter ", options_.spool_dir));
+  }
   const pid_t broker = getppid();
   absl::StatusOr<WorkerStatus> confined = Confine(*user, landlock);
   if (!confined.ok()) return confined.status();
@@ -310,7 +366,7 @@ absl::StatusOr<Opened> Worker::OpenAndConfine() {
   return opened;
 }
 
-absl::Status Worker::StartReporter() {
+absl::Status Worker::StartReporter(absl::Duration patience) {
   files_ = FileSystemWithin(options_.spool_dir, spool_.get());
   ReporterOptions report;
   report.collector = options_.collector;
@@ -336,12 +392,13 @@ absl::Status Worker::StartReporter() {
   report.spool_max_bytes = options_.spool_max_bytes;
   // The reporter asks from a thread of its own, perhaps before everything is made.
   report.counters = [this] { return ready_ ? TotalCounters() : Counters(); };
-  const absl::Time until = absl::Now() + kSpoolPatience;
+  const absl::Time until = absl::Now() + patience;
   while (true) {
     absl::StatusOr<std::unique_ptr<Reporter>> reporter =
         Reporter::Create(report, files_.get(), &clock_);
     if (reporter.ok()) {
       reporter_ = *std::move(reporter);
+      custody_.SetReporter(reporter_.get());
       return absl::OkStatus();
     }
     if (!absl::IsAlreadyExists(reporter.status()) || absl::Now() > until) return reporter.status();
@@ -359,36 +416,172 @@ void Worker::Connect() {
       find_workload, &clock_, [this](TokenUse use, std::shared_ptr<const Workload> workload) {
         reporter_->Add(std::move(use), std::move(workload));
       });
-  uses_ = std::make_unique<UseBuilder>(fingerprinter_.get(), &clock_, use_reporter_.get());
-  exchanges_ = std::make_unique<ExchangeReader>(uses_.get());
-  gaps_ = std::make_unique<GapLedger>([this](const Gap& gap) { reporter_->AddGap(gap); });
+  uses_ = std::make_unique<UseBuilder>(fingerprinter_.get(), &clock_, &custody_);
+  custody_.SetNext(uses_.get(), use_reporter_.get());
+  exchanges_ = std::make_unique<ExchangeReader>(&custody_);
+  gaps_ = std::make_unique<GapLedger>([this](const Gap& gap) { custody_.AddGap(gap); });
   sights_ = std::make_unique<CapturedSights>(&capture_);
-  tls_ledger_ = std::make_unique<TlsLedger>(
-      sights_.get(), &clock_, find_workload,
-      [this](const TlsCoverage& row) { reporter_->AddTlsCoverage(row); });
+  tls_ledger_ =
+      std::make_unique<TlsLedger>(sights_.get(), &clock_, find_workload,
+                                  [this](const TlsCoverage& row) { custody_.AddTlsCoverage(row); });
 }
 
-absl::Status Worker::Serve(Opened* opened) {
-  if (opened->fingerprints.has_value()) {
-    if (!opened->fingerprints->ok()) return opened->fingerprints->status();
-    // One of its own: a Fingerprinter serves one thread.
-    absl::StatusOr<std::unique_ptr<Fingerprinter>> own = Fingerprinter::Create(keys_);
-    if (!own.ok()) return own.status();
-    absl::StatusOr<std::unique_ptr<FingerprintService>> service =
-        FingerprintService::Start(**std::move(opened->fingerprints), *std::move(own), &clock_);
-    if (!service.ok()) return service.status();
-    fingerprints_ = *std::move(service);
+absl::StatusOr<std::unique_ptr<Successor>> Worker::MeetOwner() const {
+  if (!options_.take_over) return nullptr;
+  return Successor::Meet(kHere, Self());
+}
+
+// Watches beside the owner, keeping everything, until the owner has let the spool go.
+absl::Status Worker::TakeOver(Successor* successor) {
+  custody_.HoldAll();
+  tls_ledger_->HoldFrom(0);
+  exchanges_->ExpectTables();
+  successor->SayAttached();
+  Successor::State state = Successor::State::kWaiting;
+  do {
+    if (const auto turn = Turn(kHandoverPollMs); !turn.ok()) return turn.status();
+    state = successor->Step();
+    if (const SecretBuffer tables = successor->TakeConnections(); !tables.empty()) {
+      exchanges_->OfferTables(tables.view());
+    }
+    // The owner's word is about all that both saw until then.
+  } while (state == Successor::State::kWaiting ||
+           (state == Successor::State::kYours &&
+            ring_->delivered_until_ns() < successor->ledger().until_ns));
+  exchanges_->OfferTables({});  // no more come
+  absl::Status made = StartReporter(absl::ZeroDuration());
+  // The lock goes with a killed owner, but not at once.
+  const absl::Time give_up = absl::Now() + kSpoolPatience;
+  while (absl::IsAlreadyExists(made) && absl::Now() < give_up) {
+    if (const auto turn = Turn(kHandoverPollMs); !turn.ok()) return turn.status();
+    made = StartReporter(absl::ZeroDuration());
   }
-  keys_.clear();
-  ready_ = true;
-  reporter_->MarkAttached(absl::FromUnixNanos(start_.attached_unix_ns));
-  if (!opened->status.has_value()) return absl::OkStatus();
-  if (!opened->status->ok()) return opened->status->status();
-  absl::StatusOr<std::unique_ptr<HttpServer>> pages = ServeStatusPages(
-      **std::move(opened->status), [this] { return Snapshot(); }, &pages_gave_way_);
+  if (absl::IsAlreadyExists(made)) {
+    return absl::AbortedError(absl::StrCat("the agent that uses the spool directory ",
+                                           options_.spool_dir,
+                                           " called the hand-over off and goes on"));
+  }
+  if (!made.ok()) return made;
+  if (state == Successor::State::kYours) {
+    const absl::flat_hash_set<uint64_t> of_owner = custody_.Decide(successor->ledger());
+    tls_ledger_->Release(
+        [&](uint64_t connection, uint64_t) { return !of_owner.contains(connection); });
+    successor->SayTaken();
+    Log(LogLevel::kInfo, "took over from process ", successor->owner().pid, ", version ",
+        successor->owner().version);
+  } else {
+    const absl::Time spooled = reporter_->SpooledBefore();
+    custody_.DecideAlone(spooled, successor->handover_ns().value_or(Custody::kNever));
+    tls_ledger_->Release(
+        [&](uint64_t, uint64_t begun_ns) { return clock_.FromMonotonic(begun_ns) >= spooled; });
+    Log(LogLevel::kWarning, "process ", successor->owner().pid,
+        " ended in the middle of the hand-over; what it had not spooled and this agent saw is "
+        "reported");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Worker::ServeFingerprints(Listener listener) {
+  // One of its own: a Fingerprinter serves one thread.
+  absl::StatusOr<std::unique_ptr<Fingerprinter>> own = Fingerprinter::Create(keys_);
+  if (!own.ok()) return own.status();
+  absl::StatusOr<std::unique_ptr<FingerprintService>> service =
+      FingerprintService::Start(std::move(listener), *std::move(own), &clock_);
+  if (!service.ok()) return service.status();
+  fingerprints_ = *std::move(service);
+  return absl::OkStatus();
+}
+
+absl::Status Worker::ServeStatus(Listener listener) {
+  absl::StatusOr<std::unique_ptr<HttpServer>> pages =
+      ServeStatusPages(std::move(listener), [this] { return Snapshot(); }, &pages_gave_way_);
   if (!pages.ok()) return pages.status();
   status_pages_ = *std::move(pages);
   Log(LogLevel::kInfo, "status on http://", status_pages_->ListenAddress().ToString());
+  return absl::OkStatus();
+}
+
+// On sockets that the broker opens now.
+absl::Status Worker::ServeAnew() {
+  if (!options_.fingerprint_listen.empty()) {
+    absl::StatusOr<Listener> listener = ListenThrough(&other_, /*for_status=*/false);
+    if (!listener.ok()) return listener.status();
+    if (absl::Status status = ServeFingerprints(*std::move(listener)); !status.ok()) return status;
+  }
+  ready_ = true;
+  if (options_.status_listen.empty()) return absl::OkStatus();
+  absl::StatusOr<Listener> listener = ListenThrough(&other_, /*for_status=*/true);
+  return listener.ok() ? ServeStatus(*std::move(listener)) : listener.status();
+}
+
+absl::Status Worker::Serve(Opened* opened) {
+  if (options_.take_over) return ServeAnew();
+  if (opened->fingerprints.has_value()) {
+    if (!opened->fingerprints->ok()) return opened->fingerprints->status();
+    const absl::Status status = ServeFingerprints(**std::move(opened->fingerprints));
+    if (!status.ok()) return status;
+  } else {
+    keys_.clear();  // only for fingerprints, which may have to be served anew
+  }
+  ready_ = true;
+  if (!opened->status.has_value()) return absl::OkStatus();
+  if (!opened->status->ok()) return opened->status->status();
+  return ServeStatus(**std::move(opened->status));
+}
+
+SecretFile Worker::OnAgreed(uint64_t agreed_ns) {
+  handover_ns_ = agreed_ns;
+  custody_.HoldFrom(agreed_ns);
+  tls_ledger_->HoldFrom(agreed_ns);
+  SecretBuffer tables;
+  exchanges_->ExportTables(Successor::kMaxConnectionBytes / 2, &tables);
+  absl::StatusOr<SecretFile> file = SecretFile::Make(tables.view());
+  if (file.ok()) return *std::move(file);
+  Log(LogLevel::kWarning, file.status().message());
+  return {};
+}
+
+bool Worker::IsFinished(uint64_t agreed_ns, uint64_t until_ns) {
+  if (ring_->delivered_until_ns() < until_ns) return false;
+  const UnfinishedRequests unfinished = exchanges_->Unfinished();
+  return uses_->WaitingBefore(clock_.FromMonotonic(agreed_ns)) == 0 &&
+         (unfinished.count == 0 || unfinished.since_mono_ns >= agreed_ns);
+}
+
+Ledger Worker::Release(uint64_t agreed_ns, uint64_t since_ns, uint64_t until_ns) {
+  const UnfinishedRequests unfinished = exchanges_->Unfinished();
+  if (unfinished.count != 0 && unfinished.since_mono_ns < agreed_ns) {
+    custody_.AddGap({.kind = "open_requests_lost",
+                     .count = unfinished.count,
+                     .since = clock_.FromMonotonic(unfinished.since_mono_ns),
+                     .until = clock_.FromMonotonic(agreed_ns)});
+  }
+  exchanges_->GiveUpBefore(agreed_ns);
+  use_reporter_->Finish();
+  tls_ledger_->FinishBefore(agreed_ns);
+  ReportCoverage();
+  gaps_->Flush(TotalCounters(), clock_.Now());
+  Ledger ledger = custody_.Told(agreed_ns, since_ns, until_ns);
+  status_pages_.reset();
+  fingerprints_.reset();
+  reporter_->Stop(kHandoverDelivery);
+  ready_ = false;
+  custody_.SetReporter(nullptr);
+  reporter_.reset();
+  return ledger;
+}
+
+absl::Status Worker::Resume() {
+  if (reporter_ == nullptr) {
+    if (absl::Status status = StartReporter(absl::ZeroDuration()); !status.ok()) return status;
+    reporter_->MarkAttached(absl::FromUnixNanos(start_.attached_unix_ns), /*overlapped=*/true);
+    if (const absl::Status status = ServeAnew(); !status.ok()) {
+      Log(LogLevel::kError, status.message());
+      ready_ = true;
+    }
+  }
+  custody_.Resume();
+  tls_ledger_->Release([](uint64_t, uint64_t) { return true; });
   return absl::OkStatus();
 }
 
@@ -401,36 +594,53 @@ bool Worker::IsTold() {
   return true;
 }
 
-absl::Status Worker::Run(const std::atomic<bool>& stop) {
+absl::StatusOr<bool> Worker::Turn(int poll_ms) {
   const auto on_segment = [this](const Segment& segment) { OnSegment(segment); };
+  if (use_reporter_->waiting() != 0) poll_ms = std::min(poll_ms, kNamingPollMs);
+  const absl::StatusOr<int> polled = ring_->Poll(poll_ms, on_segment);
+  if (!polled.ok()) return polled.status();
+  use_reporter_->Release();
+  const uint64_t now_ns = clock_.MonotonicNs();
+  ring_->WipeIfIdle(on_segment);
+  if (*polled == 0) exchanges_->Seal();
+  ReportCoverage();
+  if (now_ns < next_sweep_ns_) return false;
+  next_sweep_ns_ = now_ns + kSecondNs;
+  Counters counters;
+  capture_.AddCounters(&counters);
+  exchanges_->Sweep(now_ns);
+  workloads_->Sweep(now_ns);
+  tls_ledger_->Sweep(now_ns, counters["ring_full_lost"]);
+  AddOwnCounters(&counters);
+  gaps_->Flush(counters, clock_.Now());
+  return true;
+}
+
+absl::Status Worker::Run(const std::atomic<bool>& stop) {
   LogAbout(LogLevel::kInfo, LogEvent::kReady,
            absl::StrCat("watching ", options_.scope.Text(), ", sockets by ", start_.socket_backend),
            {{"VERSION", Version()}});
-  uint64_t next_sweep_ns = 0;
   uint64_t next_sentence_ns = 0;
-  while (!stop && !IsTold()) {
-    const absl::StatusOr<int> polled =
-        ring_->Poll(use_reporter_->waiting() == 0 ? kPollMs : kNamingPollMs, on_segment);
-    if (!polled.ok()) return polled.status();
-    use_reporter_->Release();
+  HandoverOffer* const offer = offer_.get();
+  bool is_told = false;
+  // Once a time is agreed, it is decided first which agent goes on.
+  while (!is_told || (offer != nullptr && offer->IsAgreed())) {
+    const absl::StatusOr<bool> has_swept =
+        Turn(offer != nullptr && offer->IsActive() ? kHandoverPollMs : kPollMs);
+    if (!has_swept.ok()) return has_swept.status();
     const uint64_t now_ns = clock_.MonotonicNs();
-    ring_->WipeIfIdle(on_segment);
-    if (*polled == 0) exchanges_->Seal();
-    ReportCoverage();
-    if (now_ns < next_sweep_ns) continue;
-    next_sweep_ns = now_ns + kSecondNs;
-    Counters counters;
-    capture_.AddCounters(&counters);
-    exchanges_->Sweep(now_ns);
-    workloads_->Sweep(now_ns);
-    tls_ledger_->Sweep(now_ns, counters["ring_full_lost"]);
-    AddOwnCounters(&counters);
-    gaps_->Flush(counters, clock_.Now());
+    if (offer != nullptr) {
+      if (absl::Status status = offer->Step(now_ns); !status.ok()) return status;
+      if (HasHandedOver()) return absl::OkStatus();
+    }
+    is_told = is_told || stop || IsTold();
+    if (!*has_swept) continue;
     // What the broker tells the service manager.
-    const bool is_due = now_ns >= next_sentence_ns;
+    const bool is_due = now_ns >= next_sentence_ns && reporter_ != nullptr;
     if (is_due) next_sentence_ns = now_ns + kSentenceIntervalNs;
     if (!life_->Send(is_due ? OneLine(ServiceSentence(Snapshot())) : "").ok()) _exit(kExitNothing);
   }
+  offer_.reset();
   // Nothing new is awaited: what is open ends now, and goes into the spool.
   exchanges_->Finish();
   use_reporter_->Finish();
@@ -466,7 +676,7 @@ int RunWorker(const AgentOptions& options, WorkerChannels channels, const std::a
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   const absl::Status status = worker.Run(stop);
-  if (status.ok()) return kExitOk;
+  if (status.ok()) return worker.HasHandedOver() ? kWorkerHandedOver : kExitOk;
   std::cerr << "tokenwatch-agent: " << status.message() << "\n";
   return kExitNothing;
 }

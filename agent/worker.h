@@ -9,6 +9,9 @@
 
 namespace tokenwatch {
 
+// The worker's exit status where another agent has taken over; the broker's is another.
+inline constexpr int kWorkerHandedOver = 64;
+
 // Waits for the broker's start message; opens what needs rights (keys, sockets, the spool), gives
 // them up, tells the broker that it is ready, or why not, and follows the ring until the broker or
 // a signal tells it to stop, or the broker is gone. Returns the process's exit status. Signals that

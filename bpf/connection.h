@@ -27,6 +27,15 @@ static __always_inline void tw_socket_key(struct tw_connection_key *key, u64 soc
 	key->start = 0;
 }
 
+/*
+ * What two agents on one host both call a connection, whose `id` is each agent's own: by it they
+ * tell at a hand-over which requests they both saw. The factor is 2^64 over the golden ratio.
+ */
+static __always_inline u32 tw_tag(const struct tw_connection_key *key)
+{
+	return (key->pointer ^ key->owner << 20 ^ key->start) * 0x9e3779b97f4a7c15 >> 32;
+}
+
 /* Makes the connection's record; an existing one is kept. NULL (counted) where the map is full. */
 static __always_inline struct tw_connection *tw_make_connection(struct tw_connection_key *key,
 								u8 layer, bool late)

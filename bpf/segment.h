@@ -99,7 +99,8 @@ struct tw_data {
 	__u8 pad;
 	/* Ordinal of the request on its connection, which its response has too; HTTP/2: stream. */
 	__u32 message;
-	__u32 pad2;
+	/* Of the connection: the same in every agent of this host, but others may have it, too. */
+	__u32 tag;
 	/* bytes[h.len] */
 };
 

@@ -217,7 +217,7 @@ __noinline int tw_emit(u32 flags)
 	d->flags = flags;
 	d->pad = 0;
 	d->message = s->message;
-	d->pad2 = 0;
+	d->tag = tw_tag(&w->key);
 	tw_count(TW_COUNT_DATA_SEGMENTS);
 	tw_add(TW_COUNT_DATA_BYTES, n);
 	bpf_ringbuf_submit(d, tw_ring_flags());

@@ -151,6 +151,19 @@ absl::StatusOr<UniqueFd> ConnectCollector(BrokerClient* client) {
   return absl::UnavailableError(Read<std::string>(answer));
 }
 
+absl::StatusOr<Listener> ListenThrough(BrokerClient* client, bool for_status) {
+  Channel::Message answer = client->Call(
+      {.kind = for_status ? RequestKind::kListenForStatus : RequestKind::kListenForFingerprints});
+  WireReader reader(answer.bytes.view());
+  std::string message, text;
+  reader(message, text);
+  if (!reader.IsDone()) return absl::UnavailableError("the agent's broker process has ended");
+  if (answer.descriptors.size() != 1) return absl::UnavailableError(message);
+  absl::StatusOr<Address> address = ParseAddress(text);
+  if (!address.ok()) return address.status();
+  return Listener::Adopt(*std::move(address), answer.descriptors.front().Release());
+}
+
 absl::StatusOr<SecretBuffer> ReadEnrolSecret(BrokerClient* client) {
   const Channel::Message answer = client->Call({.kind = RequestKind::kEnrolSecret});
   WireReader reader(answer.bytes.view());

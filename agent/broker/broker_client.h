@@ -19,6 +19,7 @@
 #include "agent/broker/request.h"
 #include "agent/capture/capture_control.h"
 #include "agent/capture/unique_fd.h"
+#include "agent/common/listen_socket.h"
 #include "agent/workload/proc.h"
 #include "agent/workload/users.h"
 
@@ -94,6 +95,9 @@ class RemoteCapture : public CaptureControl {
 
 // A connection to the collector's Unix socket, made by the broker.
 absl::StatusOr<UniqueFd> ConnectCollector(BrokerClient* client);
+
+// A socket that listens for the status pages, else for fingerprints, made by the broker.
+absl::StatusOr<Listener> ListenThrough(BrokerClient* client, bool for_status);
 
 // The bytes of the enrolment secret's file, read by the broker, or why it could not.
 absl::StatusOr<SecretBuffer> ReadEnrolSecret(BrokerClient* client);

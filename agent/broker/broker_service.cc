@@ -129,6 +129,15 @@ UniqueFd BrokerService::Answer(const Request& request, WireWriter* answer) const
     case RequestKind::kContainerStatus:
       out(parts_.containers->Status());
       break;
+    case RequestKind::kListenForStatus:
+    case RequestKind::kListenForFingerprints: {
+      absl::StatusOr<Listener> listener =
+          parts_.listen(request.kind == RequestKind::kListenForStatus);
+      out(std::string(listener.status().message()),
+          listener.ok() ? listener->address().ToString() : std::string());
+      if (listener.ok()) return UniqueFd(listener->Release());
+      break;
+    }
   }
   return UniqueFd();
 }

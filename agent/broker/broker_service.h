@@ -11,6 +11,7 @@
 #include "agent/broker/wire.h"
 #include "agent/capture/capture_control.h"
 #include "agent/capture/unique_fd.h"
+#include "agent/common/listen_socket.h"
 #include "agent/common/secret_buffer.h"
 #include "agent/workload/container_lookup.h"
 #include "agent/workload/proc.h"
@@ -28,6 +29,8 @@ struct BrokerParts {
   std::function<absl::StatusOr<UniqueFd>()> connect_collector;
   // The bytes of the enrolment secret's file.
   std::function<absl::StatusOr<SecretBuffer>()> read_enrol_secret;
+  // A listener for the status pages, else for fingerprints.
+  std::function<absl::StatusOr<Listener>(bool for_status)> listen;
 };
 
 // Thread safe; each channel has a thread of its own, so that a long answer on one holds up no

@@ -40,6 +40,7 @@ enum FileRight : uint64_t {
   kRemoveFile = 1 << 5,
   kMakeDir = 1 << 7,
   kMakeFile = 1 << 8,
+  kMakeSocket = 1 << 9,
   kRefer = 1 << 13,     // ABI 2
   kTruncate = 1 << 14,  // ABI 3
   kIoctl = 1 << 15,     // ABI 5
@@ -47,7 +48,7 @@ enum FileRight : uint64_t {
 constexpr uint64_t kFirstRights = (1 << 13) - 1;
 constexpr uint64_t kOfFiles = kWriteFile | kReadFile | kTruncate;
 constexpr uint64_t kWrite = kWriteFile | kReadFile | kReadDir | kRemoveDir | kRemoveFile |
-                            kMakeDir | kMakeFile | kRefer | kTruncate;
+                            kMakeDir | kMakeFile | kMakeSocket | kRefer | kTruncate;
 constexpr uint64_t kRead = kReadFile | kReadDir;
 
 constexpr uint64_t kConnectTcp = 1 << 1;  // ABI 4, as is kBindTcp

@@ -54,6 +54,8 @@ constexpr std::array<Row, kRequestKinds> kRows = {{
     {RequestKind::kEnrolSecret, false, false, Text::kNone},
     {RequestKind::kContainer, false, false, Text::kContainer},
     {RequestKind::kContainerStatus, false, false, Text::kNone},
+    {RequestKind::kListenForStatus, false, false, Text::kNone},
+    {RequestKind::kListenForFingerprints, false, false, Text::kNone},
 }};
 
 constexpr bool RowsAreInOrder() {

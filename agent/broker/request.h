@@ -43,8 +43,12 @@ enum class RequestKind : uint32_t {
   // ContainerLookup.
   kContainer,  // the text is its id, which may be empty, '/', and its pod's uid, which may be empty
   kContainerStatus,
+  // A socket that listens where the broker's own options say: for a worker that took over from
+  // another agent, which had these addresses until then.
+  kListenForStatus,
+  kListenForFingerprints,
 };
-inline constexpr uint32_t kRequestKinds = 23;
+inline constexpr uint32_t kRequestKinds = 25;
 
 struct Request {
   static constexpr size_t kTextMax = 4096;

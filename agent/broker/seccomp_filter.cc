@@ -36,10 +36,11 @@ constexpr absl::string_view kAllowed =
     "futex_waitv nanosleep clock_nanosleep timerfd_create timerfd_settime timerfd_gettime "
     "sched_yield restart_syscall "
     // Connections.
-    "connect accept accept4 bind getsockname getpeername getsockopt setsockopt sendto recvfrom "
+    "connect accept accept4 bind listen getsockname getpeername getsockopt setsockopt sendto "
+    "recvfrom "
     "sendmsg recvmsg sendmmsg recvmmsg shutdown "
-    // Memory.
-    "brk munmap mremap madvise mincore "
+    // Memory. A file in memory, locked, takes secrets to an agent that takes over.
+    "brk munmap mremap madvise mincore memfd_create mlock "
     // Itself.
     "exit exit_group getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid "
     "getgroups capget set_robust_list get_robust_list set_tid_address rseq membarrier arch_prctl "

@@ -7,6 +7,7 @@ namespace tokenwatch {
 
 static_assert(sizeof(tw_header) == 16);
 static_assert(sizeof(tw_data) == 56 && offsetof(tw_data, sequence) == 40);
+static_assert(offsetof(tw_data, tag) == 52);
 static_assert(sizeof(tw_peer) == 64 && offsetof(tw_peer, peer) == 32);
 static_assert(sizeof(tw_close) == 32);
 static_assert(sizeof(tw_gap) == 48 && offsetof(tw_gap, bytes) == 40);

@@ -21,6 +21,9 @@ class Listener {
   // As ListenOn.
   static absl::StatusOr<Listener> Open(Address address, int socket_mode);
 
+  // Of a descriptor that listens on `address`.
+  static Listener Adopt(Address address, int fd) { return Listener(std::move(address), fd); }
+
   Listener(Listener&& other) noexcept
       : address_(std::move(other.address_)), fd_(std::exchange(other.fd_, -1)) {}
   Listener& operator=(Listener&&) = delete;

@@ -54,7 +54,7 @@ void TlsLedger::OnTls(const tw_tls& event) {
     quic.pid = event.pid;
     quic.begun_ns = event.h.mono_ns;
     quic.workload = find_workload_(event.process, event.pid);
-    Count(quic, "quic");
+    Count(event.connection, quic, "quic");
     return;
   }
   const auto at = open_.find(event.connection);
@@ -105,11 +105,11 @@ void TlsLedger::OnExit(uint64_t process) {
 void TlsLedger::Decide(uint64_t connection, const std::string& reason) {
   const auto at = open_.find(connection);
   if (at == open_.end()) return;
-  Count(at->second, reason);
+  Count(connection, at->second, reason);
   Drop(connection);
 }
 
-void TlsLedger::Count(const Open& open, const std::string& reason) {
+void TlsLedger::Count(uint64_t connection, const Open& open, const std::string& reason) {
   TlsCoverage row;
   row.reason = reason;
   row.connections = 1;
@@ -126,9 +126,33 @@ void TlsLedger::Count(const Open& open, const std::string& reason) {
     row.namespace_ = workload.namespace_name;
     row.unit = workload.unit;
   }
+  if (open.begun_ns < hold_from_ns_) {
+    Tell(row);
+  } else if (held_.size() < kMaxOpen) {
+    held_.push_back({connection, open.begun_ns, std::move(row)});
+  } else {
+    CountUp("tls_connections_untold_lost");
+  }
+}
+
+void TlsLedger::Tell(const TlsCoverage& row) {
   rows_.Add(row);
   absl::MutexLock lock(&mutex_);
   totals_.Add(row);
+}
+
+void TlsLedger::HoldFrom(uint64_t begun_ns) { hold_from_ns_ = begun_ns; }
+
+void TlsLedger::Release(absl::FunctionRef<bool(uint64_t, uint64_t)> is_mine) {
+  hold_from_ns_ = kHoldNone;
+  for (const Held& held : std::exchange(held_, {})) {
+    if (is_mine(held.connection, held.begun_ns)) Tell(held.row);
+  }
+  std::vector<uint64_t> foreign;
+  for (const auto& [connection, open] : open_) {
+    if (!is_mine(connection, open.begun_ns)) foreign.push_back(connection);
+  }
+  for (const uint64_t connection : foreign) Drop(connection);
 }
 
 std::string TlsLedger::Remembered(const Open& open, std::string reason) {
@@ -185,6 +209,17 @@ void TlsLedger::Finish() {
     if (open.dark_from_ns != 0) open.dark_from_ns = 1;
   }
   Sweep(~uint64_t{0}, lost_segments_);
+}
+
+void TlsLedger::FinishBefore(uint64_t begun_ns) {
+  std::vector<std::pair<uint64_t, std::string>> dark;
+  for (const auto& [connection, open] : open_) {
+    if (open.begun_ns >= begun_ns || open.dark_from_ns == 0) continue;
+    const std::optional<std::string> why = sights_->WhyDark(open.process, open.begun_ns);
+    dark.emplace_back(connection, Remembered(open, why.value_or("unknown")));
+  }
+  for (const auto& [connection, reason] : dark) Decide(connection, reason);
+  for (const TlsCoverage& row : rows_.Take()) emit_(row);
 }
 
 std::vector<TlsCoverage> TlsLedger::Totals() const {

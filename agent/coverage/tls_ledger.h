@@ -14,6 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agent/capture/segment.h"
@@ -47,7 +48,8 @@ class TlsLedger {
   static constexpr absl::Duration kDoubt = absl::Minutes(1);
   static constexpr size_t kMaxOpen = 65536;
   static constexpr size_t kMaxImages = 8192;  // beyond it those without an open connection go
-  static constexpr size_t kMaxFound = 4096;   // executables whose reason is remembered
+  static constexpr uint64_t kHoldNone = ~uint64_t{0};
+  static constexpr size_t kMaxFound = 4096;  // executables whose reason is remembered
 
   using FindWorkload =
       std::function<std::shared_ptr<const Workload>(uint64_t process, uint32_t pid)>;
@@ -66,6 +68,15 @@ class TlsLedger {
   void Sweep(uint64_t now_ns, uint64_t lost_segments);
   // The agent ends: what has carried data is dark.
   void Finish();
+
+  // While an agent hands over: verdicts about connections that began at or after `begun_ns` are
+  // kept back, up to kMaxOpen of them; the rest is counted as untold.
+  void HoldFrom(uint64_t begun_ns);
+  // Ends that: of what was kept back, and of what is open, only connections that `is_mine` says are
+  // told.
+  void Release(absl::FunctionRef<bool(uint64_t connection, uint64_t begun_ns)> is_mine);
+  // Gives the verdict, as Finish does, about connections that began before `begun_ns`.
+  void FinishBefore(uint64_t begun_ns);
 
   // Since the start, by program and reason; programs beyond TlsCoverageSums' bound without a name.
   std::vector<TlsCoverage> Totals() const;
@@ -87,7 +98,8 @@ class TlsLedger {
   void Begin(const tw_tls& event);
   std::string Remembered(const Open& open, std::string reason);
   void Decide(uint64_t connection, const std::string& reason);
-  void Count(const Open& open, const std::string& reason);
+  void Count(uint64_t connection, const Open& open, const std::string& reason);
+  void Tell(const TlsCoverage& row);
   void Drop(uint64_t connection);
   void CountUp(const char* counter);
 
@@ -98,6 +110,12 @@ class TlsLedger {
   absl::flat_hash_map<uint64_t, Open> open_;     // by connection
   absl::flat_hash_map<uint64_t, Image> images_;  // by process
   TlsCoverageSums rows_;                         // since the last Sweep
+  struct Held {
+    uint64_t connection = 0, begun_ns = 0;
+    TlsCoverage row;
+  };
+  uint64_t hold_from_ns_ = kHoldNone;
+  std::vector<Held> held_;
   uint64_t lost_segments_ = 0;
   // What was found of an executable in a container, for processes that are gone too soon.
   std::map<std::pair<std::string, std::string>, std::string> found_;

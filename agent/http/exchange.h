@@ -23,6 +23,8 @@ struct HeaderField {
 struct RequestHead {
   uint64_t exchange = 0;    // unique in this agent's run
   uint64_t connection = 0;  // of the segments
+  uint32_t tag = 0;         // likewise
+  uint32_t message = 0;     // ordinal on its connection, HTTP/2: stream
   uint64_t process = 0;     // of the call that sent (or, inbound, received) the first byte
   uint32_t pid = 0;
   uint64_t mono_ns = 0;  // entry of that call

@@ -9,6 +9,12 @@
 #include "agent/http/peer.h"
 
 namespace tokenwatch {
+namespace {
+
+// Of a connection's HPACK tables, about: what most peers let them grow to (RFC 9113, 6.5.2).
+constexpr size_t kTableBytes = 2 * 4096;
+
+}  // namespace
 
 ExchangeReader::ExchangeReader(ExchangeSink* sink, const ReaderLimits& limits)
     : context_{limits},
@@ -99,6 +105,7 @@ void ExchangeReader::OnHttp2Gap(Connection& connection, const tw_gap& gap) {
 }
 
 void ExchangeReader::OnExit(const tw_exit& exit) {
+  http2_.heirs().DropProcess(exit.pid);
   if (connections_.empty()) return;
   if (exits_.size() >= context_.limits.exits) {
     context_.counters.Add(ReaderCount::kExitsOverLimit);
@@ -175,6 +182,23 @@ void ExchangeReader::SweepConnections() {
     connection = exited || closed ? Forget(connection, kGrpcUnknown) : std::next(connection);
   }
   absl::erase_if(exits_, [&](const auto& exit) { return context_.IsDue(exit.second, grace); });
+}
+
+void ExchangeReader::ExportTables(size_t limit, SecretBuffer* out) {
+  // Newest last, as HpackHeirs::Offer wants them.
+  size_t bytes = 0;
+  auto from = connections_.end();
+  while (from != connections_.begin() && bytes < limit) {
+    --from;
+    if (from->http2 != nullptr) bytes += kTableBytes;
+  }
+  for (; from != connections_.end(); ++from) {
+    if (from->http2 == nullptr) continue;
+    for (const uint8_t direction : {TW_SENT, TW_RECEIVED}) {
+      http2_.Export(*from, direction, out);
+    }
+  }
+  http2_.Seal();
 }
 
 UnfinishedRequests ExchangeReader::Unfinished() const {

@@ -16,6 +16,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "agent/capture/segment.h"
 #include "agent/common/counters.h"
+#include "agent/common/secret_buffer.h"
 #include "agent/http/block_assembler.h"
 #include "agent/http/connection.h"
 #include "agent/http/exchange.h"
@@ -47,8 +48,21 @@ class ExchangeReader {
   // nothing came for a moment; Sweep does so too.
   void Seal() { http2_.Seal(); }
 
+  // At a hand-over: the HPACK tables of live HTTP/2 connections, at most `limit` bytes of them, the
+  // connections that were used last. They hold credentials.
+  void ExportTables(size_t limit, SecretBuffer* out);
+  // The agent that takes over: before, and with what the other's ExportTables gave.
+  void ExpectTables() { http2_.heirs().Track(); }
+  void OfferTables(std::string_view tables) { http2_.heirs().Offer(tables); }
+  uint64_t tables_inherited() const {  // any thread
+    return http2_.heirs().given();
+  }
+
   // Of which the sink has not been told.
   UnfinishedRequests Unfinished() const;
+
+  // Ends requests that began before `mono_ns`, as at the agent's stop; the others go on.
+  void GiveUpBefore(uint64_t mono_ns) { exchanges_.GiveUpBefore(mono_ns); }
 
   // Ends everything and forgets all connections, as at the agent's stop.
   void Finish();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace tokenwatch {
 namespace {
@@ -81,16 +82,79 @@ bool HpackInflater::Decode(std::string_view block, bool is_cut, FieldList* field
 }
 
 bool HpackInflater::Ready(const HpackNeeds& needs) {
-  if (heap_ == nullptr) {
-    if (!Create()) return false;
-  } else {
-    if (heap_->IsSealed()) ++memory_->open_;
-    memory_->tables_.splice(memory_->tables_.end(), memory_->tables_, self_);
-    if (!heap_->Open()) return false;
-  }
+  if (heap_ == nullptr ? !Create() : !Open()) return false;
   if (unknown_ == 0 || needs.entries > kMaxEntries) return true;
-  const size_t entries = nghttp2_hd_inflate_get_num_table_entries(inflater_) - kHpackStaticEntries;
-  return needs.entries <= entries || Prime(needs.entries);
+  return needs.entries <= Entries() || Prime(needs.entries);
+}
+
+bool HpackInflater::Open() {
+  if (heap_->IsSealed()) ++memory_->open_;
+  memory_->tables_.splice(memory_->tables_.end(), memory_->tables_, self_);
+  return heap_->Open();
+}
+
+size_t HpackInflater::Entries() const {
+  return nghttp2_hd_inflate_get_num_table_entries(inflater_) - kHpackStaticEntries;
+}
+
+void HpackInflater::AppendEntries(size_t count, SecretBuffer* out) const {
+  for (size_t i = count; i > 0; --i) {
+    const nghttp2_nv* const entry =
+        nghttp2_hd_inflate_get_table_entry(inflater_, kHpackStaticEntries + i);
+    AppendEntry(View(entry->name, entry->namelen), View(entry->value, entry->valuelen), out);
+  }
+}
+
+bool HpackInflater::Export(SecretBuffer* entries, uint32_t* unknown, uint32_t* max_bytes) {
+  if (heap_ == nullptr) return false;
+  if (!Open()) {
+    Forget();
+    return false;
+  }
+  AppendEntries(Entries(), entries);
+  *unknown = unknown_;
+  *max_bytes = static_cast<uint32_t>(nghttp2_hd_inflate_get_max_dynamic_table_size(inflater_));
+  return true;
+}
+
+bool HpackInflater::Load(std::string_view entries, uint32_t unknown, uint32_t max_bytes) {
+  Drop();
+  unknown_ = std::min(unknown, kMaxEntries);
+  SecretBuffer block;
+  block.Reserve(16 + entries.size());
+  AppendInteger(0x20, 5, std::min(max_bytes, kMaxTable), &block);
+  block.Append(entries);
+  if (Create() && Inflate(block.view(), true, nullptr)) {
+    Book();
+    return true;
+  }
+  Forget();
+  return false;
+}
+
+bool HpackInflater::Inherit(HpackInflater* other, uint64_t newest) {
+  SecretBuffer own;
+  if (newest != 0 && heap_ != nullptr) {
+    if (!Open()) {
+      Forget();
+      return false;
+    }
+    AppendEntries(static_cast<size_t>(std::min<uint64_t>(newest, Entries())), &own);
+  }
+  Drop();
+  unknown_ = other->unknown_;
+  if (other->heap_ == nullptr) return false;
+  heap_ = std::move(other->heap_);
+  inflater_ = std::exchange(other->inflater_, nullptr);
+  self_ = other->self_;
+  *self_ = this;
+  booked_ = std::exchange(other->booked_, 0);
+  if (!Open() || (!own.empty() && !Inflate(own.view(), true, nullptr))) {
+    Forget();
+    return false;
+  }
+  Book();
+  return true;
 }
 
 bool HpackInflater::Create() {
@@ -110,7 +174,7 @@ bool HpackInflater::Create() {
 bool HpackInflater::Prime(uint32_t wanted) {
   const size_t table = nghttp2_hd_inflate_get_max_dynamic_table_size(inflater_);
   const size_t used = nghttp2_hd_inflate_get_dynamic_table_size(inflater_);
-  const size_t known = nghttp2_hd_inflate_get_num_table_entries(inflater_) - kHpackStaticEntries;
+  const size_t known = Entries();
   const size_t room = table > used ? (table - used) / kEntryOverhead : 0;
   const size_t added =
       std::min({room, std::max(wanted - known, known + kPrimeStep), size_t{unknown_}});
@@ -120,11 +184,7 @@ bool HpackInflater::Prime(uint32_t wanted) {
   entries.Reserve(16 + added * 3 + used);
   AppendInteger(0x20, 5, table, &entries);
   for (size_t i = 0; i < added; ++i) AppendEntry("", "", &entries);
-  for (size_t i = known; i > 0; --i) {
-    const nghttp2_nv* const entry =
-        nghttp2_hd_inflate_get_table_entry(inflater_, kHpackStaticEntries + i);
-    AppendEntry(View(entry->name, entry->namelen), View(entry->value, entry->valuelen), &entries);
-  }
+  AppendEntries(known, &entries);
   Drop();
   return Create() && Inflate(entries.view(), true, nullptr);
 }

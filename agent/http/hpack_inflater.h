@@ -68,6 +68,15 @@ class HpackInflater {
   // Encrypts the table until the next block.
   void Seal();
 
+  // Appends the table as header fields that would make it so, from the oldest on. False where
+  // nothing is known of it.
+  bool Export(SecretBuffer* entries, uint32_t* unknown, uint32_t* max_bytes);
+  // Makes the table what Export said of another. False where that cannot be.
+  bool Load(std::string_view entries, uint32_t unknown, uint32_t max_bytes);
+  // Takes the table of `other`, which is left without, and puts this one's `newest` entries on top.
+  // False, and the table is unknown, where there is no memory.
+  bool Inherit(HpackInflater* other, uint64_t newest);
+
  private:
   // Largest table that is followed, and most entries that fit into it.
   static constexpr uint32_t kMaxTable = 65536;
@@ -77,6 +86,10 @@ class HpackInflater {
   // A table to decode with, made if need be and opened. False where there is no memory.
   bool Ready(const HpackNeeds& needs);
   bool Create();
+  bool Open();
+  // Appends the `count` newest entries, of them the oldest first.
+  void AppendEntries(size_t count, SecretBuffer* out) const;
+  size_t Entries() const;
   // Puts placeholders behind what is known, so that there are `wanted` entries.
   bool Prime(uint32_t wanted);
   // Runs nghttp2 over a whole block; `fields` may be null.

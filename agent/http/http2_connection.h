@@ -10,6 +10,7 @@
 
 #include "agent/capture/segment.h"
 #include "agent/common/secret_buffer.h"
+#include "agent/http/hpack_heirs.h"
 #include "agent/http/hpack_inflater.h"
 
 namespace tokenwatch {
@@ -44,8 +45,12 @@ struct Http2Connection {
 
   std::array<HpackInflater, 2> inflaters;  // by enum tw_direction
   std::array<OpenHeaders*, 2> headers{};   // likewise
+  std::array<HpackTrack, 2> tracks;        // likewise
   bool is_late = false;                    // it was not followed from its preface
   uint32_t newest_request = 0;             // stream; 0: none yet
+  uint32_t pid = 0;                        // that spoke last
+  uint32_t tag = 0;                        // tw_data.tag
+  std::array<bool, 2> is_response{};       // by enum tw_direction, once `tracks` has a position
   std::vector<EarlyAnswer> early;          // oldest first
 };
 

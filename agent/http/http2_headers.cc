@@ -11,8 +11,12 @@ namespace tokenwatch {
 
 void Http2Headers::OnBlockStart(Connection& connection, const tw_data& first) {
   if (connection.http2 == nullptr) connection.http2 = std::make_unique<Http2Connection>(&memory_);
-  if ((first.flags & TW_LATE) == 0 || connection.http2->is_late) return;
-  connection.http2->is_late = true;
+  Http2Connection& http2 = *connection.http2;
+  if (http2.tag == 0 && (first.flags & TW_LATE) == 0) heirs_.Drop(first.pid, first.tag);
+  http2.pid = first.pid;
+  http2.tag = first.tag;
+  if ((first.flags & TW_LATE) == 0 || http2.is_late) return;
+  http2.is_late = true;
   for (HpackInflater& inflater : connection.http2->inflaters) inflater.Forget();
 }
 
@@ -67,6 +71,8 @@ void Http2Headers::OnMissing(Connection& connection, uint8_t direction) {
   if (http2.headers[direction] != nullptr) Close(*http2.headers[direction], true);
   context_->counters.Add(ReaderCount::kHpackTablesLost);
   http2.inflaters[direction].Forget();
+  http2.tracks[direction] = HpackTrack();
+  http2.tracks[direction].position = UINT32_MAX;
 }
 
 void Http2Headers::OnHeaders(Connection& connection, const tw_data& first,
@@ -132,9 +138,32 @@ void Http2Headers::Append(OpenHeaders& headers, std::string_view fragment) {
 
 void Http2Headers::Decode(Connection& connection, const tw_data& first, uint32_t stream,
                           bool is_promise, bool ends_stream, std::string_view block, bool is_cut) {
-  HpackInflater& inflater = connection.http2->inflaters[first.direction];
+  Http2Connection& http2 = *connection.http2;
+  HpackInflater& inflater = http2.inflaters[first.direction];
+  HpackTrack& track = http2.tracks[first.direction];
+  const bool is_response = IsResponse(first);
+  const bool may_inherit = http2.is_late && !heirs_.empty();
+  if (may_inherit) {
+    heirs_.BeforeBlock(http2.pid, http2.tag, is_response, stream, http2.tracks[1 - first.direction],
+                       &track, &inflater);
+  }
   fields_.Clear();
-  const bool is_whole = inflater.Decode(block, is_cut, &fields_) && !fields_.Overflowed();
+  const bool is_decoded = inflater.Decode(block, is_cut, &fields_);
+  const bool is_whole = is_decoded && !fields_.Overflowed();
+  http2.is_response[first.direction] = is_response;
+  const bool is_trailer = !is_response && stream < http2.newest_request;
+  if (is_decoded && !is_promise && !is_trailer) {
+    heirs_.Note(is_response ? stream * 2 + (ends_stream ? 1 : 0) : stream,
+                http2.is_late && heirs_.IsTracking() ? FindHpackNeeds(block) : HpackNeeds(),
+                &track);
+    if (may_inherit) {
+      heirs_.AfterBlock(http2.pid, http2.tag, is_response, track, &inflater);
+    }
+  } else {
+    // No place that could be told to another agent, or by which one could be found.
+    track = HpackTrack();
+    track.position = UINT32_MAX;
+  }
   // A promised request is the server's own; only its block's effect on the table matters.
   if (!is_promise) {
     tw_data meta = first;
@@ -151,6 +180,26 @@ void Http2Headers::Close(OpenHeaders& headers, bool is_cut) {
   headers.connection->http2->headers[headers.first.direction] = nullptr;
   Decode(*headers.connection, headers.first, headers.stream, headers.is_promise,
          headers.ends_stream, headers.bytes.view(), is_cut);
+}
+
+void Http2Headers::Export(const Connection& connection, uint8_t direction, SecretBuffer* out) {
+  Http2Connection& http2 = *connection.http2;
+  const HpackTrack& track = http2.tracks[direction];
+  if (track.position == 0 || track.position == UINT32_MAX || http2.headers[direction] != nullptr) {
+    return;
+  }
+  HpackTable table;
+  table.head.pid = http2.pid;
+  table.head.tag = http2.tag;
+  table.head.position = track.position;
+  table.head.newest_request = http2.newest_request;
+  table.head.is_response = http2.is_response[direction] ? 1 : 0;
+  table.head.is_idle = connection.exchanges.pending.empty() ? 1 : 0;
+  SecretBuffer entries;
+  HpackInflater& inflater = http2.inflaters[direction];
+  if (!inflater.Export(&entries, &table.head.unknown, &table.head.max_bytes)) return;
+  table.entries = entries.view();
+  AppendTable(table, out);
 }
 
 void Http2Headers::GiveUpAll(Connection& connection) {

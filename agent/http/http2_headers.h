@@ -14,6 +14,7 @@
 #include "agent/capture/segment.h"
 #include "agent/http/block_sink.h"
 #include "agent/http/field_list.h"
+#include "agent/http/hpack_heirs.h"
 #include "agent/http/hpack_inflater.h"
 #include "agent/http/http2_connection.h"
 #include "agent/http/http2_frame.h"
@@ -27,7 +28,7 @@ class Http2Headers : public BlockSink {
  public:
   // Both must outlive this object.
   Http2Headers(Http2Streams* streams, ReaderContext* context)
-      : streams_(streams), context_(context), memory_(context) {}
+      : streams_(streams), context_(context), memory_(context), heirs_(&memory_) {}
   Http2Headers(const Http2Headers&) = delete;
   Http2Headers& operator=(const Http2Headers&) = delete;
 
@@ -47,6 +48,11 @@ class Http2Headers : public BlockSink {
   // Encrypts what inflaters keep, until their next block.
   void Seal() { memory_.SealAll(); }
 
+  // What the table of `connection` in `direction` is, for an agent that takes over.
+  void Export(const Connection& connection, uint8_t direction, SecretBuffer* out);
+  HpackHeirs& heirs() { return heirs_; }
+  const HpackHeirs& heirs() const { return heirs_; }
+
  private:
   void OnHeaders(Connection& connection, const tw_data& first, const Http2Frame& frame);
   void OnContinuation(Connection& connection, const tw_data& first, const Http2Frame& frame);
@@ -61,6 +67,7 @@ class Http2Headers : public BlockSink {
   Http2Streams* const streams_;
   ReaderContext* const context_;
   HpackMemory memory_;
+  HpackHeirs heirs_;
   std::list<OpenHeaders> open_;  // oldest first
   size_t bytes_ = 0;             // in open_
   FieldList fields_;

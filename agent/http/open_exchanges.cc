@@ -11,6 +11,8 @@ PendingExchange& OpenExchanges::Begin(Connection& connection, const tw_data& fir
                                       RequestHead* head) {
   head->exchange = next_exchange_++;
   head->connection = connection.id;
+  head->tag = first.tag;
+  head->message = first.message;
   head->process = first.process;
   head->pid = first.pid;
   head->mono_ns = first.h.mono_ns;
@@ -74,6 +76,13 @@ void OpenExchanges::GiveUp(PendingExchange& pending, std::optional<int> grpc_sta
 void OpenExchanges::GiveUpAll(Connection& connection, std::optional<int> grpc_status) {
   while (!connection.exchanges.pending.empty()) {
     GiveUp(*connection.exchanges.pending.front(), grpc_status);
+  }
+}
+
+void OpenExchanges::GiveUpBefore(uint64_t mono_ns) {
+  for (auto at = pending_.begin(); at != pending_.end();) {
+    PendingExchange& pending = *at++;
+    if (pending.mono_ns < mono_ns) GiveUp(pending);
   }
 }
 

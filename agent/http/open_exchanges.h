@@ -58,6 +58,8 @@ class OpenExchanges {
   // Ends it as what was seen of it says: unanswered, or answered where a gRPC answer had begun.
   void GiveUp(PendingExchange& pending, std::optional<int> grpc_status = std::nullopt);
   void GiveUpAll(Connection& connection, std::optional<int> grpc_status = std::nullopt);
+  // Ends those whose first piece is older than `mono_ns`.
+  void GiveUpBefore(uint64_t mono_ns);
   // Ends those of late sightings as discarded.
   void DiscardLate(Connection& connection);
   // Gives up what is older than ReaderLimits::answer_age_ns.

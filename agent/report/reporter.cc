@@ -35,17 +35,19 @@ const char* DropKind(const absl::Status& status) {
 
 // What the process before this one left unseen, up to `attached`.
 std::vector<Gap> GapsBefore(const std::optional<AliveMark>& mark, int64_t last_spooled_us,
-                            absl::Time attached) {
+                            absl::Time attached, bool overlapped) {
   if (!mark.has_value() && last_spooled_us == 0) return {};
   absl::Time since = absl::FromUnixMicros(last_spooled_us);
   if (mark.has_value()) since = std::max(since, mark->time);
   const bool by_mark = mark.has_value() && mark->time >= since;
   std::vector<Gap> gaps;
-  gaps.push_back({.kind = by_mark && mark->stopped ? "agent_stopped" : "agent_down",
-                  .since = since,
-                  .until = std::max(since, attached)});
+  if (!overlapped || attached > since) {
+    gaps.push_back({.kind = by_mark && mark->stopped ? "agent_stopped" : "agent_down",
+                    .since = since,
+                    .until = std::max(since, attached)});
+  }
   // A record's time leaves none out: it is not later than the first that was open.
-  if (by_mark && mark->open != 0) {
+  if (by_mark && mark->open != 0 && !(overlapped && attached <= mark->open_since)) {
     gaps.push_back({.kind = "open_requests_lost",
                     .count = mark->open,
                     .since = std::min(mark->open_since, since),
@@ -138,15 +140,22 @@ void Reporter::AddGap(const Gap& gap) {
 
 void Reporter::AddTlsCoverage(const TlsCoverage& row) { queue_.AddTlsCoverage(row); }
 
-void Reporter::MarkAttached(absl::Time time) {
+void Reporter::MarkAttached(absl::Time time, bool overlapped) {
   {
     const absl::MutexLock lock(&mutex_);
     if (std::exchange(attached_, true)) return;
   }
   const std::vector<Gap> gaps =
-      GapsBefore(directory_->last_mark(), spool_->last_spooled_us(), time);
+      GapsBefore(directory_->last_mark(), spool_->last_spooled_us(), time, overlapped);
   queue_.MarkAttached(time, gaps);
   for (const Gap& gap : gaps) gap_log_.Add(gap, time);
+}
+
+absl::Time Reporter::SpooledBefore() const {
+  const std::optional<AliveMark>& mark = directory_->last_mark();
+  const int64_t last_us = spool_->last_spooled_us();
+  return std::max(mark.has_value() ? mark->time : absl::InfinitePast(),
+                  last_us != 0 ? absl::FromUnixMicros(last_us) : absl::InfinitePast());
 }
 
 void Reporter::SetCoverage(const Coverage& coverage) { queue_.SetCoverage(coverage); }

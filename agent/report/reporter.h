@@ -105,7 +105,12 @@ class Reporter {
 
   // The first probe is attached: ends the gap that the previous process left. Called once; until
   // then the agent counts as not watching.
-  void MarkAttached(absl::Time time);
+  // With `overlapped` the previous one, if it covers `time`, left none: this agent watched beside
+  // it.
+  void MarkAttached(absl::Time time, bool overlapped = false);
+
+  // What had ended by then, the previous process had spooled. InfinitePast where there was none.
+  absl::Time SpooledBefore() const;
 
   // What the uses added so far cover. To be called whenever that moves on: what is not covered when
   // the agent is killed is in the gap that the next one reports.

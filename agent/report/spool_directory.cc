@@ -73,11 +73,12 @@ absl::StatusOr<std::unique_ptr<SpoolDirectory>> SpoolDirectory::Open(const std::
                                                                      FileSystem* file_system) {
   auto directory = std::unique_ptr<SpoolDirectory>(new SpoolDirectory(path, file_system));
   if (auto status = Prepare(path, file_system); !status.ok()) return status;
-  auto lock = file_system->Lock(absl::StrCat(path, "/", kLockFile));
+  auto lock = file_system->Lock(LockPath(path));
   if (absl::IsAlreadyExists(lock.status())) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("another agent uses the spool directory ", path, " (", lock.status().message(),
-                     "); stop it or give this agent its own with --spool-dir"));
+    return absl::AlreadyExistsError(absl::StrCat(
+        "another agent uses the spool directory ", path, " (", lock.status().message(),
+        "); stop it, give this agent its own with --spool-dir, or have it take over with "
+        "--take-over"));
   }
   if (!lock.ok()) return Unusable(path, lock.status(), kAdvice);
   directory->lock_ = *std::move(lock);

@@ -39,6 +39,9 @@ class SpoolDirectory {
   static absl::StatusOr<std::unique_ptr<SpoolDirectory>> Open(const std::string& path,
                                                               FileSystem* file_system);
 
+  // Of the file that the owner of the directory at `path` holds locked.
+  static std::string LockPath(const std::string& path) { return path + "/lock"; }
+
   const std::string& path() const { return path_; }
   const std::string& agent_id() const { return agent_id_; }  // "agt_" and 26 digits
 

@@ -1,5 +1,6 @@
 #include "agent/token/use_builder.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -84,6 +85,7 @@ std::vector<TokenUse> UseBuilder::Build(const RequestHead& request, const Extrac
 
   Resource resource = DescribeResource(request, secrets);
   TokenUse common;
+  common.exchange = request.exchange;
   common.time = clock_->FromMonotonic(request.mono_ns);
   common.format = "opaque";
   common.method = SafeText(request.method, kMethodMax, secrets);
@@ -138,6 +140,12 @@ void UseBuilder::Count(const RequestHead& request, const Extraction& found) {
 
 absl::Time UseBuilder::WaitingSince() const {
   return drafts_.empty() ? absl::InfiniteFuture() : drafts_.front().uses.front().time;
+}
+
+size_t UseBuilder::WaitingBefore(absl::Time time) const {
+  return static_cast<size_t>(std::count_if(drafts_.begin(), drafts_.end(), [&](const Draft& draft) {
+    return draft.uses.front().time < time;
+  }));
 }
 
 void UseBuilder::AddCounters(Counters* counters) const {

@@ -44,6 +44,8 @@ class UseBuilder : public ExchangeSink {
   // where there is none). They are lost if the agent dies.
   size_t waiting() const { return drafts_.size(); }
   absl::Time WaitingSince() const;
+  // Of those, how many were begun before `time`. Looks at each.
+  size_t WaitingBefore(absl::Time time) const;
 
   void AddCounters(Counters* counters) const;
 

@@ -36,7 +36,7 @@ http {{
   fastcgi_temp_path {dir}/fastcgi;
   uwsgi_temp_path {dir}/uwsgi;
   scgi_temp_path {dir}/scgi;
-  keepalive_requests 100000;
+  keepalive_requests 10000000;
   keepalive_timeout 300s;
   client_max_body_size 64m;
   client_body_buffer_size 9m;
@@ -49,7 +49,7 @@ http {{
 # an upload. 403 and 429 are there for the outcomes.
 _TRUTH = """
   server {{
-    listen 127.0.0.1:{plain} backlog=1024{http2};
+    listen 127.0.0.1:{plain} backlog=1024{plain_http2};
     listen 127.0.0.1:{tls} ssl backlog=1024{http2};
     server_name {host};
     ssl_certificate {dir}/server.pem;
@@ -129,10 +129,10 @@ class Truth:
     """nginx outside of the scope, what it saw, and what it serves.
 
     `bodies` maps names to sizes: files under /bodies/, full of what looks like requests. With
-    `http2` both ports speak it, the plain one nothing else.
+    `http2` both ports speak it, the plain one nothing else; unless `plain_http2` is False.
     """
 
-    def __init__(self, world, bodies=None, workers=1, http2=False):
+    def __init__(self, world, bodies=None, workers=1, http2=False, plain_http2=None):
         self.world = world
         make_certificates(world)
         self.plain, self.tls = free_ports(2)
@@ -144,7 +144,8 @@ class Truth:
         self.process = start_nginx(
             world, "truth", _LOG_FORMAT + _TRUTH.format(
                 plain=self.plain, tls=self.tls, host=HOST, dir=world.dir,
-                http2=" http2" if http2 else ""),
+                http2=" http2" if http2 else "",
+                plain_http2=" http2" if (http2 if plain_http2 is None else plain_http2) else ""),
             workers, ports=(self.plain, self.tls))
         self.ca = world.path("ca.pem")
 

@@ -104,9 +104,10 @@ class Agent:
     """An agent that watches the world's cgroup, or `scope`, and nothing else on this machine."""
 
     def __init__(self, world, collector_port, name="agent", spool_dir=None, inside=False, args=(),
-                 scope=None):
+                 scope=None, program=None):
         self.world = world
         self.name = name
+        self.program = program or os.path.join(world.bin_dir, "tokenwatch-agent")
         self.collector_port = collector_port
         self.spool_dir = spool_dir or world.path(f"{name}-spool")
         self.log = world.path(f"{name}.log")
@@ -127,7 +128,7 @@ class Agent:
         self._log_before = len(_read(self.log))
         self.status_port = 0
         self.process = self.world.spawn(
-            [os.path.join(self.world.bin_dir, "tokenwatch-agent"),
+            [self.program,
              *self.arguments(), "--spool-dir", self.spool_dir,
              "--scope-cgroup", self.scope, "--status-listen", "127.0.0.1:0", *self.args],
             inside=self.inside, log=f"{self.name}.log")

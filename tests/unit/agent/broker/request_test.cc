@@ -26,6 +26,8 @@ TEST(RequestTest, ComesBackAsItWas) {
       {RequestKind::kContainer, 0, 0, id + "/"},
       {RequestKind::kContainer, 0, 0, "/11111111-0000-4000-8000-000000000001"},
       {RequestKind::kContainerStatus, 0, 0, ""},
+      {RequestKind::kListenForStatus, 0, 0, ""},
+      {RequestKind::kListenForFingerprints, 0, 0, ""},
   };
   for (const Request& request : requests) {
     const absl::StatusOr<Request> read = DecodeRequest(EncodeRequest(request));
@@ -62,6 +64,8 @@ TEST(RequestTest, RefusesWhatNoWorkerAsks) {
       {RequestKind::kContainer, 0, 0, std::string(64, 'b')},
       {RequestKind::kContainer, 0, 0, std::string(64, 'b') + "/../../etc"},
       {RequestKind::kContainer, 0, 0, "/" + std::string(65, 'b')},
+      {RequestKind::kListenForStatus, 0, 0, "0.0.0.0:80"},
+      {RequestKind::kListenForFingerprints, 0, 1, ""},
   };
   for (const Request& request : requests) {
     EXPECT_TRUE(absl::IsInvalidArgument(DecodeRequest(EncodeRequest(request)).status()))

@@ -1,0 +1,21 @@
+// What an agent does after it has handed over to one that it did not start itself.
+#ifndef TOKENWATCH_AGENT_HANDOVER_STANDBY_H_
+#define TOKENWATCH_AGENT_HANDOVER_STANDBY_H_
+
+#include <atomic>
+#include <string>
+
+namespace tokenwatch {
+
+// Waits until `*stop` is set, which answers false, or until nobody holds the lock of
+// `spool_directory` any more, which answers true: then nobody watches, and this agent should again.
+//
+// To exit instead would be wrong where a supervisor runs both: Kubernetes starts a container that
+// exits anew, and the old version would take over from the new one. Meanwhile /healthz is served on
+// `status_listen` (empty: nowhere), if the successor leaves that free.
+bool StandBy(const std::string& spool_directory, const std::string& status_listen,
+             const std::atomic<bool>& stop);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_HANDOVER_STANDBY_H_
