@@ -241,7 +241,7 @@ TEST_F(BrokerTest, StatusCountersAndWipe) {
   EXPECT_EQ(capture.Status().probes.size(), 2000u);
   Counters counters = {{"own", 1}};
   capture.AddCounters(&counters);
-  EXPECT_EQ(counters, (Counters{{"own", 1}, {"ring_full_lost", 5}}));
+  EXPECT_EQ(counters, (Counters{{"own", 1}, {"cri_calls", 7}, {"ring_full_lost", 5}}));
   EXPECT_TRUE(capture.WipeRing());
   EXPECT_FALSE(capture.WipeRing());
 }
