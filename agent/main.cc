@@ -85,6 +85,7 @@ int AfterHandover(const tokenwatch::AgentOptions& options, const tokenwatch::Ren
 tokenwatch::DoctorOptions ForDoctor(const tokenwatch::AgentOptions& options) {
   return {.collector = options.collector,
           .plaintext = options.plaintext,
+          .enrol_secret_file = options.enrol_secret_file,
           .key_files = options.key_files,
           .spool_dir = options.spool_dir,
           .spool_max_bytes = options.spool_max_bytes,

@@ -22,7 +22,7 @@ constexpr CapabilityRow kRows[] = {
     {CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", "to lock memory for BPF maps, or set LimitMEMLOCK",
      nullptr, /*in_sys_admin=*/false, /*for_locked_memory=*/true},
     {CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "to look into other users' processes",
-     "libraries are found in the usual places and in this user's processes only, and uses by other "
+     "libraries are found in the host's usual places only, not in containers, and uses by other "
      "users may lack their script and container"},
     {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "to open other users' files",
      "libraries that only their owners may read are not seen"},

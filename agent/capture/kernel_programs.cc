@@ -45,6 +45,15 @@ absl::Status PutInScope(const bpf_map* map, const Key& key, const std::string& w
   return KernelError(-errno, absl::StrCat("putting ", what, " into scope"));
 }
 
+// The verifier answers EINVAL where it lets no program call what these do.
+absl::Status LoadError(int negative_errno, const std::string& what) {
+  if (negative_errno != -EINVAL) return KernelError(negative_errno, what);
+  return absl::FailedPreconditionError(
+      absl::StrCat(what,
+                   ": refused by the kernel's verifier, as one does that is locked down for "
+                   "confidentiality; see `tokenwatch-agent doctor`"));
+}
+
 }  // namespace
 
 // Rodata members have the same names in every object; not every object has all of them.
@@ -109,7 +118,7 @@ absl::Status KernelPrograms::Load() {
   ShrinkUnusedMaps(*process_, knobs_.scope);
   bpf_map__set_max_entries(process_->maps.tw_segments, knobs_.ring_bytes);
   int error = tw_process_skel__load(process_.get());
-  if (error != 0) return KernelError(error, "loading the BPF programs of processes");
+  if (error != 0) return LoadError(error, "loading the BPF programs of processes");
   absl::Status status = FillScope();
   if (!status.ok()) return status;
 
@@ -129,7 +138,7 @@ absl::Status KernelPrograms::Load() {
   status = ShareMaps(tls_->obj);
   if (!status.ok()) return status;
   error = tw_tls_skel__load(tls_.get());
-  if (error != 0) return KernelError(error, "loading the BPF programs of TLS libraries");
+  if (error != 0) return LoadError(error, "loading the BPF programs of TLS libraries");
 
   exit_link_.reset(bpf_program__attach(process_->progs.tw_task_exit));
   if (exit_link_ == nullptr) return KernelError(-errno, "attaching to sched_process_exit");

@@ -29,17 +29,41 @@ std::string Refusal(const std::string& what, int error) {
   return absl::StrCat(what, " is refused: ", std::strerror(error));
 }
 
-// An empty program of a type that is bound to one of the kernel's BTF ids.
-UniqueFd LoadEmpty(bpf_attach_type attach_type, int id) {
+// A program that does nothing but what every one of bpf/ does, to read the kernel's memory: where
+// the kernel is locked down for confidentiality it is refused for that.
+UniqueFd LoadHarmless(bpf_prog_type type, bpf_attach_type attach_type, int id) {
   const bpf_insn instructions[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_X,
+       .dst_reg = BPF_REG_1,
+       .src_reg = BPF_REG_10,
+       .off = 0,
+       .imm = 0},
+      {.code = BPF_ALU64 | BPF_ADD | BPF_K,
+       .dst_reg = BPF_REG_1,
+       .src_reg = 0,
+       .off = 0,
+       .imm = -8},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .src_reg = 0, .off = 0, .imm = 8},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_CALL,
+       .dst_reg = 0,
+       .src_reg = 0,
+       .off = 0,
+       .imm = BPF_FUNC_probe_read_kernel},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
   bpf_prog_load_opts options{};
   options.sz = sizeof(options);
   options.expected_attach_type = attach_type;
   options.attach_btf_id = static_cast<uint32_t>(id);
-  return UniqueFd(bpf_prog_load(BPF_PROG_TYPE_TRACING, "tw_trial", "Dual BSD/GPL", instructions,
+  return UniqueFd(bpf_prog_load(type, "tw_trial", "Dual BSD/GPL", instructions,
                                 std::size(instructions), &options));
+}
+
+std::string LoadRefused(int error) {
+  return error == EINVAL ? "programs that read memory are refused, as by a kernel that is locked "
+                           "down for confidentiality"
+                         : Refusal("loading a program", error);
 }
 
 std::string TryFentry(const btf* types) {
@@ -48,11 +72,11 @@ std::string TryFentry(const btf* types) {
       return absl::StrCat("the kernel's BTF has no ", function);
     }
   }
-  const UniqueFd program =
-      LoadEmpty(BPF_TRACE_FENTRY, btf__find_by_name_kind(types, kHarmless, BTF_KIND_FUNC));
-  if (!program.valid()) return Refusal("loading an empty program", errno);
+  const UniqueFd program = LoadHarmless(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY,
+                                        btf__find_by_name_kind(types, kHarmless, BTF_KIND_FUNC));
+  if (!program.valid()) return LoadRefused(errno);
   const UniqueFd link(bpf_raw_tracepoint_open(nullptr, program.get()));
-  return link.valid() ? "" : Refusal("attaching an empty program to a test function", errno);
+  return link.valid() ? "" : Refusal("attaching a program to a test function", errno);
 }
 
 std::string TryKprobe() {
@@ -65,7 +89,9 @@ std::string TryKprobe() {
   attributes.config1 = reinterpret_cast<uintptr_t>(kHarmless);
   const UniqueFd event(
       static_cast<int>(syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
-  return event.valid() ? "" : Refusal("a probe on a test function", errno);
+  if (!event.valid()) return Refusal("a probe on a test function", errno);
+  const UniqueFd program = LoadHarmless(BPF_PROG_TYPE_KPROBE, bpf_attach_type(), 0);
+  return program.valid() ? "" : LoadRefused(errno);
 }
 
 std::string TryTracepoint(const btf* types) {
@@ -73,8 +99,8 @@ std::string TryTracepoint(const btf* types) {
     const std::string type = absl::StrCat("btf_trace_", tracepoint);
     const int id = btf__find_by_name_kind(types, type.c_str(), BTF_KIND_TYPEDEF);
     if (id <= 0) return absl::StrCat("the kernel has no tracepoint ", tracepoint, " (6.16 has)");
-    if (!LoadEmpty(BPF_TRACE_RAW_TP, id).valid()) {
-      return Refusal("loading an empty program", errno);
+    if (!LoadHarmless(BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, id).valid()) {
+      return LoadRefused(errno);
     }
   }
   return "";

@@ -12,8 +12,8 @@ struct SocketTrial {
   std::string refused;  // a clause for people; empty: it works
 };
 
-// In the order in which they would be chosen. Attaches an empty program, for a moment, to
-// bpf_fentry_test1, which the kernel has for its own tests and never calls, and to nothing else;
+// In the order in which they would be chosen. Attaches a program that does nothing, for a moment,
+// to bpf_fentry_test1, which the kernel has for its own tests and never calls, and to nothing else;
 // whether the objects of bpf/ load is not tried. Needs CAP_SYS_ADMIN, as the backends do.
 std::vector<SocketTrial> TrySocketBackends();
 

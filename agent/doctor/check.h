@@ -23,6 +23,7 @@ namespace tokenwatch {
 struct DoctorOptions {
   std::string collector;
   bool plaintext = false;
+  std::string enrol_secret_file;  // empty: none is given
   std::vector<std::string> key_files;
   std::string spool_dir;
   uint64_t spool_max_bytes = 0;

@@ -1,12 +1,16 @@
-// Whether the collector answers.
+// Whether the collector answers, is the right one, and would know this agent.
 #include <sys/socket.h>
 
+#include <fstream>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "agent/common/address.h"
+#include "agent/common/certificate.h"
 #include "agent/doctor/check.h"
 #include "agent/doctor/connection.h"
+#include "agent/report/tls_probe.h"
 
 namespace tokenwatch {
 namespace {
@@ -26,6 +30,56 @@ bool SpeaksHttp2(int fd) {
   return recv(fd, header, sizeof(header), MSG_WAITALL) == kFrameHeader && header[3] == kSettings;
 }
 
+// The agent's certificate and the collector's CA, as agent/report/identity.h keeps them; empty
+// where there are none.
+std::vector<Certificate> OwnChain(const std::string& spool_dir) {
+  std::ifstream file(spool_dir + "/identity/agent.pem", std::ios::binary);
+  std::string pem(kCertificateBytesMax, '\0');
+  file.read(pem.data(), static_cast<std::streamsize>(pem.size()));
+  pem.resize(static_cast<size_t>(file.gcount()));
+  absl::StatusOr<std::vector<Certificate>> chain = Certificate::ChainFromPem(pem);
+  return chain.ok() && chain->size() == 2 ? *std::move(chain) : std::vector<Certificate>();
+}
+
+Finding JudgeOwn(const Certificate& own, absl::Time now) {
+  const std::string what = "the agent's certificate";
+  if (now < own.NotBefore()) {
+    return Fails(what, absl::StrCat("begins at ", ShownTime(own.NotBefore()), ", after this clock"),
+                 "set the clock");
+  }
+  if (now > own.NotAfter()) {
+    return Fails(what, absl::StrCat("ended at ", ShownTime(own.NotAfter())),
+                 "set the clock if it is wrong, else enrol again with --enrol-secret-file");
+  }
+  return Ok(what, absl::StrCat("until ", ShownTime(own.NotAfter()), ", renewed before"));
+}
+
+std::vector<Finding> CheckTls(const DoctorContext& context, const Address& address) {
+  const std::string& collector = context.options.collector;
+  const absl::StatusOr<std::vector<Certificate>> chain =
+      FetchServerChain(address, context.host.patience);
+  if (!chain.ok()) {
+    return {Fails(collector, std::string(chain.status().message()),
+                  "name the collector's --grpc-listen address, or give --plaintext where it has no "
+                  "TLS")};
+  }
+  const std::vector<Certificate> own = OwnChain(context.options.spool_dir);
+  if (own.empty()) {
+    const Finding answers = Ok(collector, "answers with TLS");
+    if (!context.options.enrol_secret_file.empty()) {
+      return {answers, Ok("enrolment", "the agent enrols when it starts")};
+    }
+    return {answers, Unknown("enrolment", "there is no certificate that this user can read",
+                             "run as root; where the agent never ran, give --enrol-secret-file")};
+  }
+  const absl::Time now = absl::Now();
+  Finding server =
+      FromStatus(collector, JudgeServer(*chain, own[1], NameOf(address), collector, now));
+  if (server.verdict == Verdict::kOk)
+    server.why = "answers with TLS, and is the one that is trusted";
+  return {server, JudgeOwn(own[0], now)};
+}
+
 }  // namespace
 
 std::vector<Finding> CheckCollector(const DoctorContext& context) {
@@ -35,7 +89,7 @@ std::vector<Finding> CheckCollector(const DoctorContext& context) {
   }
   const absl::StatusOr<Address> address = ParseAddress(collector);
   if (!address.ok()) return {FromStatus(collector, address.status())};
-  const absl::StatusOr<UniqueFd> fd = ConnectTo(*address, context.host.patience);
+  absl::StatusOr<UniqueFd> fd = ConnectTo(*address, context.host.patience);
   if (!fd.ok()) {
     Finding finding = Fails(collector, std::string(fd.status().message()),
                             "start the collector there, or see to the network between; uses wait "
@@ -44,8 +98,8 @@ std::vector<Finding> CheckCollector(const DoctorContext& context) {
     return {finding};
   }
   if (!context.options.plaintext) {
-    return {Unknown(collector, "takes connections; whether its certificate is right is not tried",
-                    "see the log of a running agent")};
+    *fd = UniqueFd();  // a server may serve one at a time
+    return CheckTls(context, *address);
   }
   if (SpeaksHttp2(fd->get())) return {Ok(collector, "answers")};
   return {Fails(collector, "somebody listens there who does not speak gRPC without TLS",

@@ -139,6 +139,7 @@ std::vector<Finding> CheckLibraries(const DoctorContext& context) {
   size_t hidden = 0;
   size_t budget = kScannedOfAll;
   for (const uint32_t pid : pids) {
+    if (pid == static_cast<uint32_t>(getpid())) continue;
     std::vector<Mapping> mappings;
     if (!ReadMappings(context.host, pid, &mappings)) {
       ++hidden;

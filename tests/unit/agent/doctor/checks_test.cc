@@ -212,7 +212,7 @@ TEST(DoctorLibrariesTest, OpensOnlyWhatIsInScope) {
   ExpectFinding(CheckLibraries(host.Context()), Verdict::kOk, "TLS libraries", "the 0 processes");
 }
 
-// Listens on a Unix socket and, where it has something to say, says it to one client.
+// Listens on a Unix socket and, where it has something to say, says it to each client.
 class Listener {
  public:
   Listener(const std::string& path, std::string greeting) {
@@ -224,14 +224,18 @@ class Listener {
     EXPECT_EQ(listen(fd_.get(), 8), 0);
     if (greeting.empty()) return;
     thread_ = std::thread([this, greeting = std::move(greeting)] {
-      const UniqueFd client(accept(fd_.get(), nullptr, nullptr));
-      send(client.get(), greeting.data(), greeting.size(), MSG_NOSIGNAL);
-      char ignored[64];
-      while (recv(client.get(), ignored, sizeof(ignored), 0) > 0) {
+      while (true) {
+        const UniqueFd client(accept(fd_.get(), nullptr, nullptr));
+        if (!client.valid()) return;
+        send(client.get(), greeting.data(), greeting.size(), MSG_NOSIGNAL);
+        char ignored[64];
+        while (recv(client.get(), ignored, sizeof(ignored), 0) > 0) {
+        }
       }
     });
   }
   ~Listener() {
+    shutdown(fd_.get(), SHUT_RDWR);
     if (thread_.joinable()) thread_.join();
   }
 
@@ -262,6 +266,14 @@ TEST(DoctorCollectorTest, ASilentOneIsGivenUp) {
   host.options().collector = "unix:" + host.Path("collector.sock");
   Listener listener(host.Path("collector.sock"), "");
   ExpectFinding(CheckCollector(host.Context()), Verdict::kFails, "collector.sock", "gRPC");
+}
+
+TEST(DoctorCollectorTest, SaysWhereThereIsNoTls) {
+  FakeHost host;
+  host.options().plaintext = false;
+  host.options().collector = "unix:" + host.Path("collector.sock");
+  Listener listener(host.Path("collector.sock"), "HTTP/1.1 400 Bad Request\r\n");
+  ExpectFinding(CheckCollector(host.Context()), Verdict::kFails, "collector.sock", "TLS");
 }
 
 TEST(DoctorContainersTest, FindsTheRuntimesSocket) {
