@@ -350,12 +350,13 @@ int tw_tls_entry(struct pt_regs *ctx)
 SEC("uprobe")
 int tw_tls_exit(struct pt_regs *ctx)
 {
-	u64 cookie = bpf_get_attach_cookie(ctx);
-	u64 stack = PT_REGS_SP(ctx);
+	u64 cookie, stack;
 
 	tw_keep_task_stack(ctx);
 	if (!tw_in_scope())
 		return 0;
+	cookie = bpf_get_attach_cookie(ctx);
+	stack = PT_REGS_SP(ctx);
 	if (!(cookie & TW_COOKIE_AT_RETURN))
 		stack -= 8;
 	return tw_return(ctx, stack, TW_COOKIE_PROBE(cookie));
