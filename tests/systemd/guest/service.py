@@ -17,7 +17,8 @@ STATED = re.compile(r"`systemd-analyze security ([a-z-]+)`:\s+(?:# )?([0-9.]+)")
 # Numbers from linux/capability.h.
 CAPABILITIES = {"CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": 1, "CAP_DAC_READ_SEARCH": 2, "CAP_FOWNER": 3,
                 "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SETPCAP": 8,
-                "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_LEASE": 28,
+                "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_SYS_NICE": 23,
+                "CAP_SYS_RESOURCE": 24, "CAP_LEASE": 28,
                 "CAP_PERFMON": 38, "CAP_BPF": 39}
 
 
