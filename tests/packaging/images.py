@@ -137,6 +137,9 @@ class Pod:
     def __init__(self, world, root):
         self.world = world
         self.root = root
+        # A runtime gives each container these.
+        (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+        (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
 
     def spawn(self, argv, mounts=(), user="0:0", capabilities=(), log=None, **options):
         for directory in ("proc", "sys", "dev", *(target.lstrip("/") for _, target in mounts)):

@@ -21,7 +21,7 @@ from harness.world import Skip, check, main, note, wait_until
 DASHBOARDS = REPOSITORY / "packaging/dashboards"
 # Prometheus' own, and families that exist only once something has happened.
 NOT_ALWAYS = {"tokenwatch_fleet_agent_losses_by_kind_total"}
-NAME = re.compile(r"\b(?:tokenwatch|process)_[a-z0-9_]+\b")
+NAME = re.compile(r"\b((?:tokenwatch|process)_[a-z0-9_]+)\b")
 
 
 def alerts():
@@ -65,7 +65,7 @@ def check_expressions(page):
         check(names, f"{where} asks for no metric of ours")
         for name in names - NOT_ALWAYS:
             check(name in exist, f"{where} asks for {name}, which the collector does not have")
-        for name, matchers in re.findall(r"\b((?:tokenwatch|process)_[a-z_]+)\{([^}]*)\}", expression):
+        for name, matchers in re.findall(NAME.pattern + r"\{([^}]*)\}", expression):
             labels = set(re.findall(r"([a-z]+) *[=!]", matchers)) - {"instance", "job"}
             for sample in exist.get(name, ()):
                 check(labels <= sample, f"{where}: {name} has no labels {labels - sample}")
@@ -106,7 +106,7 @@ def check_runbook():
 def check_rules(world, page):
     promtool = tools.promtool()
     world.run([promtool, "check", "rules", DASHBOARDS / "alerts.yaml"])
-    # A panel's expression can be parsed as that of a rule; the dashboard's variables are text there.
+    # A panel's expression parses as a rule's does; the dashboard's variables are text there.
     panels = [{"record": f"panel:{number}", "expr": target["expr"]}
               for panel in dashboard()["panels"] for number, target in
               enumerate(panel.get("targets", ()), 100 * panel["id"])]
