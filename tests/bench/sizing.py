@@ -78,15 +78,14 @@ def report(agent, collector, before, after):
     ], ["what", "measured"]))
     rows = []
     head = ["uses a second", "agent, of a CPU", "network", "collector, of a CPU", "disk a day",
-            f"disk in {DAYS} days", "a spool of 256 MiB lasts"]
+            f"disk in {DAYS} days"]
     for rate in RATES:
         day = rate * 86400
-        rows.append([f"{rate}", f"{rate * per['agent'] * 100:.1f} %",
+        rows.append([f"{rate}", f"{rate * per['agent'] * 100:.3f} %",
                      f"{rate * per['wire'] * 8 / 1000:.1f} kbit/s",
-                     f"{rate * per['collector'] * 100:.2f} %",
+                     f"{rate * per['collector'] * 100:.3f} %",
                      f"{day * per['store'] / MIB:.0f} MiB",
-                     f"{DAYS * day * per['store'] / MIB / 1024:.1f} GiB",
-                     f"{256 * MIB / per['wire'] / rate / 3600:.0f} h"])
+                     f"{DAYS * day * per['store'] / MIB / 1024:.1f} GiB"])
     print()
     print(table(rows, head), flush=True)
 
