@@ -1,18 +1,22 @@
 """The Helm chart and the plain manifests: what Kubernetes would say to them, and what a security
 review would.
+
+    chart.py --bin DIR     DIR has the programs, whose flags are held against the pods'
 """
 
+import argparse
 import copy
 import json
 import pathlib
 import re
+import shlex
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import tools
 import yaml
-from checks import REPOSITORY, check, main, run
+from checks import REPOSITORY, Failure, check, main, run
 
 CHART = REPOSITORY / "packaging/kubernetes/chart"
 PLAIN = REPOSITORY / "packaging/kubernetes/tokenwatch.yaml"
@@ -218,8 +222,48 @@ def test_names_agree():
         check(argument in init["args"] and argument in server["args"], argument)
 
 
+def flags_of(program):
+    """{command or "": flags} as its help says."""
+    root = run(program, "--help")
+    found = {"": set(re.findall(r"--[a-z][a-z-]+", root))}
+    for command in re.findall(r"^  ([a-z][a-z-]+)\s", root, re.MULTILINE):
+        found[command] = set(re.findall(r"--[a-z][a-z-]+", run(program, command, "--help",
+                                                               expect=None))) | found[""]
+    return found
+
+
+def test_programs_have_the_flags(bin_dir):
+    items = objects(template(WAYS["narrow"][0])) + objects(template())
+    for workload in workloads(items):
+        for container in containers(workload):
+            program = re.search(r"/(tokenwatch-[a-z]+):", container["image"])[1]
+            flags = flags_of(bin_dir / program)
+            commands = [container["args"]]
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                if "exec" in container.get(probe, {}):
+                    commands.append(container[probe]["exec"]["command"][1:])
+            for words in commands:
+                command = "" if words[0].startswith("-") else words[0]
+                check(command in flags, f"{program} has no command {command}")
+                for word in words:
+                    flag = word.partition("=")[0]
+                    check(not flag.startswith("-") or flag in flags[command],
+                          f"{program} has no {shlex.join(words[:1])} {flag}")
+            for variable in container.get("env", []):
+                flag = "--" + variable["name"].removeprefix("TOKENWATCH_").lower().replace("_", "-")
+                check(flag in flags[""], f"{program} does not read {variable['name']}")
+
+
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", required=True, type=pathlib.Path)
+    arguments = parser.parse_args()
+
+    def test_flags():
+        test_programs_have_the_flags(arguments.bin)
+
     main(test_lint, test_every_way_fits_the_schemas, test_wrong_fields_do_not_fit,
          test_wrong_values_are_refused, test_plain_manifests_are_the_chart,
          test_nothing_asks_for_the_api_server, test_least_privilege,
-         test_agent_asks_for_no_more_than_the_chart_gives, test_upgrade_overlaps, test_names_agree)
+         test_agent_asks_for_no_more_than_the_chart_gives, test_upgrade_overlaps, test_names_agree,
+         test_flags)
