@@ -436,6 +436,12 @@ absl::Status Worker::TakeOver(Successor* successor) {
   custody_.HoldAll();
   tls_ledger_->HoldFrom(0);
   exchanges_->ExpectTables();
+  // What came since the first probe may have been more than the ring holds: only behind that is all
+  // seen that the owner sees.
+  const uint64_t begun_ns = clock_.MonotonicNs();
+  while (ring_->delivered_until_ns() < begun_ns) {
+    if (const auto turn = Turn(kHandoverPollMs); !turn.ok()) return turn.status();
+  }
   successor->SayAttached();
   Successor::State state = Successor::State::kWaiting;
   do {

@@ -36,6 +36,7 @@ bool SkipString(std::string_view* block) {
 
 HpackNeeds FindHpackNeeds(std::string_view block) {
   HpackNeeds needs;
+  uint32_t inserted = 0;
   bool begun = false;  // size updates come first (RFC 7541, 4.2)
   while (!block.empty()) {
     const auto first = static_cast<uint8_t>(block.front());
@@ -54,13 +55,13 @@ HpackNeeds FindHpackNeeds(std::string_view block) {
       continue;
     }
     begun = true;
-    if (*number > kHpackStaticEntries + needs.inserted) {
-      needs.entries = std::max(needs.entries, *number - kHpackStaticEntries - needs.inserted);
+    if (*number > kHpackStaticEntries + inserted) {
+      needs.entries = std::max(needs.entries, *number - kHpackStaticEntries - inserted);
     }
     if (is_indexed) continue;
     if (*number == 0 && !SkipString(&block)) break;
     if (!SkipString(&block)) break;
-    if (is_inserted) ++needs.inserted;
+    if (is_inserted) ++inserted;
   }
   return needs;
 }

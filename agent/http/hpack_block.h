@@ -16,7 +16,6 @@ struct HpackNeeds {
   // is gone from the table.
   uint32_t smallest_table = UINT32_MAX;
   uint32_t largest_table = 0;
-  uint32_t inserted = 0;  // entries that the block adds
 };
 
 // Of a block that ends early or makes no sense, what comes before that place. Linear time.

@@ -7,6 +7,7 @@ namespace tokenwatch {
 
 void HpackHeirs::Offer(std::string_view tables) {
   is_tracking_ = false;
+  step_bytes_ = 0;
   while (const std::optional<HpackTable> table = TakeTable(&tables)) {
     if (tables_.size() >= kMaxTables) return;
     const HpackTableHead& head = table->head;
@@ -42,7 +43,7 @@ void HpackHeirs::BeforeBlock(uint32_t pid, uint32_t tag, bool is_response, uint3
     const uint32_t next = head.newest_request + 2;
     const bool is_next = is_response ? head.is_idle != 0 && requests.first == next : stream == next;
     if (is_next) {
-      Give(at, 0, inflater);
+      Give(at, {}, inflater);
     } else if (stream > head.newest_request) {
       tables_.erase(at);
     }
@@ -53,7 +54,8 @@ void HpackHeirs::BeforeBlock(uint32_t pid, uint32_t tag, bool is_response, uint3
   };
   const auto step = std::find_if(steps.begin(), steps.end(), is_place);
   if (step != steps.end() && std::none_of(step + 1, steps.end(), is_place)) {
-    Give(at, track->inserted - step->inserted, inflater);
+    const auto seen = static_cast<size_t>(step - steps.begin()) + 1;
+    Give(at, absl::MakeConstSpan(steps).subspan(seen), inflater);
   } else if (step != steps.end() || track->position > head.position) {
     tables_.erase(at);
   }
@@ -63,29 +65,35 @@ void HpackHeirs::AfterBlock(uint32_t pid, uint32_t tag, bool is_response, const 
                             HpackInflater* inflater) {
   if (is_tracking_ || tables_.empty()) return;
   const auto at = tables_.find(KeyOf(pid, tag, is_response));
-  if (at != tables_.end() && at->second.head.position == track.position) Give(at, 0, inflater);
+  if (at != tables_.end() && at->second.head.position == track.position) Give(at, {}, inflater);
 }
 
-void HpackHeirs::Give(absl::flat_hash_map<Key, Table>::iterator at, uint64_t inserted_since,
-                      HpackInflater* inflater) {
+void HpackHeirs::Give(absl::flat_hash_map<Key, Table>::iterator at,
+                      absl::Span<const HpackTrack::Step> since, HpackInflater* inflater) {
   const std::unique_ptr<HpackInflater> table = std::move(at->second.inflater);
   tables_.erase(at);
-  if (!inflater->Inherit(table.get(), inserted_since)) return;
+  if (!inflater->Inherit(table.get())) return;
+  for (const HpackTrack::Step& step : since) {
+    FieldList fields;
+    if (!inflater->Decode(step.block.view(), /*is_cut=*/false, &fields)) return;
+  }
   ++given_;
 }
 
-void HpackHeirs::Note(uint32_t position, const HpackNeeds& needs, HpackTrack* track) const {
+void HpackHeirs::Note(uint32_t position, std::string_view block, HpackTrack* track) {
   if (track->position == 0) track->first = position;
   track->position = position;
-  track->inserted += needs.inserted;
   if (!is_tracking_) return;
-  // What was in the table before may be gone.
-  if (needs.largest_table != 0 || needs.smallest_table != UINT32_MAX) track->steps.clear();
-  if (track->steps.size() >= HpackTrack::kMaxSteps) {
-    track->steps.erase(track->steps.begin(),
-                       track->steps.begin() + static_cast<ptrdiff_t>(HpackTrack::kMaxSteps / 2));
+  step_bytes_ += block.size();
+  if (step_bytes_ > kMaxStepBytes) {
+    track->steps.clear();
+    return;
   }
-  track->steps.push_back({position, track->inserted});
+  if (track->steps.size() >= kMaxSteps) {
+    track->steps.erase(track->steps.begin(),
+                       track->steps.begin() + static_cast<ptrdiff_t>(kMaxSteps / 2));
+  }
+  track->steps.push_back({position, SecretBuffer(block)});
 }
 
 }  // namespace tokenwatch

@@ -3,8 +3,9 @@
 // An agent that takes over follows HTTP/2 connections from somewhere in their middle, so older
 // entries of their tables are unknown to it. The agent before it knows them, as they were after
 // some header block. They are right only at that very place: so each table waits until the
-// connection's own blocks are seen to be there, or, where they had passed it, what they added since
-// is put on top. A table whose place cannot be told is dropped; its connection stays as it is.
+// connection's own blocks are seen to be there, or, where they had passed it, those since are
+// decoded once more on top of it. A table whose place cannot be told is dropped; its connection
+// stays as it is.
 #ifndef TOKENWATCH_AGENT_HTTP_HPACK_HEIRS_H_
 #define TOKENWATCH_AGENT_HTTP_HPACK_HEIRS_H_
 
@@ -16,6 +17,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
+#include "agent/common/secret_buffer.h"
 #include "agent/http/hpack_inflater.h"
 #include "agent/http/hpack_table.h"
 
@@ -25,13 +28,11 @@ namespace tokenwatch {
 struct HpackTrack {
   struct Step {
     uint32_t position = 0;  // HpackTableHead
-    uint64_t inserted = 0;  // by it and all before
+    SecretBuffer block;
   };
-  static constexpr size_t kMaxSteps = 512;  // kept
 
-  uint32_t first = 0;     // position of the first block
-  uint32_t position = 0;  // of the last block; 0: none yet
-  uint64_t inserted = 0;
+  uint32_t first = 0;       // position of the first block
+  uint32_t position = 0;    // of the last block; 0: none yet
   std::vector<Step> steps;  // oldest first; while HpackHeirs::IsTracking
 };
 
@@ -39,6 +40,8 @@ struct HpackTrack {
 class HpackHeirs {
  public:
   static constexpr size_t kMaxTables = 16384;
+  static constexpr size_t kMaxSteps = 512;           // kept of one direction of a connection
+  static constexpr size_t kMaxStepBytes = 32 << 20;  // kept of all
 
   // `memory` outlives this.
   explicit HpackHeirs(HpackMemory* memory) : memory_(memory) {}
@@ -62,7 +65,7 @@ class HpackHeirs {
   void AfterBlock(uint32_t pid, uint32_t tag, bool is_response, const HpackTrack& track,
                   HpackInflater* inflater);
   // Notes a block that was decoded.
-  void Note(uint32_t position, const HpackNeeds& needs, HpackTrack* track) const;
+  void Note(uint32_t position, std::string_view block, HpackTrack* track);
 
   uint64_t given() const { return given_; }  // any thread
 
@@ -75,11 +78,12 @@ class HpackHeirs {
   static Key KeyOf(uint32_t pid, uint32_t tag, bool is_response) {
     return (uint64_t{pid} << 32 | tag) * 2 + (is_response ? 1 : 0);
   }
-  void Give(absl::flat_hash_map<Key, Table>::iterator at, uint64_t inserted_since,
+  void Give(absl::flat_hash_map<Key, Table>::iterator at, absl::Span<const HpackTrack::Step> since,
             HpackInflater* inflater);
 
   HpackMemory* const memory_;
   bool is_tracking_ = false;
+  size_t step_bytes_ = 0;  // noted while tracking
   absl::flat_hash_map<Key, Table> tables_;
   std::atomic<uint64_t> given_{0};
 };

@@ -132,15 +132,7 @@ bool HpackInflater::Load(std::string_view entries, uint32_t unknown, uint32_t ma
   return false;
 }
 
-bool HpackInflater::Inherit(HpackInflater* other, uint64_t newest) {
-  SecretBuffer own;
-  if (newest != 0 && heap_ != nullptr) {
-    if (!Open()) {
-      Forget();
-      return false;
-    }
-    AppendEntries(static_cast<size_t>(std::min<uint64_t>(newest, Entries())), &own);
-  }
+bool HpackInflater::Inherit(HpackInflater* other) {
   Drop();
   unknown_ = other->unknown_;
   if (other->heap_ == nullptr) return false;
@@ -149,11 +141,6 @@ bool HpackInflater::Inherit(HpackInflater* other, uint64_t newest) {
   self_ = other->self_;
   *self_ = this;
   booked_ = std::exchange(other->booked_, 0);
-  if (!Open() || (!own.empty() && !Inflate(own.view(), true, nullptr))) {
-    Forget();
-    return false;
-  }
-  Book();
   return true;
 }
 

@@ -73,9 +73,9 @@ class HpackInflater {
   bool Export(SecretBuffer* entries, uint32_t* unknown, uint32_t* max_bytes);
   // Makes the table what Export said of another. False where that cannot be.
   bool Load(std::string_view entries, uint32_t unknown, uint32_t max_bytes);
-  // Takes the table of `other`, which is left without, and puts this one's `newest` entries on top.
-  // False, and the table is unknown, where there is no memory.
-  bool Inherit(HpackInflater* other, uint64_t newest);
+  // Takes the table of `other`, which is left without, in place of its own. False where it has
+  // none.
+  bool Inherit(HpackInflater* other);
 
  private:
   // Largest table that is followed, and most entries that fit into it.

@@ -154,8 +154,7 @@ void Http2Headers::Decode(Connection& connection, const tw_data& first, uint32_t
   const bool is_trailer = !is_response && stream < http2.newest_request;
   if (is_decoded && !is_promise && !is_trailer) {
     heirs_.Note(is_response ? stream * 2 + (ends_stream ? 1 : 0) : stream,
-                http2.is_late && heirs_.IsTracking() ? FindHpackNeeds(block) : HpackNeeds(),
-                &track);
+                http2.is_late ? block : std::string_view(), &track);
     if (may_inherit) {
       heirs_.AfterBlock(http2.pid, http2.tag, is_response, track, &inflater);
     }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -49,7 +50,14 @@ class HpackTablesTest : public testing::Test {
       for (Record record : exchanges_[static_cast<size_t>(i)]) {
         tw_header header;
         std::memcpy(&header, record.data(), sizeof(header));
-        if (header.type == TW_DATA && is_late) record[offsetof(tw_data, flags)] |= TW_LATE;
+        if (header.type == TW_DATA && is_late) {
+          // As an agent numbers them that sees the connection from here on.
+          tw_data data;
+          std::memcpy(&data, record.data(), sizeof(data));
+          data.flags |= TW_LATE;
+          data.sequence = sequences_[data.direction]++;
+          std::memcpy(record.data(), &data, sizeof(data));
+        }
         recording.Add(std::move(record));
       }
     }
@@ -58,6 +66,7 @@ class HpackTablesTest : public testing::Test {
   }
 
   std::vector<std::vector<Record>> exchanges_;
+  std::array<uint32_t, 2> sequences_{};
   CollectingSink earlier_sink_, later_sink_;
   ExchangeReader earlier_{&earlier_sink_}, later_{&later_sink_};
 };
@@ -110,6 +119,7 @@ TEST_F(HpackTablesTest, TablesThatAreNoneHarmNobody) {
   for (size_t size = 0; size < tables.size(); ++size) {
     ExchangeReader later(&later_sink_);
     later.OfferTables(tables.view().substr(0, size));
+    sequences_ = {};
     Play(4, 6, true, &later);
     later.Finish();
   }
@@ -118,6 +128,7 @@ TEST_F(HpackTablesTest, TablesThatAreNoneHarmNobody) {
     spoilt[i] = static_cast<char>(spoilt[i] ^ 0x55);
     ExchangeReader later(&later_sink_);
     later.OfferTables(spoilt);
+    sequences_ = {};
     Play(4, 6, true, &later);
     later.Finish();
     spoilt[i] = static_cast<char>(spoilt[i] ^ 0x55);
