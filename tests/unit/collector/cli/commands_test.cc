@@ -122,7 +122,7 @@ TEST_F(CommandsTest, AnythingElseThanOurServerIsUnreachable) {
   server_.reset();
   const absl::Status status = ListTokens(options_, &out_);
   EXPECT_TRUE(absl::IsUnavailable(status));
-  EXPECT_NE(status.message().find(options_.server), std::string::npos) << status;
+  EXPECT_NE(status.message().find(options_.server.url), std::string::npos) << status;
 }
 
 TEST_F(CommandsTest, AnotherServerIsNoCollector) {
@@ -142,8 +142,9 @@ TEST_F(CommandsTest, AnotherServerIsNoCollector) {
     status_ = c.status;
     answers_ = {c.body};
     EXPECT_EQ(ListTokens(options_, &out_),
-              absl::UnavailableError("no tokenwatch collector at " + options_.server +
-                                     "; its HTTP port is 7480 by default, see --server"))
+              absl::UnavailableError("no tokenwatch collector at " + options_.server.url +
+                                     "; its HTTP port is 7480 by default, and with TLS it is "
+                                     "named https://, see --server"))
         << c.body;
   }
 }
@@ -152,7 +153,7 @@ TEST_F(CommandsTest, ASocketThatIsNotThereIsNamed) {
   const std::string path = testing::TempDir() + "commands_test.sock";
   unlink(path.c_str());
   const auto expect = [&](const std::string& server, const std::string& words) {
-    const absl::Status status = Client(server).Post("/v1/fingerprint", "x").status();
+    const absl::Status status = Client({.url = server}).Post("/v1/fingerprint", "x").status();
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
     EXPECT_NE(status.message().find(words), std::string::npos) << status;
     EXPECT_EQ(status.message().find("localhost"), std::string::npos) << status;
@@ -169,7 +170,7 @@ TEST_F(CommandsTest, ASocketThatIsNotThereIsNamed) {
   close(fd);
   unlink(path.c_str());
   answers_ = {"[]"};
-  expect(options_.server, "no tokenwatch agent at " + options_.server);
+  expect(options_.server.url, "no tokenwatch agent at " + options_.server.url);
 }
 
 TEST_F(CommandsTest, TokensNameTheProgramThatUsesThem) {
