@@ -254,7 +254,8 @@ def mistakes(fleet):
     # A copy of the whole state while the original lives.
     clone_cgroup = world.make_cgroup("clone")
     clone_dir = world.path("clone-spool")
-    shutil.copytree(agent.spool_dir, clone_dir)
+    shutil.copytree(agent.spool_dir, clone_dir,
+                    ignore=shutil.ignore_patterns("handover.sock"))
     clone = TlsAgent(world, collector, "clone", [fleet.key_file], secret_file=secret_file,
                      scope=clone_cgroup, spool_dir=clone_dir)
     clone.wait_for_error("another agent with the id")

@@ -121,7 +121,8 @@ def check_few_questions(agent, requests):
     asked = agent.counters()["broker_requests"] - before
     seconds = time.monotonic() - begin
     note(f"{MANY} requests of one process in {seconds:.1f} s: {asked} questions to the broker")
-    check(asked <= 20 + 10 * seconds, f"{asked} questions for {MANY} requests")
+    # /status and its heartbeats ask, too; one question a request would be many times that.
+    check(asked <= MANY / 10 + 10 * seconds, f"{asked} questions for {MANY} requests")
 
 
 def spool_owners(agent):
