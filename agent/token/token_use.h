@@ -25,7 +25,7 @@ struct TokenPair {
 // still hostile wherever they are shown.
 struct TokenUse {
   uint64_t exchange = 0;  // of RequestHead; not reported
-  absl::Time time;  // when the call that sent the first request byte was entered
+  absl::Time time;        // when the call that sent the first request byte was entered
   // There was a credential but not all of its bytes, or there may have been one in HTTP/2 fields
   // that are unknown; then `carrier` is empty. `tokens` and `user_ids` are empty and `token_length`
   // is 0.

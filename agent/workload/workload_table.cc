@@ -20,8 +20,8 @@ constexpr size_t kNameMax = 256;
 constexpr size_t kPathMax = size_t{2} * TW_PATH_MAX;
 constexpr size_t kLabelsMax = 1024;
 
-// Hierarchies of cgroup version 1 that have every container: systemd's own where it makes the groups,
-// and that of a controller where a runtime does.
+// Hierarchies of cgroup version 1 that have every container: systemd's own where it makes the
+// groups, and that of a controller where a runtime does.
 constexpr const char* kVersion1[] = {"name=systemd", "pids"};
 constexpr uint32_t kInit = 1;
 
