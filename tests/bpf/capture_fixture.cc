@@ -40,7 +40,7 @@ std::string Seen::Paths() const {
 
 void CaptureTest::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: root";
-  if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) GTEST_SKIP() << "SKIPPED: kernel BTF";
+  if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) GTEST_SKIP() << "SKIPPED: btf";
   const std::string mount = CgroupMount();
   if (mount.empty()) GTEST_SKIP() << "SKIPPED: cgroup2";
   cgroup_ = absl::StrCat(mount, "/tokenwatch-bpf-", getpid());
