@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <iterator>
 #include <optional>
@@ -58,6 +59,14 @@ absl::StatusOr<UniqueFd> ConnectTo(const std::string& path) {
   }
   return absl::UnavailableError(
       absl::StrCat("cannot connect to the collector at unix:", path, ": ", std::strerror(errno)));
+}
+
+// Until the agent is ready its signals are blocked, and wait.
+bool IsToldToStop() {
+  sigset_t waiting;
+  sigemptyset(&waiting);
+  sigpending(&waiting);
+  return sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1;
 }
 
 template <typename Message>
@@ -136,6 +145,11 @@ struct Agent::Parts {
                                  .socket_backend = capture->Status().socket_backend},
                     descriptors);
     if (!status.ok()) return WorkerEnded();
+    // To take over from another agent may last a minute.
+    pollfd life = {.fd = forked.channels.life.fd(), .events = POLLIN, .revents = 0};
+    while (poll(&life, 1, kTickMs) == 0) {
+      if (IsToldToStop()) return absl::CancelledError("told to stop before it was ready");
+    }
     const absl::StatusOr<Channel::Message> answer = forked.channels.life.Receive();
     if (!answer.ok()) return WorkerEnded();
     ReadyMessage ready;

@@ -44,7 +44,8 @@ struct AgentOptions {
 class Agent {
  public:
   // Ready when it returns: from then on, requests are seen. Errors, the worker's among them, are
-  // sentences that say what to do. `forked` is the broker's side.
+  // sentences that say what to do; Cancelled where SIGTERM or SIGINT, which are blocked, came
+  // meanwhile. `forked` is the broker's side.
   static absl::StatusOr<std::unique_ptr<Agent>> Create(const AgentOptions& options, Forked forked);
   ~Agent();
 

@@ -63,19 +63,16 @@ int Health(const std::string& status_listen) {
   return absl::IsUnavailable(status) ? kExitUnreachable : kExitNothing;
 }
 
-// Another agent watches, and has the spool.
+// Another agent, which this one did not start, watches and has the spool.
 int AfterHandover(const tokenwatch::AgentOptions& options, const tokenwatch::Renewal& renewal,
                   char** argv, tokenwatch::ServiceNotifier* notifier) {
   using namespace tokenwatch;  // NOLINT(google-build-using-namespace): as main's
-  if (renewal.child() != 0) {
-    Log(LogLevel::kInfo, "handed over to process ", renewal.child());
-    notifier->HandOver(renewal.child());
-    return kExitOk;
-  }
   Log(LogLevel::kInfo, "handed over; standing by until told to stop");
   notifier->Status("handed over to another agent; standing by");
-  if (!StandBy(options.spool_dir, options.status_listen, stop)) return kExitOk;
+  const auto tell_alive = [notifier] { notifier->Alive(RealClock().MonotonicNs()); };
+  if (!StandBy(options.spool_dir, options.status_listen, stop, tell_alive)) return kExitOk;
   Log(LogLevel::kWarning, "the agent that took over is gone; this one starts anew");
+  unsetenv(Renewal::kFrom);
   execv(renewal.path().c_str(), argv);
   execv("/proc/self/exe", argv);
   std::cerr << "tokenwatch-agent: cannot start anew\n";
@@ -209,6 +206,7 @@ int main(int argc, char** argv) {
     // The doctor says itself what is wrong with them.
     return is_health() || is_doctor() ? absl::OkStatus() : CheckAgentOptions(options);
   });
+  config.AddCheck([&] { return CheckSpoolKept(options.spool_dir); });
   // The agent finds out by itself when it makes the directory.
   config.AddCheck(
       [&] { return config.IsCheckOnly() ? CheckSpoolPath(options.spool_dir) : absl::OkStatus(); });
@@ -248,6 +246,7 @@ int main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options, *std::move(forked));
   if (!agent.ok()) {
     std::cerr << "tokenwatch-agent: " << agent.status().message() << "\n";
+    if (absl::IsCancelled(agent.status())) return kExitOk;
     return absl::IsInvalidArgument(agent.status()) ? kExitUsage : kExitNothing;
   }
   // Loading the programs took copies of the kernel's types and of the objects, which nothing needs
@@ -255,7 +254,7 @@ int main(int argc, char** argv) {
   malloc_trim(0);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ServiceNotifier notifier;
-  Renewal renewal(argv);
+  Renewal renewal(argv, options.spool_dir);
   const auto renew_or_not = [&renewal] {
     const uint64_t now_ns = RealClock().MonotonicNs();
     if (renew.exchange(false)) {
@@ -266,10 +265,16 @@ int main(int argc, char** argv) {
     renewal.Step(now_ns);
   };
   const absl::StatusOr<int> exit_status = (*agent)->Run(stop, &notifier, renew_or_not);
+  const bool is_handed_over = exit_status.ok() && *exit_status == kWorkerHandedOver;
+  if (is_handed_over) renewal.Step(RealClock().MonotonicNs());  // it may have ended since
+  const pid_t successor = is_handed_over ? renewal.child() : 0;
+  if (successor != 0) notifier.HandOver(successor);
   agent->reset();  // detaches
-  if (exit_status.ok() && *exit_status == kWorkerHandedOver) {
-    return AfterHandover(options, renewal, argv, &notifier);
+  if (successor != 0) {
+    Log(LogLevel::kInfo, "handed over to process ", successor);
+    return kExitOk;
   }
+  if (is_handed_over) return AfterHandover(options, renewal, argv, &notifier);
   if (exit_status.ok()) return *exit_status;
   std::cerr << "tokenwatch-agent: " << exit_status.status().message() << "\n";
   return kExitNothing;

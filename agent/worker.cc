@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -13,7 +14,6 @@
 #include <iostream>
 #include <memory>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -21,6 +21,7 @@
 #include "absl/time/clock.h"
 #include "agent/agent_check.h"
 #include "agent/broker/broker_client.h"
+#include "agent/broker/broker_watch.h"
 #include "agent/broker/confinement.h"
 #include "agent/broker/messages.h"
 #include "agent/broker/remote_containers.h"
@@ -32,14 +33,10 @@
 #include "agent/common/exit_status.h"
 #include "agent/common/log.h"
 #include "agent/common/version.h"
-#include "agent/coverage/tls_ledger.h"
-#include "agent/gap_ledger.h"
-#include "agent/handover/custody.h"
 #include "agent/handover/offer.h"
 #include "agent/handover/secret_file.h"
 #include "agent/handover/successor.h"
-#include "agent/http/exchange_reader.h"
-#include "agent/http/gap.h"
+#include "agent/pipeline.h"
 #include "agent/report/file_system.h"
 #include "agent/report/reporter.h"
 #include "agent/report/spool_directory.h"
@@ -49,9 +46,6 @@
 #include "agent/status/status_pages.h"
 #include "agent/token/fingerprint.h"
 #include "agent/token/fleet_key.h"
-#include "agent/token/use_builder.h"
-#include "agent/use_reporter.h"
-#include "agent/workload/workload_table.h"
 
 namespace tokenwatch {
 namespace {
@@ -59,6 +53,8 @@ namespace {
 constexpr int kPollMs = 1000;
 constexpr int kNamingPollMs = 20;  // while uses wait for their container's names
 constexpr int kHandoverPollMs = 20;
+// For an owner to hand over: longer than it may take for every step (HandoverLimits).
+constexpr absl::Duration kHandoverPatience = absl::Seconds(110);
 // At a hand-over, what is not delivered by then waits in the spool for the successor.
 constexpr absl::Duration kHandoverDelivery = absl::Milliseconds(500);
 // The spool, from inside: the way to it may be closed to the worker's user, so it is where it is.
@@ -70,23 +66,6 @@ constexpr uint16_t kDnsPort = 53;
 constexpr absl::Duration kSpoolPatience = absl::Seconds(2);
 constexpr absl::Duration kSpoolRetry = absl::Milliseconds(20);
 
-class CapturedSights : public TlsSights {
- public:
-  explicit CapturedSights(CaptureControl* capture) : capture_(capture) {}
-  void Look(uint64_t process, uint32_t pid, const std::string& exe) override {
-    capture_->LookAtProcess(process, pid, exe);
-  }
-  std::optional<std::string> WhyDark(uint64_t process, uint64_t begun_ns) override {
-    const std::optional<TlsSight> sight = capture_->SightOf(process);
-    if (!sight.has_value()) return std::nullopt;
-    return tokenwatch::WhyDark(*sight, begun_ns);
-  }
-  void Forget(uint64_t process) override { capture_->ForgetProcess(process); }
-
- private:
-  CaptureControl* capture_;
-};
-
 // As the broker takes it: paths and errors in it may hold anything.
 std::string OneLine(std::string text) {
   for (char& c : text) {
@@ -94,6 +73,11 @@ std::string OneLine(std::string text) {
   }
   if (text.size() > kSentenceMax) text.resize(kSentenceMax);
   return text;
+}
+
+bool IsHeld(const std::string& lock) {
+  const UniqueFd fd(open(lock.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  return fd.valid() && flock(fd.get(), LOCK_EX | LOCK_NB) != 0;
 }
 
 // Makes the spool the user's while this process may, and opens it: the way to it may be closed to
@@ -112,6 +96,11 @@ absl::StatusOr<UniqueFd> OpenSpool(const std::string& path, const WorkerUser& us
     return absl::FailedPreconditionError(
         absl::StrCat("the spool directory ", path, " cannot be given to the user ", user.name,
                      ": it holds other things; name one of its own with --spool-dir"));
+  }
+  if (status.st_uid != user.uid && IsHeld(SpoolDirectory::LockPath(path))) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("an agent uses the spool directory ", path, " as user ", status.st_uid,
+                     "; to go on as ", user.name, ", stop that agent, then start this one"));
   }
   if (absl::Status owned = HandOver(directory.get(), path, user); !owned.ok()) return owned;
   return directory;
@@ -144,18 +133,20 @@ class Worker : public HandoverOwner {
     return offer_ != nullptr && offer_->state() == HandoverOffer::State::kGone;
   }
 
-  void OnAttached() override { custody_.Record(); }
+  void OnAttached() override { pipeline_->Record(); }
   SecretFile OnAgreed(uint64_t agreed_ns) override;
   bool IsFinished(uint64_t agreed_ns, uint64_t until_ns) override;
-  Ledger Release(uint64_t agreed_ns, uint64_t since_ns, uint64_t until_ns) override;
+  absl::Status MayRelease() override;
+  std::optional<Ledger> Release(uint64_t agreed_ns, uint64_t since_ns, uint64_t until_ns) override;
   absl::Status Resume() override;
 
  private:
   absl::StatusOr<Opened> OpenAndConfine();
   absl::Status StartReporter(absl::Duration patience);
-  void Connect();
   absl::StatusOr<std::unique_ptr<Successor>> MeetOwner() const;
-  absl::Status TakeOver(Successor* successor);
+  absl::Status TakeOver(Successor* successor, Opened* opened);
+  absl::Status AwaitSpool(Successor* successor, Successor::State* state);
+  absl::Status TurnWhileWaiting(absl::Time give_up);
   absl::Status Serve(Opened* opened);
   absl::Status ServeFingerprints(Listener listener);
   absl::Status ServeStatus(Listener listener);
@@ -176,7 +167,6 @@ class Worker : public HandoverOwner {
   void AddOwnCounters(Counters* counters) const;
   AgentStatus Snapshot();
   void ReportCoverage();
-  void OnSegment(const Segment& segment);
 
   const AgentOptions& options_;
   const StartMessage& start_;
@@ -195,19 +185,12 @@ class Worker : public HandoverOwner {
   std::vector<std::string> key_ids_;
   std::unique_ptr<Fingerprinter> fingerprinter_;
   std::unique_ptr<RingReader> ring_;
+  std::optional<BrokerWatch> broker_;  // none: degraded "broker-end-unseen"
   UniqueFd spool_;
   std::unique_ptr<FileSystem> files_;
-  Custody custody_{&clock_};
   std::unique_ptr<Reporter> reporter_;  // null while another agent has the spool
-  std::unique_ptr<WorkloadTable> workloads_;
-  std::unique_ptr<UseReporter> use_reporter_;
-  std::unique_ptr<UseBuilder> uses_;
-  std::unique_ptr<ExchangeReader> exchanges_;
-  std::unique_ptr<GapLedger> gaps_;
-  std::unique_ptr<CapturedSights> sights_;
-  std::unique_ptr<TlsLedger> tls_ledger_;
+  std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<HandoverOffer> offer_;  // null: none can be made
-  uint64_t handover_ns_ = 0;              // once agreed
   uint64_t next_sweep_ns_ = 0;
   std::unique_ptr<FingerprintService> fingerprints_;
   std::atomic<uint64_t> pages_gave_way_{0};
@@ -217,14 +200,8 @@ class Worker : public HandoverOwner {
 
 void Worker::AddOwnCounters(Counters* counters) const {
   ring_->AddCounters(counters);
-  exchanges_->AddCounters(counters);
-  uses_->AddCounters(counters);
-  workloads_->AddCounters(counters);
-  use_reporter_->AddCounters(counters);
-  tls_ledger_->AddCounters(counters);
+  pipeline_->AddCounters(counters);
   (*counters)["broker_requests"] = urgent_.calls() + other_.calls();
-  custody_.AddCounters(counters);
-  (*counters)["hpack_tables_inherited"] = exchanges_->tables_inherited();
   if (reporter_ != nullptr) reporter_->AddCounters(counters);
   (*counters)["status_connections_gave_way"] = pages_gave_way_;
   if (fingerprints_ != nullptr) fingerprints_->AddCounters(counters);
@@ -244,51 +221,17 @@ AgentStatus Worker::Snapshot() {
   status.containers = containers_.Status();
   status.reporter = reporter_->State();
   status.counters = TotalCounters();
-  status.tls_coverage = tls_ledger_->Totals();
+  status.tls_coverage = pipeline_->TlsTotals();
   return status;
 }
 
-// Tells the reporter how far all requests have been added.
+// Tells the reporter how far all requests have been added. While the broker ends, its probes go,
+// and what the ring then lacks was not seen.
 void Worker::ReportCoverage() {
   const uint64_t delivered_ns = ring_->delivered_until_ns();
   if (delivered_ns == 0 || reporter_ == nullptr) return;
-  Coverage coverage{.until = clock_.FromMonotonic(delivered_ns),
-                    .open = uses_->waiting(),
-                    .open_since = uses_->WaitingSince()};
-  if (use_reporter_->waiting() != 0) {
-    coverage.open += use_reporter_->waiting();
-    coverage.open_since = std::min(coverage.open_since, use_reporter_->WaitingSince());
-  }
-  const UnfinishedRequests unfinished = exchanges_->Unfinished();
-  if (unfinished.count != 0) {
-    coverage.open += unfinished.count;
-    coverage.open_since =
-        std::min(coverage.open_since, clock_.FromMonotonic(unfinished.since_mono_ns));
-  }
-  if (const size_t later = custody_.later(); later != 0) {
-    coverage.open += later;
-    coverage.open_since = std::min(coverage.open_since, clock_.FromMonotonic(handover_ns_));
-  }
-  reporter_->SetCoverage(coverage);
-}
-
-void Worker::OnSegment(const Segment& segment) {
-  if (const auto* process = std::get_if<const tw_process*>(&segment)) {
-    workloads_->OnProcess(**process);
-  } else if (const auto* exit = std::get_if<tw_exit>(&segment)) {
-    workloads_->OnExit(*exit);
-    tls_ledger_->OnExit(exit->process);
-  } else if (const auto* tls = std::get_if<tw_tls>(&segment)) {
-    custody_.OnTls(*tls);
-    tls_ledger_->OnTls(*tls);
-  } else if (const auto* gap = std::get_if<tw_gap>(&segment)) {
-    const std::string kind(GapName(gap->reason));
-    if (IsLoss(kind)) {
-      gaps_->Add(kind, gap->pid, workloads_->Find(gap->process, gap->pid).get(),
-                 clock_.FromMonotonic(gap->h.mono_ns));
-    }
-  }
-  exchanges_->OnSegment(segment);
+  if (broker_.has_value() && broker_->IsEnding()) return;
+  reporter_->SetCoverage(pipeline_->CoverageUntil(delivered_ns));
 }
 
 absl::Status Worker::Create(const RingMaps& maps) {
@@ -313,13 +256,24 @@ absl::Status Worker::Create(const RingMaps& maps) {
   if (!opened.ok()) return opened.status();
   // From here on there may be threads.
   spool_ = std::move(opened->spool);
-  Connect();
+  pipeline_ = std::make_unique<Pipeline>(Pipeline::Sources{.fingerprinter = fingerprinter_.get(),
+                                                           .capture = &capture_,
+                                                           .proc = &proc_,
+                                                           .users = &users_,
+                                                           .containers = &containers_,
+                                                           .clock = &clock_},
+                                         host_);
   absl::StatusOr<std::unique_ptr<Successor>> successor = MeetOwner();
   if (!successor.ok()) return successor.status();
   const bool overlaps = *successor != nullptr;
-  absl::Status status = overlaps ? TakeOver(successor->get()) : StartReporter(kSpoolPatience);
-  if (status.ok()) status = Serve(&*opened);
-  if (!status.ok()) return status;
+  absl::Status status =
+      overlaps ? TakeOver(successor->get(), &*opened) : StartReporter(kSpoolPatience);
+  if (status.ok() && !overlaps) status = Serve(&*opened);
+  if (!status.ok()) {
+    // Before the owner, who then goes on, hears of it: the spool is its own again.
+    reporter_.reset();
+    return status;
+  }
   reporter_->MarkAttached(absl::FromUnixNanos(start_.attached_unix_ns), overlaps);
   absl::StatusOr<std::unique_ptr<HandoverOffer>> offer = HandoverOffer::Start(kHere, Self(), this);
   if (offer.ok()) {
@@ -358,10 +312,18 @@ absl::StatusOr<Opened> Worker::OpenAndConfine() {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot enter ", options_.spool_dir));
   }
   const pid_t broker = getppid();
+  absl::StatusOr<BrokerWatch> watch = BrokerWatch::Open(broker);
   absl::StatusOr<WorkerStatus> confined = Confine(*user, landlock);
   if (!confined.ok()) return confined.status();
   DieWithBroker(broker);
   confined_ = *std::move(confined);
+  if (watch.ok()) {
+    broker_ = *std::move(watch);
+  } else {
+    confined_.degraded.push_back(absl::StrCat(
+        "broker-end-unseen: ", watch.status().message(),
+        "; where the agent is killed, the gap begins some 100 ms late: mount /proc in its place"));
+  }
   for (const std::string& mode : confined_.degraded) Log(LogLevel::kDebug, "worker: ", mode);
   return opened;
 }
@@ -398,7 +360,7 @@ absl::Status Worker::StartReporter(absl::Duration patience) {
         Reporter::Create(report, files_.get(), &clock_);
     if (reporter.ok()) {
       reporter_ = *std::move(reporter);
-      custody_.SetReporter(reporter_.get());
+      pipeline_->SetReporter(reporter_.get());
       return absl::OkStatus();
     }
     if (!absl::IsAlreadyExists(reporter.status()) || absl::Now() > until) return reporter.status();
@@ -406,60 +368,59 @@ absl::Status Worker::StartReporter(absl::Duration patience) {
   }
 }
 
-// The rooms, each to the next.
-void Worker::Connect() {
-  workloads_ = std::make_unique<WorkloadTable>(&proc_, host_, &users_, &containers_, &clock_);
-  const auto find_workload = [this](uint64_t process, uint32_t pid) {
-    return workloads_->Find(process, pid);
-  };
-  use_reporter_ = std::make_unique<UseReporter>(
-      find_workload, &clock_, [this](TokenUse use, std::shared_ptr<const Workload> workload) {
-        reporter_->Add(std::move(use), std::move(workload));
-      });
-  uses_ = std::make_unique<UseBuilder>(fingerprinter_.get(), &clock_, &custody_);
-  custody_.SetNext(uses_.get(), use_reporter_.get());
-  exchanges_ = std::make_unique<ExchangeReader>(&custody_);
-  gaps_ = std::make_unique<GapLedger>([this](const Gap& gap) { custody_.AddGap(gap); });
-  sights_ = std::make_unique<CapturedSights>(&capture_);
-  tls_ledger_ =
-      std::make_unique<TlsLedger>(sights_.get(), &clock_, find_workload,
-                                  [this](const TlsCoverage& row) { custody_.AddTlsCoverage(row); });
-}
-
 absl::StatusOr<std::unique_ptr<Successor>> Worker::MeetOwner() const {
   if (!options_.take_over) return nullptr;
   return Successor::Meet(kHere, Self());
 }
 
-// Watches beside the owner, keeping everything, until the owner has let the spool go.
-absl::Status Worker::TakeOver(Successor* successor) {
-  custody_.HoldAll();
-  tls_ledger_->HoldFrom(0);
-  exchanges_->ExpectTables();
+// Watches beside the owner, keeping everything, until the owner has let the spool go. It is told
+// that the place is taken once nothing can fail any more: until then it takes it back.
+absl::Status Worker::TakeOver(Successor* successor, Opened* opened) {
+  pipeline_->HoldAll();
+  Successor::State state = Successor::State::kWaiting;
+  absl::Status made = AwaitSpool(successor, &state);
+  if (made.ok()) made = Serve(opened);
+  if (!made.ok()) return made;
+  if (state == Successor::State::kYours) {
+    pipeline_->Decide(successor->ledger());
+    successor->SayTaken();
+    Log(LogLevel::kInfo, "took over from process ", successor->owner().pid, ", version ",
+        successor->owner().version);
+  } else {
+    pipeline_->DecideAlone(reporter_->SpooledBefore(),
+                           successor->handover_ns().value_or(Custody::kNever));
+    Log(LogLevel::kWarning, "process ", successor->owner().pid,
+        " ended in the middle of the hand-over; what it had not spooled and this agent saw is "
+        "reported");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Worker::AwaitSpool(Successor* successor, Successor::State* state) {
+  const absl::Time give_up = absl::Now() + kHandoverPatience;
   // What came since the first probe may have been more than the ring holds: only behind that is all
   // seen that the owner sees.
   const uint64_t begun_ns = clock_.MonotonicNs();
   while (ring_->delivered_until_ns() < begun_ns) {
-    if (const auto turn = Turn(kHandoverPollMs); !turn.ok()) return turn.status();
+    if (absl::Status status = TurnWhileWaiting(give_up); !status.ok()) return status;
   }
   successor->SayAttached();
-  Successor::State state = Successor::State::kWaiting;
   do {
-    if (const auto turn = Turn(kHandoverPollMs); !turn.ok()) return turn.status();
-    state = successor->Step();
+    if (absl::Status status = TurnWhileWaiting(give_up); !status.ok()) return status;
+    *state = successor->Step();
     if (const SecretBuffer tables = successor->TakeConnections(); !tables.empty()) {
-      exchanges_->OfferTables(tables.view());
+      pipeline_->OfferTables(tables.view());
     }
     // The owner's word is about all that both saw until then.
-  } while (state == Successor::State::kWaiting ||
-           (state == Successor::State::kYours &&
+  } while (*state == Successor::State::kWaiting ||
+           (*state == Successor::State::kYours &&
             ring_->delivered_until_ns() < successor->ledger().until_ns));
-  exchanges_->OfferTables({});  // no more come
+  pipeline_->OfferTables({});  // no more come
   absl::Status made = StartReporter(absl::ZeroDuration());
   // The lock goes with a killed owner, but not at once.
-  const absl::Time give_up = absl::Now() + kSpoolPatience;
-  while (absl::IsAlreadyExists(made) && absl::Now() < give_up) {
-    if (const auto turn = Turn(kHandoverPollMs); !turn.ok()) return turn.status();
+  const absl::Time last = absl::Now() + kSpoolPatience;
+  while (absl::IsAlreadyExists(made) && absl::Now() < last) {
+    if (absl::Status status = TurnWhileWaiting(give_up); !status.ok()) return status;
     made = StartReporter(absl::ZeroDuration());
   }
   if (absl::IsAlreadyExists(made)) {
@@ -467,24 +428,16 @@ absl::Status Worker::TakeOver(Successor* successor) {
                                            options_.spool_dir,
                                            " called the hand-over off and goes on"));
   }
-  if (!made.ok()) return made;
-  if (state == Successor::State::kYours) {
-    const absl::flat_hash_set<uint64_t> of_owner = custody_.Decide(successor->ledger());
-    tls_ledger_->Release(
-        [&](uint64_t connection, uint64_t) { return !of_owner.contains(connection); });
-    successor->SayTaken();
-    Log(LogLevel::kInfo, "took over from process ", successor->owner().pid, ", version ",
-        successor->owner().version);
-  } else {
-    const absl::Time spooled = reporter_->SpooledBefore();
-    custody_.DecideAlone(spooled, successor->handover_ns().value_or(Custody::kNever));
-    tls_ledger_->Release(
-        [&](uint64_t, uint64_t begun_ns) { return clock_.FromMonotonic(begun_ns) >= spooled; });
-    Log(LogLevel::kWarning, "process ", successor->owner().pid,
-        " ended in the middle of the hand-over; what it had not spooled and this agent saw is "
-        "reported");
-  }
-  return absl::OkStatus();
+  return made;
+}
+
+absl::Status Worker::TurnWhileWaiting(absl::Time give_up) {
+  if (const auto turn = Turn(kHandoverPollMs); !turn.ok()) return turn.status();
+  if (IsTold()) return absl::CancelledError("told to stop before it had taken over");
+  if (absl::Now() < give_up) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat("the agent that uses the spool directory ", options_.spool_dir,
+                   " does not hand over; see what it logs, or stop it first"));
 }
 
 absl::Status Worker::ServeFingerprints(Listener listener) {
@@ -536,11 +489,9 @@ absl::Status Worker::Serve(Opened* opened) {
 }
 
 SecretFile Worker::OnAgreed(uint64_t agreed_ns) {
-  handover_ns_ = agreed_ns;
-  custody_.HoldFrom(agreed_ns);
-  tls_ledger_->HoldFrom(agreed_ns);
+  pipeline_->HoldFrom(agreed_ns);
   SecretBuffer tables;
-  exchanges_->ExportTables(Successor::kMaxConnectionBytes / 2, &tables);
+  pipeline_->ExportTables(Successor::kMaxConnectionBytes / 2, &tables);
   absl::StatusOr<SecretFile> file = SecretFile::Make(tables.view());
   if (file.ok()) return *std::move(file);
   Log(LogLevel::kWarning, file.status().message());
@@ -548,46 +499,40 @@ SecretFile Worker::OnAgreed(uint64_t agreed_ns) {
 }
 
 bool Worker::IsFinished(uint64_t agreed_ns, uint64_t until_ns) {
-  if (ring_->delivered_until_ns() < until_ns) return false;
-  const UnfinishedRequests unfinished = exchanges_->Unfinished();
-  return uses_->WaitingBefore(clock_.FromMonotonic(agreed_ns)) == 0 &&
-         (unfinished.count == 0 || unfinished.since_mono_ns >= agreed_ns);
+  return ring_->delivered_until_ns() >= until_ns && pipeline_->IsFinishedBefore(agreed_ns);
 }
 
-Ledger Worker::Release(uint64_t agreed_ns, uint64_t since_ns, uint64_t until_ns) {
-  const UnfinishedRequests unfinished = exchanges_->Unfinished();
-  if (unfinished.count != 0 && unfinished.since_mono_ns < agreed_ns) {
-    custody_.AddGap({.kind = "open_requests_lost",
-                     .count = unfinished.count,
-                     .since = clock_.FromMonotonic(unfinished.since_mono_ns),
-                     .until = clock_.FromMonotonic(agreed_ns)});
-  }
-  exchanges_->GiveUpBefore(agreed_ns);
-  use_reporter_->Finish();
-  tls_ledger_->FinishBefore(agreed_ns);
+absl::Status Worker::MayRelease() {
+  const std::string error = reporter_->State().spool_error;
+  return error.empty() ? absl::OkStatus() : absl::UnavailableError(error);
+}
+
+std::optional<Ledger> Worker::Release(uint64_t agreed_ns, uint64_t since_ns, uint64_t until_ns) {
+  pipeline_->FinishBefore(agreed_ns);
   ReportCoverage();
-  gaps_->Flush(TotalCounters(), clock_.Now());
-  Ledger ledger = custody_.Told(agreed_ns, since_ns, until_ns);
+  pipeline_->FlushGaps(TotalCounters());
+  Ledger ledger = pipeline_->Told(agreed_ns, since_ns, until_ns);
   status_pages_.reset();
-  fingerprints_.reset();
-  reporter_->Stop(kHandoverDelivery);
+  const bool is_durable = reporter_->Stop(kHandoverDelivery);
   ready_ = false;
-  custody_.SetReporter(nullptr);
+  pipeline_->SetReporter(nullptr);
   reporter_.reset();
-  return ledger;
+  fingerprints_.reset();  // once nobody counts any more
+  if (is_durable) return ledger;
+  return std::nullopt;
 }
 
 absl::Status Worker::Resume() {
   if (reporter_ == nullptr) {
-    if (absl::Status status = StartReporter(absl::ZeroDuration()); !status.ok()) return status;
+    // A successor that failed lets the lock go a moment after its word.
+    if (absl::Status status = StartReporter(kSpoolPatience); !status.ok()) return status;
     reporter_->MarkAttached(absl::FromUnixNanos(start_.attached_unix_ns), /*overlapped=*/true);
     if (const absl::Status status = ServeAnew(); !status.ok()) {
       Log(LogLevel::kError, status.message());
       ready_ = true;
     }
   }
-  custody_.Resume();
-  tls_ledger_->Release([](uint64_t, uint64_t) { return true; });
+  pipeline_->Resume();
   return absl::OkStatus();
 }
 
@@ -601,24 +546,27 @@ bool Worker::IsTold() {
 }
 
 absl::StatusOr<bool> Worker::Turn(int poll_ms) {
-  const auto on_segment = [this](const Segment& segment) { OnSegment(segment); };
-  if (use_reporter_->waiting() != 0) poll_ms = std::min(poll_ms, kNamingPollMs);
+  const auto on_segment = [this](const Segment& segment) { pipeline_->OnSegment(segment); };
+  if (pipeline_->IsNaming()) poll_ms = std::min(poll_ms, kNamingPollMs);
   const absl::StatusOr<int> polled = ring_->Poll(poll_ms, on_segment);
   if (!polled.ok()) return polled.status();
-  use_reporter_->Release();
+  // In a hand-over, what an owner that is killed has not spooled must be the last moments only.
+  if (offer_ != nullptr && offer_->IsActive()) {
+    pipeline_->ReleaseAll();
+  } else {
+    pipeline_->ReleaseNamed();
+  }
   const uint64_t now_ns = clock_.MonotonicNs();
   ring_->WipeIfIdle(on_segment);
-  if (*polled == 0) exchanges_->Seal();
+  if (*polled == 0) pipeline_->Seal();
   ReportCoverage();
   if (now_ns < next_sweep_ns_) return false;
   next_sweep_ns_ = now_ns + kSecondNs;
   Counters counters;
   capture_.AddCounters(&counters);
-  exchanges_->Sweep(now_ns);
-  workloads_->Sweep(now_ns);
-  tls_ledger_->Sweep(now_ns, counters["ring_full_lost"]);
+  pipeline_->Sweep(now_ns, counters["ring_full_lost"]);
   AddOwnCounters(&counters);
-  gaps_->Flush(counters, clock_.Now());
+  pipeline_->FlushGaps(counters);
   return true;
 }
 
@@ -648,11 +596,9 @@ absl::Status Worker::Run(const std::atomic<bool>& stop) {
   }
   offer_.reset();
   // Nothing new is awaited: what is open ends now, and goes into the spool.
-  exchanges_->Finish();
-  use_reporter_->Finish();
-  tls_ledger_->Finish();
+  pipeline_->Finish();
   ReportCoverage();
-  gaps_->Flush(TotalCounters(), clock_.Now());
+  pipeline_->FlushGaps(TotalCounters());
   reporter_->Stop();
   return absl::OkStatus();
 }

@@ -213,12 +213,21 @@ void TlsLedger::Finish() {
 
 void TlsLedger::FinishBefore(uint64_t begun_ns) {
   std::vector<std::pair<uint64_t, std::string>> dark;
+  std::vector<uint64_t> undecided;
   for (const auto& [connection, open] : open_) {
-    if (open.begun_ns >= begun_ns || open.dark_from_ns == 0) continue;
+    if (open.begun_ns >= begun_ns) continue;
+    if (open.dark_from_ns == 0) {
+      undecided.push_back(connection);
+      continue;
+    }
     const std::optional<std::string> why = sights_->WhyDark(open.process, open.begun_ns);
     dark.emplace_back(connection, Remembered(open, why.value_or("unknown")));
   }
   for (const auto& [connection, reason] : dark) Decide(connection, reason);
+  for (const uint64_t connection : undecided) {
+    CountUp("tls_connections_untold_lost");
+    Drop(connection);
+  }
   for (const TlsCoverage& row : rows_.Take()) emit_(row);
 }
 

@@ -75,7 +75,9 @@ class TlsLedger {
   // Ends that: of what was kept back, and of what is open, only connections that `is_mine` says are
   // told.
   void Release(absl::FunctionRef<bool(uint64_t connection, uint64_t begun_ns)> is_mine);
-  // Gives the verdict, as Finish does, about connections that began before `begun_ns`.
+  // Gives the verdict, as Finish does, about connections that began before `begun_ns`. Those that
+  // have carried nothing yet are given up and counted as untold: the agent that goes on cannot know
+  // them.
   void FinishBefore(uint64_t begun_ns);
 
   // Since the start, by program and reason; programs beyond TlsCoverageSums' bound without a name.

@@ -77,8 +77,9 @@ absl::Status HandoverOffer::Step(uint64_t now_ns) {
     break;
   }
   if (state_ == State::kFinishing) {
-    FinishOrWait(now_ns);
-  } else if (IsActive() && now_ns >= deadline_ns_) {
+    return FinishOrWait(now_ns);
+  }
+  if (IsActive() && now_ns >= deadline_ns_) {
     return CallOff(absl::DeadlineExceededError("the other agent does not go on"));
   }
   return absl::OkStatus();
@@ -113,7 +114,7 @@ absl::Status HandoverOffer::Take(const Frame& frame, uint64_t now_ns) {
     return absl::OkStatus();
   }
   if (state_ == State::kReleased && frame.type == FrameType::kTaken && frame.payload.empty()) {
-    state_ = State::kGone;
+    End();
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
@@ -137,16 +138,30 @@ absl::Status HandoverOffer::Welcome(const Frame& frame, uint64_t now_ns) {
   return absl::OkStatus();
 }
 
-void HandoverOffer::FinishOrWait(uint64_t now_ns) {
+absl::Status HandoverOffer::FinishOrWait(uint64_t now_ns) {
   const uint64_t until_ns = handover_ns_ + limits_.window_ns;
-  if (now_ns < until_ns) return;
-  if (!owner_->IsFinished(handover_ns_, until_ns) && now_ns < deadline_ns_) return;
+  if (now_ns < until_ns) return absl::OkStatus();
+  if (!owner_->IsFinished(handover_ns_, until_ns) && now_ns < deadline_ns_) return absl::OkStatus();
+  if (const absl::Status status = owner_->MayRelease(); !status.ok()) return CallOff(status);
   // Before the lock: whoever has that listens itself.
   StopListening();
-  const Ledger ledger = owner_->Release(handover_ns_, handover_ns_ - limits_.window_ns, until_ns);
+  const std::optional<Ledger> ledger =
+      owner_->Release(handover_ns_, handover_ns_ - limits_.window_ns, until_ns);
+  if (ledger.has_value()) {
+    channel_->Send(FrameType::kYours, EncodeLedger(*ledger));
+    Enter(State::kReleased, now_ns, limits_.take_ns);
+    return absl::OkStatus();
+  }
+  Log(LogLevel::kError, "not all could be spooled at the hand-over; process ", successor_,
+      " reports what is missing");
+  channel_.reset();
+  End();
+  return absl::OkStatus();
+}
+
+void HandoverOffer::End() {
   connections_ = SecretFile();
-  channel_->Send(FrameType::kYours, EncodeLedger(ledger));
-  Enter(State::kReleased, now_ns, limits_.take_ns);
+  state_ = State::kGone;
 }
 
 absl::Status HandoverOffer::CallOff(const absl::Status& why) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -29,8 +30,13 @@ class HandoverOwner {
   virtual SecretFile OnAgreed(uint64_t handover_ns) = 0;
   // Whether all that began before `handover_ns` has ended, and all until `until_ns` was delivered.
   virtual bool IsFinished(uint64_t handover_ns, uint64_t until_ns) = 0;
+  // Whether all can be made durable; the hand-over is called off where it cannot.
+  virtual absl::Status MayRelease() = 0;
   // Ends what is still open, makes everything durable and lets the spool go, for the successor.
-  virtual Ledger Release(uint64_t handover_ns, uint64_t since_ns, uint64_t until_ns) = 0;
+  // Nothing where not all is durable: the successor goes by the spool, as where the owner is
+  // killed.
+  virtual std::optional<Ledger> Release(uint64_t handover_ns, uint64_t since_ns,
+                                        uint64_t until_ns) = 0;
   // The hand-over came to nothing: goes on from wherever it was, as if it had not been. After
   // Release, the spool is taken again; AlreadyExists where the successor has it after all.
   virtual absl::Status Resume() = 0;
@@ -85,7 +91,8 @@ class HandoverOffer {
   void Meet(uint64_t now_ns);
   absl::Status Take(const Frame& frame, uint64_t now_ns);
   absl::Status Welcome(const Frame& frame, uint64_t now_ns);
-  void FinishOrWait(uint64_t now_ns);
+  absl::Status FinishOrWait(uint64_t now_ns);
+  void End();
   absl::Status CallOff(const absl::Status& why);
   void Enter(State state, uint64_t now_ns, uint64_t patience_ns);
 
@@ -95,7 +102,7 @@ class HandoverOffer {
   const HandoverLimits limits_;
   UniqueFd listener_;
   std::unique_ptr<HandoverChannel> channel_;
-  SecretFile connections_;  // that was sent: wiped at the end
+  SecretFile connections_;  // that was sent: wiped once the successor has it, or has gone
   State state_ = State::kListening;
   uint64_t deadline_ns_ = 0;
   uint64_t handover_ns_ = 0;

@@ -8,7 +8,11 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -32,7 +36,8 @@ std::string OwnPath(std::string_view first_argument) {
 // WATCHDOG_PID names the process that systemd waits for (sd_watchdog_enabled(3)), which the child
 // is not yet: without it the child takes itself to be meant.
 bool IsPassedOn(std::string_view variable) {
-  return !variable.starts_with("TOKENWATCH_TAKE_OVER=") && !variable.starts_with("WATCHDOG_PID=");
+  const std::string_view name = variable.substr(0, variable.find('='));
+  return name != "TOKENWATCH_TAKE_OVER" && name != Renewal::kFrom && name != "WATCHDOG_PID";
 }
 
 std::vector<char*> Pointers(std::vector<std::string>* strings) {
@@ -45,7 +50,8 @@ std::vector<char*> Pointers(std::vector<std::string>* strings) {
 
 }  // namespace
 
-Renewal::Renewal(char* const* argv) : path_(OwnPath(argv[0])) {
+Renewal::Renewal(char* const* argv, std::string spool_directory)
+    : path_(OwnPath(argv[0])), spool_directory_(std::move(spool_directory)) {
   for (; *argv != nullptr; ++argv) arguments_.emplace_back(*argv);
 }
 
@@ -59,6 +65,7 @@ absl::Status Renewal::Start(uint64_t now_ns) {
     if (IsPassedOn(*variable)) environment.emplace_back(*variable);
   }
   environment.emplace_back("TOKENWATCH_TAKE_OVER=1");
+  environment.push_back(absl::StrCat(kFrom, "=", spool_directory_));
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   const absl::Cleanup destroy = [&] { posix_spawnattr_destroy(&attributes); };
@@ -99,6 +106,18 @@ void Renewal::Step(uint64_t now_ns) {
     is_ending_ = true;
     deadline_ns_ = now_ns + kEndingNs;
   }
+}
+
+absl::Status CheckSpoolKept(const std::string& spool_directory) {
+  const char* const from = getenv(Renewal::kFrom);
+  if (from == nullptr) return absl::OkStatus();
+  std::error_code error;
+  if (spool_directory == from || std::filesystem::equivalent(spool_directory, from, error)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("spool-dir is now ", spool_directory, ", but the agent that runs uses ", from,
+                   ", which a reload cannot change: restart the agent"));
 }
 
 }  // namespace tokenwatch

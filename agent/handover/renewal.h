@@ -18,8 +18,12 @@ class Renewal {
   // From there to the end of the hand-over; then the child is ended, by force 5 s later.
   static constexpr uint64_t kPatienceNs = 90'000'000'000;
 
+  // The child is told by this what its `spool_directory` has to be (CheckSpoolKept): with another
+  // one it would find nobody to take over from, and two agents would report.
+  static constexpr char kFrom[] = "TOKENWATCH_TAKE_OVER_FROM";
+
   // `argv` as main got it, which the child gets as well.
-  explicit Renewal(char* const* argv);
+  Renewal(char* const* argv, std::string spool_directory);
 
   // The path that the child is started from: the first argument where that is absolute, else where
   // this program's file was when the object was made. A package has put another file there since.
@@ -37,11 +41,16 @@ class Renewal {
 
  private:
   std::string path_;
+  const std::string spool_directory_;
   std::vector<std::string> arguments_;
   pid_t child_ = 0;
   uint64_t deadline_ns_ = 0;
   bool is_ending_ = false;
 };
+
+// Where this process was started by Renewal: FailedPrecondition unless `spool_directory` is that of
+// the agent that it is to take over from.
+absl::Status CheckSpoolKept(const std::string& spool_directory);
 
 }  // namespace tokenwatch
 

@@ -21,7 +21,7 @@ constexpr int kLookMs = 1000;
 // The file may be another user's, which a process without CAP_DAC_OVERRIDE can only read.
 bool IsFree(const std::string& lock) {
   const UniqueFd fd(open(lock.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  return fd.valid() && flock(fd.get(), LOCK_EX | LOCK_NB) == 0;
+  return !fd.valid() || flock(fd.get(), LOCK_EX | LOCK_NB) == 0;
 }
 
 std::unique_ptr<HttpServer> ServeHealth(const std::string& listen) {
@@ -46,10 +46,11 @@ std::unique_ptr<HttpServer> ServeHealth(const std::string& listen) {
 }  // namespace
 
 bool StandBy(const std::string& spool_directory, const std::string& status_listen,
-             const std::atomic<bool>& stop) {
+             const std::atomic<bool>& stop, absl::FunctionRef<void()> each_turn) {
   std::unique_ptr<HttpServer> health;
   while (!stop) {
     if (IsFree(SpoolDirectory::LockPath(spool_directory))) return true;
+    each_turn();
     if (health == nullptr && !status_listen.empty()) health = ServeHealth(status_listen);
     poll(nullptr, 0, kLookMs);  // a signal ends it
   }

@@ -317,10 +317,10 @@ bool Reporter::WaitForRetry() {
   return !stopping_;
 }
 
-void Reporter::Stop(absl::Duration patience) {
+bool Reporter::Stop(absl::Duration patience) {
   {
     const absl::MutexLock lock(&mutex_);
-    if (std::exchange(stopped_, true)) return;
+    if (std::exchange(stopped_, true)) return true;
     stopping_ = true;
     stop_requested_.SignalAll();
   }
@@ -342,6 +342,7 @@ void Reporter::Stop(absl::Duration patience) {
       Log(LogLevel::kWarning, "cannot note that the agent stopped: ", status.message());
   }
   spool_->Finish();
+  return all_spooled;
 }
 
 ReporterState Reporter::State() const {

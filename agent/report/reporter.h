@@ -117,8 +117,9 @@ class Reporter {
   void SetCoverage(const Coverage& coverage);
 
   // After the last Add: spools what is left, delivers for at most `patience` if connected, and
-  // notes that the agent stopped by intention. Idempotent.
-  void Stop(absl::Duration patience = absl::Seconds(2));
+  // notes that the agent stopped by intention. False where the disk refused, so that not all is
+  // spooled and nothing is noted. Only the first call does anything.
+  bool Stop(absl::Duration patience = absl::Seconds(2));
 
   ReporterState State() const;
   void AddCounters(Counters* counters) const;

@@ -222,6 +222,25 @@ TEST_F(TlsLedgerTest, AnEndDecidesWhatCarriesData) {
   EXPECT_EQ(Emitted(), (Sums{{"/usr/bin/app:go", 1}}));
 }
 
+TEST_F(TlsLedgerTest, AHandOverLeavesNothingUncounted) {
+  sights_.reasons[1] = "go";
+  Tell(10, TW_TLS_HELLO);
+  Tell(10, TW_TLS_BUSY);
+  Tell(11, TW_TLS_HELLO);  // only begun: it cannot be decided
+  const uint64_t agreed = ++now_;
+  ledger_.HoldFrom(agreed);
+  Tell(12, TW_TLS_HELLO);
+  Tell(12, TW_TLS_SEEN);
+  ledger_.FinishBefore(agreed);
+  EXPECT_EQ(Emitted(), (Sums{{"/usr/bin/app:go", 1}}));
+  EXPECT_EQ(Counter("tls_connections_untold_lost"), 1u);
+  // It came to nothing.
+  ledger_.Release([](uint64_t, uint64_t) { return true; });
+  Tell(11, TW_TLS_SEEN);
+  Wait(1);
+  EXPECT_EQ(Emitted(), (Sums{{"/usr/bin/app:go", 1}, {"/usr/bin/app:", 1}}));
+}
+
 TEST_F(TlsLedgerTest, TooManyAreCounted) {
   for (uint64_t i = 0; i <= TlsLedger::kMaxOpen; ++i) Tell(i + 1, TW_TLS_HELLO);
   EXPECT_EQ(Counter("tls_connections_not_followed_unseen"), 1u);

@@ -31,12 +31,15 @@ class FakeOwner : public HandoverOwner {
     return *SecretFile::Make(secrets);
   }
   bool IsFinished(uint64_t, uint64_t) override { return finished; }
-  Ledger Release(uint64_t handover_ns, uint64_t since_ns, uint64_t until_ns) override {
+  absl::Status MayRelease() override { return may_release; }
+  std::optional<Ledger> Release(uint64_t handover_ns, uint64_t since_ns,
+                                uint64_t until_ns) override {
     steps.push_back("released");
-    return {.handover_ns = handover_ns,
-            .since_ns = since_ns,
-            .until_ns = until_ns,
-            .sightings = {{.mono_ns = handover_ns - 1, .pid = 5}}};
+    if (!is_durable) return std::nullopt;
+    return Ledger{.handover_ns = handover_ns,
+                  .since_ns = since_ns,
+                  .until_ns = until_ns,
+                  .sightings = {{.mono_ns = handover_ns - 1, .pid = 5}}};
   }
   absl::Status Resume() override {
     steps.push_back("resumed");
@@ -47,7 +50,8 @@ class FakeOwner : public HandoverOwner {
   uint64_t agreed_ns = 0;
   std::string secrets = "what the owner knows";
   bool finished = true;
-  absl::Status resume;
+  bool is_durable = true;
+  absl::Status may_release, resume;
 };
 
 using Steps = std::vector<std::string>;
@@ -135,6 +139,24 @@ TEST_F(OfferTest, WaitsForOpenRequestsButNotForEver) {
   EXPECT_EQ(offer_->state(), HandoverOffer::State::kFinishing);
   Step(2 * kSecond);
   EXPECT_EQ(offer_->state(), HandoverOffer::State::kReleased);
+}
+
+TEST_F(OfferTest, IsCalledOffWhileTheSpoolCannotBeWritten) {
+  owner_.may_release = absl::UnavailableError("disk full");
+  const auto successor = Agree();
+  Step(kSecond);
+  EXPECT_EQ(owner_.steps, (Steps{"attached", "agreed", "resumed"}));
+  EXPECT_EQ(offer_->state(), HandoverOffer::State::kListening);
+  EXPECT_EQ(successor->Step(), Successor::State::kAlone);
+}
+
+TEST_F(OfferTest, LeavesTheSuccessorAloneWhereNotAllWasSpooled) {
+  owner_.is_durable = false;
+  const auto successor = Agree();
+  Step(kSecond);
+  EXPECT_EQ(owner_.steps, (Steps{"attached", "agreed", "released"}));
+  EXPECT_EQ(offer_->state(), HandoverOffer::State::kGone);
+  EXPECT_EQ(successor->Step(), Successor::State::kAlone);
 }
 
 TEST_F(OfferTest, GoesOnWhereTheSuccessorDies) {
