@@ -105,21 +105,8 @@ absl::StatusOr<Certificate> Gatekeeper::ReadPeer(std::string_view certificate_pe
       "the agent's certificate is not from this collector's certificate authority: ", kEnrolAgain));
 }
 
-absl::StatusOr<absl::Time> Gatekeeper::Admit(std::string_view certificate_pem,
-                                             const std::string& agent) {
-  const absl::StatusOr<Certificate> certificate = ReadPeer(certificate_pem);
-  if (!certificate.ok()) {
-    Count("enrol_refused_certificates");
-    return certificate.status();
-  }
-  const std::string name = certificate->CommonName();
-  if (name != agent) {
-    Count("enrol_refused_certificates");
-    return absl::PermissionDeniedError(
-        absl::StrCat("the agent says that it is ", absl::CHexEscape(agent.substr(0, 64)),
-                     " but its certificate is for ", absl::CHexEscape(name.substr(0, 64)),
-                     ": remove the folder identity from its spool directory and enrol it again"));
-  }
+absl::Status Gatekeeper::CheckEnrolled(const std::string& agent,
+                                       std::string_view key_sha256) const {
   absl::Status known;
   registry_->Look([&](const RegistryState& state) {
     const auto found = state.agents.find(agent);
@@ -128,7 +115,7 @@ absl::StatusOr<absl::Time> Gatekeeper::Admit(std::string_view certificate_pem,
           absl::StrCat("the agent ", agent, " is not enrolled at this collector: ", kEnrolAgain));
     } else if (found->second.revoked) {
       known = absl::PermissionDeniedError(Revoked(agent));
-    } else if (!Same(found->second.key_sha256, certificate->KeySha256())) {
+    } else if (!Same(found->second.key_sha256, key_sha256)) {
       known = absl::PermissionDeniedError(
           absl::StrCat("the agent id ", agent,
                        " now belongs to another key: if this is the right machine, run "
@@ -136,25 +123,26 @@ absl::StatusOr<absl::Time> Gatekeeper::Admit(std::string_view certificate_pem,
                        agent, "\" on the collector and ", kEnrolAgain));
     }
   });
-  if (!known.ok()) {
-    Count("enrol_refused_certificates");
-    return known;
-  }
-  return certificate->NotAfter();
+  return known;
 }
 
-absl::Status Gatekeeper::CheckStill(const std::string& agent) {
-  absl::Status still;
-  registry_->Look([&](const RegistryState& state) {
-    const auto found = state.agents.find(agent);
-    if (found == state.agents.end()) {
-      still = absl::UnauthenticatedError(
-          absl::StrCat("the agent ", agent, " is not enrolled any more: ", kEnrolAgain));
-    } else if (found->second.revoked) {
-      still = absl::PermissionDeniedError(Revoked(agent));
-    }
-  });
-  return still;
+absl::StatusOr<AdmittedAgent> Gatekeeper::Admit(std::string_view certificate_pem) {
+  const absl::StatusOr<Certificate> certificate = ReadPeer(certificate_pem);
+  absl::Status status = certificate.status();
+  AdmittedAgent agent;
+  if (certificate.ok()) {
+    agent = {.id = certificate->CommonName(),
+             .key_sha256 = certificate->KeySha256(),
+             .until = certificate->NotAfter()};
+    status = CheckEnrolled(agent.id, agent.key_sha256);
+  }
+  if (status.ok()) return agent;
+  Count("enrol_refused_certificates");
+  return status;
+}
+
+absl::Status Gatekeeper::CheckStill(const AdmittedAgent& agent) {
+  return CheckEnrolled(agent.id, agent.key_sha256);
 }
 
 absl::Status Gatekeeper::CheckSecret(std::string_view secret, const std::string& address) {
@@ -224,8 +212,12 @@ absl::StatusOr<Gatekeeper::Issued> Gatekeeper::Renew(std::string_view certificat
                                                      const std::string& address) {
   const absl::StatusOr<CertificateRequest> request = ReadCertificateRequest(request_der);
   if (!request.ok()) return request.status();
-  const absl::StatusOr<absl::Time> until = Admit(certificate_pem, request->common_name);
-  if (!until.ok()) return until.status();
+  const absl::StatusOr<AdmittedAgent> agent = Admit(certificate_pem);
+  if (!agent.ok()) return agent.status();
+  if (absl::Status status = CheckName(*agent, request->common_name); !status.ok()) {
+    Count("enrol_refused_certificates");
+    return status;
+  }
   std::string host;
   registry_->Look([&](const RegistryState& state) {
     const auto found = state.agents.find(request->common_name);

@@ -39,11 +39,9 @@ class Gatekeeper : public AgentGate {
                                                           const Clock* clock);
 
   // Whether the certificate that a connection presented (PEM; empty: none) is one of this
-  // collector's for `agent`, which is not revoked; until when it is.
-  absl::StatusOr<absl::Time> Admit(std::string_view certificate_pem,
-                                   const std::string& agent) override;
-  // OK where the agent, once admitted, still is.
-  absl::Status CheckStill(const std::string& agent) override;
+  // collector's for an agent that is enrolled with its key and not revoked.
+  absl::StatusOr<AdmittedAgent> Admit(std::string_view certificate_pem) override;
+  absl::Status CheckStill(const AdmittedAgent& agent) override;
 
   struct Issued {
     std::string certificate_der, ca_der;
@@ -78,6 +76,8 @@ class Gatekeeper : public AgentGate {
         registry_(std::move(registry)) {}
 
   absl::StatusOr<Certificate> ReadPeer(std::string_view certificate_pem) const;
+  // What the registry says of an agent that proved to have this key.
+  absl::Status CheckEnrolled(const std::string& agent, std::string_view key_sha256) const;
   absl::Status CheckSecret(std::string_view secret, const std::string& address);
   absl::StatusOr<Issued> Issue(const CertificateRequest& request, const std::string& host,
                                const std::string& address);

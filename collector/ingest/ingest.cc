@@ -46,8 +46,8 @@ void Ingest::Register(grpc::ServerBuilder* builder) {
 
 void Ingest::CheckAgents() {
   if (shared_.gate == nullptr) return;
-  shared_.refused +=
-      live_.RefuseAll([this](const std::string& agent) { return shared_.gate->CheckStill(agent); });
+  shared_.refused += live_.RefuseAll(
+      [this](const AdmittedAgent& agent) { return shared_.gate->CheckStill(agent); });
 }
 
 void Ingest::AddCounters(std::map<std::string, uint64_t>* counters) const {

@@ -38,13 +38,14 @@ void LiveAgents::Leave(const LiveAgent* agent) {
   agents_.erase(found);
 }
 
-size_t LiveAgents::RefuseAll(
-    const std::function<absl::Status(const std::string& agent_id)>& check) {
+size_t LiveAgents::RefuseAll(const std::function<absl::Status(const AdmittedAgent& agent)>& check) {
   std::vector<std::pair<std::shared_ptr<LiveAgent>, absl::Status>> refused;
   {
     const absl::MutexLock lock(&mutex_);
     for (const auto& [id, agent] : agents_) {
-      if (absl::Status status = check(id); !status.ok()) refused.emplace_back(agent, status);
+      if (absl::Status status = check(agent->admitted()); !status.ok()) {
+        refused.emplace_back(agent, status);
+      }
     }
   }
   for (const auto& [agent, status] : refused) agent->OnRefused(status);

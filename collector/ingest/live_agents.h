@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "collector/ingest/agent_gate.h"
 
 namespace tokenwatch {
 
@@ -21,7 +22,9 @@ class LiveAgent {
   virtual ~LiveAgent() = default;
   virtual const std::string& agent_id() const = 0;
   virtual const std::string& instance() const = 0;  // of the agent's process
-  virtual std::string Describe() const = 0;         // host and address, for a person
+  // By its certificate; where there is no gate, nobody. Does not change.
+  virtual const AdmittedAgent& admitted() const = 0;
+  virtual std::string Describe() const = 0;  // host and address, for a person
   // The same process has come back on another stream.
   virtual void OnReplaced() = 0;
   // The collector stops.
@@ -40,7 +43,7 @@ class LiveAgents {
   void Leave(const LiveAgent* agent);
 
   // Has every agent leave for which `check` is not OK. Returns how many.
-  size_t RefuseAll(const std::function<absl::Status(const std::string& agent_id)>& check);
+  size_t RefuseAll(const std::function<absl::Status(const AdmittedAgent& agent)>& check);
 
   bool Contains(const std::string& agent_id) const;
   size_t size() const;

@@ -42,13 +42,31 @@ void IngestShared::LogRefusal(const std::string& agent, const std::string& addre
 Session* Session::Create(grpc::CallbackServerContext* context, IngestShared* shared) {
   auto session = std::shared_ptr<Session>(new Session(context, shared));
   session->self_ = session;
-  session->Read();
+  session->Begin(*context);
   return session.get();
 }
 
 Session::Session(grpc::CallbackServerContext* context, IngestShared* shared) : shared_(shared) {
   info_.address = PeerAddress(*context);
-  if (shared_->gate != nullptr) certificate_ = PeerCertificate(*context);
+}
+
+void Session::Begin(const grpc::CallbackServerContext& context) {
+  if (shared_->gate != nullptr) {
+    absl::StatusOr<AdmittedAgent> admitted = shared_->gate->Admit(PeerCertificate(context));
+    if (!admitted.ok()) {
+      Refuse(admitted.status());
+      const absl::MutexLock lock(&mutex_);
+      End(ToGrpc(admitted.status()));
+      return;
+    }
+    admitted_ = *std::move(admitted);
+  }
+  Read();
+}
+
+void Session::Refuse(const absl::Status& why) {
+  ++shared_->refused;
+  shared_->LogRefusal(info_.agent, info_.address, why);
 }
 
 std::string Session::Describe() const {
@@ -109,12 +127,12 @@ absl::Status Session::Handle(const v1::ReportRequest& request, bool* go_on) {
 
 absl::Status Session::CheckAdmitted() const {
   if (shared_->gate == nullptr || decoder_ == nullptr) return absl::OkStatus();
-  if (absl::Now() > admitted_until_) {
+  if (absl::Now() > admitted_.until) {
     return absl::AbortedError(absl::StrCat("the certificate of this connection ended at ",
-                                           ShownTime(admitted_until_),
+                                           ShownTime(admitted_.until),
                                            ": connect again with a newer one"));
   }
-  return shared_->gate->CheckStill(info_.agent);
+  return shared_->gate->CheckStill(admitted_);
 }
 
 absl::Status Session::HandleHello(const v1::Hello& hello) {
@@ -142,13 +160,10 @@ absl::Status Session::HandleHello(const v1::Hello& hello) {
   info_.seen_us = NowMicros();
   instance_ = hello.instance();
   if (shared_->gate != nullptr) {
-    const absl::StatusOr<absl::Time> until = shared_->gate->Admit(certificate_, info_.agent);
-    if (!until.ok()) {
-      ++shared_->refused;
-      shared_->LogRefusal(info_.agent, info_.address, until.status());
-      return until.status();
+    if (absl::Status status = CheckName(admitted_, info_.agent); !status.ok()) {
+      Refuse(status);
+      return status;
     }
-    admitted_until_ = *until;
   }
   if (auto status = shared_->live->Enter(shared_from_this()); !status.ok()) {
     ++shared_->refused;

@@ -65,6 +65,7 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
 
   const std::string& agent_id() const override { return info_.agent; }
   const std::string& instance() const override { return instance_; }
+  const AdmittedAgent& admitted() const override { return admitted_; }
   std::string Describe() const override;
   void OnReplaced() override;
   void OnShutdown() override;
@@ -73,6 +74,9 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
  private:
   Session(grpc::CallbackServerContext* context, IngestShared* shared);
 
+  // Judges the peer by its certificate; nothing is read of one that is refused.
+  void Begin(const grpc::CallbackServerContext& context);
+  void Refuse(const absl::Status& why);
   void Read();
   // Sets *go_on to false where the next message must wait for OnRoom.
   absl::Status Handle(const v1::ReportRequest& request, bool* go_on);
@@ -95,8 +99,7 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
   std::unique_ptr<v1::ReportRequest> request_;
   AgentInfo info_;
   std::string instance_;
-  std::string certificate_;  // PEM; empty: none
-  absl::Time admitted_until_ = absl::InfiniteFuture();
+  AdmittedAgent admitted_;
   std::unique_ptr<BatchDecoder> decoder_;  // null until the hello is accepted
   std::atomic<bool> entered_{false};
 

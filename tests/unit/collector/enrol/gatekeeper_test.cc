@@ -61,17 +61,19 @@ class GatekeeperTest : public testing::Test {
 TEST_F(GatekeeperTest, EnrolsAdmitsAndRenews) {
   const auto certificate = Enrol(key_);
   ASSERT_TRUE(certificate.ok()) << certificate.status();
-  const auto until = gatekeeper_->Admit(certificate->ToPem(), kAgent);
-  ASSERT_TRUE(until.ok()) << until.status();
-  EXPECT_EQ(*until, clock_.Now() + absl::Hours(24 * 30));
-  EXPECT_TRUE(gatekeeper_->CheckStill(kAgent).ok());
+  const auto admitted = gatekeeper_->Admit(certificate->ToPem());
+  ASSERT_TRUE(admitted.ok()) << admitted.status();
+  EXPECT_EQ(admitted->id, kAgent);
+  EXPECT_EQ(admitted->key_sha256, KeySha256(key_.get()));
+  EXPECT_EQ(admitted->until, clock_.Now() + absl::Hours(24 * 30));
+  EXPECT_TRUE(gatekeeper_->CheckStill(*admitted).ok());
 
   clock_.Advance(absl::Hours(24 * 20));
   const auto renewed =
       gatekeeper_->Renew(certificate->ToPem(), *MakeCertificateRequest(key_, kAgent), kAddress);
   ASSERT_TRUE(renewed.ok()) << renewed.status();
   const auto newer = Certificate::FromDer(renewed->certificate_der);
-  EXPECT_EQ(*gatekeeper_->Admit(newer->ToPem(), kAgent), clock_.Now() + absl::Hours(24 * 30));
+  EXPECT_EQ(gatekeeper_->Admit(newer->ToPem())->until, clock_.Now() + absl::Hours(24 * 30));
   // Renewing takes the certificate's own id and key, and nothing else.
   const PrivateKey other = *PrivateKey::Generate();
   ExpectSays(
@@ -87,8 +89,11 @@ TEST_F(GatekeeperTest, EnrolsAdmitsAndRenews) {
 TEST_F(GatekeeperTest, ABatchMustMatchItsCertificate) {
   const auto certificate = Enrol(key_);
   ASSERT_TRUE(Enrol(*PrivateKey::Generate(), kOther).ok());
-  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kOther).status(),
-             absl::StatusCode::kPermissionDenied, "its certificate is for agt_");
+  const auto admitted = gatekeeper_->Admit(certificate->ToPem());
+  ASSERT_TRUE(admitted.ok()) << admitted.status();
+  EXPECT_TRUE(CheckName(*admitted, kAgent).ok());
+  ExpectSays(CheckName(*admitted, kOther), absl::StatusCode::kPermissionDenied,
+             "its certificate is for agt_");
 }
 
 TEST_F(GatekeeperTest, AnEnrolledIdIsNotGivenToAnotherKey) {
@@ -135,33 +140,39 @@ TEST_F(GatekeeperTest, GuessingIsSlowedByAddress) {
 
 TEST_F(GatekeeperTest, RevokedAgentsStayOut) {
   const auto certificate = Enrol(key_);
+  const auto admitted = gatekeeper_->Admit(certificate->ToPem());
+  ASSERT_TRUE(admitted.ok()) << admitted.status();
   options_.agent = kAgent;
   Run("agents revoke");
-  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
-             absl::StatusCode::kPermissionDenied, "was revoked");
-  ExpectSays(gatekeeper_->CheckStill(kAgent), absl::StatusCode::kPermissionDenied, "was revoked");
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem()).status(), absl::StatusCode::kPermissionDenied,
+             "was revoked");
+  ExpectSays(gatekeeper_->CheckStill(*admitted), absl::StatusCode::kPermissionDenied,
+             "was revoked");
   ExpectSays(Enrol(key_).status(), absl::StatusCode::kPermissionDenied, "was revoked");
   ExpectSays(
       gatekeeper_->Renew(certificate->ToPem(), *MakeCertificateRequest(key_, kAgent), kAddress)
           .status(),
       absl::StatusCode::kPermissionDenied, "was revoked");
   Run("agents forget");
-  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
-             absl::StatusCode::kUnauthenticated, "not enrolled");
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem()).status(), absl::StatusCode::kUnauthenticated,
+             "not enrolled");
   EXPECT_TRUE(Enrol(*PrivateKey::Generate()).ok());
   // Its old certificate, whose key it is no longer.
-  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
-             absl::StatusCode::kPermissionDenied, "another key");
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem()).status(), absl::StatusCode::kPermissionDenied,
+             "another key");
+  // Nor may a stream go on that it began before.
+  ExpectSays(gatekeeper_->CheckStill(*admitted), absl::StatusCode::kPermissionDenied,
+             "another key");
 }
 
 TEST_F(GatekeeperTest, CertificatesEnd) {
   const auto certificate = Enrol(key_);
   clock_.Advance(absl::Hours(24 * 30) + absl::Seconds(1));
-  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
-             absl::StatusCode::kUnauthenticated, "collector's clock says");
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem()).status(), absl::StatusCode::kUnauthenticated,
+             "collector's clock says");
   clock_.StepWall(-absl::Hours(24 * 60));
-  ExpectSays(gatekeeper_->Admit(certificate->ToPem(), kAgent).status(),
-             absl::StatusCode::kUnauthenticated, "set the collector's clock");
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem()).status(), absl::StatusCode::kUnauthenticated,
+             "set the collector's clock");
 }
 
 TEST_F(GatekeeperTest, CertificatesOfOthersAreRefused) {
@@ -169,11 +180,11 @@ TEST_F(GatekeeperTest, CertificatesOfOthersAreRefused) {
   const CertificateAuthority other = *CertificateAuthority::Make(clock_.Now());
   const auto forged = other.IssueAgent(
       *ReadCertificateRequest(*MakeCertificateRequest(key_, kAgent)), clock_.Now(), absl::Hours(1));
-  ExpectSays(gatekeeper_->Admit(forged->ToPem(), kAgent).status(),
-             absl::StatusCode::kUnauthenticated, "not from this collector's");
+  ExpectSays(gatekeeper_->Admit(forged->ToPem()).status(), absl::StatusCode::kUnauthenticated,
+             "not from this collector's");
   for (const char* pem :
        {"", "x", "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"}) {
-    EXPECT_TRUE(absl::IsUnauthenticated(gatekeeper_->Admit(pem, kAgent).status()));
+    EXPECT_TRUE(absl::IsUnauthenticated(gatekeeper_->Admit(pem).status()));
   }
 }
 

@@ -12,9 +12,10 @@ namespace {
 class TestAgent : public LiveAgent {
  public:
   TestAgent(std::string id, std::string instance)
-      : id_(std::move(id)), instance_(std::move(instance)) {}
+      : id_(std::move(id)), instance_(std::move(instance)), admitted_({.id = id_}) {}
   const std::string& agent_id() const override { return id_; }
   const std::string& instance() const override { return instance_; }
+  const AdmittedAgent& admitted() const override { return admitted_; }
   std::string Describe() const override { return "host here"; }
   void OnReplaced() override { ++replaced; }
   void OnShutdown() override { ++shut_down; }
@@ -27,6 +28,7 @@ class TestAgent : public LiveAgent {
  private:
   const std::string id_;
   const std::string instance_;
+  const AdmittedAgent admitted_;
 };
 
 TEST(LiveAgents, RefusesAnotherProcessAndReplacesTheSame) {
@@ -68,8 +70,8 @@ TEST(LiveAgents, RefusesThoseThatMayNotReportAnyMore) {
   const auto other = std::make_shared<TestAgent>("agt_2", "two");
   ASSERT_TRUE(live.Enter(revoked).ok());
   ASSERT_TRUE(live.Enter(other).ok());
-  const auto check = [](const std::string& id) {
-    return id == "agt_1" ? absl::PermissionDeniedError("revoked") : absl::OkStatus();
+  const auto check = [](const AdmittedAgent& agent) {
+    return agent.id == "agt_1" ? absl::PermissionDeniedError("revoked") : absl::OkStatus();
   };
   EXPECT_EQ(live.RefuseAll(check), 1u);
   EXPECT_EQ(revoked->refused, 1);
