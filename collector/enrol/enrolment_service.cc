@@ -4,6 +4,7 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include <memory>
+#include <utility>
 
 #include "agent/common/log.h"
 #include "collector/ingest/peer.h"
@@ -12,6 +13,7 @@ namespace tokenwatch {
 namespace {
 
 constexpr unsigned kReloadSeconds = 30;
+constexpr size_t kMaxWaiting = 1024;
 
 grpc::Status Answer(const absl::StatusOr<Gatekeeper::Issued>& issued, v1::EnrolResponse* response) {
   if (!issued.ok()) {
@@ -30,18 +32,66 @@ grpc::Status Answer(const absl::StatusOr<Gatekeeper::Issued>& issued, v1::EnrolR
 
 }  // namespace
 
-grpc::Status EnrolmentService::Enrol(grpc::ServerContext* context, const v1::EnrolRequest* request,
-                                     v1::EnrolResponse* response) {
-  return Answer(gatekeeper_->Enrol(request->secret(), request->certificate_request(),
-                                   request->host(), PeerAddress(*context)),
-                response);
+EnrolmentService::EnrolmentService(Gatekeeper* gatekeeper)
+    : gatekeeper_(gatekeeper), thread_([this] { Run(); }) {}
+
+EnrolmentService::~EnrolmentService() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
 }
 
-grpc::Status EnrolmentService::Renew(grpc::ServerContext* context, const v1::RenewRequest* request,
-                                     v1::EnrolResponse* response) {
-  return Answer(gatekeeper_->Renew(PeerCertificate(*context), request->certificate_request(),
-                                   PeerAddress(*context)),
-                response);
+grpc::ServerUnaryReactor* EnrolmentService::Enrol(grpc::CallbackServerContext* context,
+                                                  const v1::EnrolRequest* request,
+                                                  v1::EnrolResponse* response) {
+  return Queue(context, response, [this, context, request] {
+    return gatekeeper_->Enrol(request->secret(), request->certificate_request(), request->host(),
+                              PeerAddress(*context));
+  });
+}
+
+grpc::ServerUnaryReactor* EnrolmentService::Renew(grpc::CallbackServerContext* context,
+                                                  const v1::RenewRequest* request,
+                                                  v1::EnrolResponse* response) {
+  return Queue(context, response, [this, context, request] {
+    return gatekeeper_->Renew(PeerCertificate(*context), request->certificate_request(),
+                              PeerAddress(*context));
+  });
+}
+
+// gRPC keeps context, request and response until the reactor is finished.
+grpc::ServerUnaryReactor* EnrolmentService::Queue(grpc::CallbackServerContext* context,
+                                                  v1::EnrolResponse* response, Work work) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  const absl::MutexLock lock(&mutex_);
+  if (calls_.size() < kMaxWaiting) {
+    calls_.push_back({context, response, reactor, std::move(work)});
+  } else {
+    reactor->Finish({grpc::StatusCode::RESOURCE_EXHAUSTED,
+                     "too many agents enrol at once: this one tries again by itself"});
+  }
+  return reactor;
+}
+
+void EnrolmentService::Run() {
+  const auto awake = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || !calls_.empty();
+  };
+  while (true) {
+    Call call;
+    {
+      const absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(&awake));
+      if (calls_.empty()) return;
+      call = std::move(calls_.front());
+      calls_.pop_front();
+    }
+    // Who has gone away meanwhile comes again, and has no use for a certificate.
+    call.reactor->Finish(call.context->IsCancelled() ? grpc::Status::CANCELLED
+                                                     : Answer(call.work(), call.response));
+  }
 }
 
 std::shared_ptr<grpc::ServerCredentials> TlsServerCredentials(const std::string& server_file) {

@@ -4,24 +4,55 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "collector/enrol/gatekeeper.h"
 #include "tokenwatch/v1/enrol.grpc.pb.h"
 
 namespace tokenwatch {
 
-// Thread safe.
-class EnrolmentService final : public v1::Enrolment::Service {
+// Thread safe. One thread of its own signs and waits for the disk, so that gRPC's never do; no peer
+// holds a thread, as slowly as it may read. Calls beyond those that may wait are
+// RESOURCE_EXHAUSTED.
+class EnrolmentService final : public v1::Enrolment::CallbackService {
  public:
   // `gatekeeper` outlives this.
-  explicit EnrolmentService(Gatekeeper* gatekeeper) : gatekeeper_(gatekeeper) {}
+  explicit EnrolmentService(Gatekeeper* gatekeeper);
+  ~EnrolmentService() override;  // after the server's
+  EnrolmentService(const EnrolmentService&) = delete;
+  EnrolmentService& operator=(const EnrolmentService&) = delete;
 
-  grpc::Status Enrol(grpc::ServerContext* context, const v1::EnrolRequest* request,
-                     v1::EnrolResponse* response) override;
-  grpc::Status Renew(grpc::ServerContext* context, const v1::RenewRequest* request,
-                     v1::EnrolResponse* response) override;
+  grpc::ServerUnaryReactor* Enrol(grpc::CallbackServerContext* context,
+                                  const v1::EnrolRequest* request,
+                                  v1::EnrolResponse* response) override;
+  grpc::ServerUnaryReactor* Renew(grpc::CallbackServerContext* context,
+                                  const v1::RenewRequest* request,
+                                  v1::EnrolResponse* response) override;
 
  private:
+  using Work = std::function<absl::StatusOr<Gatekeeper::Issued>()>;
+  struct Call {
+    grpc::CallbackServerContext* context;
+    v1::EnrolResponse* response;
+    grpc::ServerUnaryReactor* reactor;
+    Work work;
+  };
+
+  grpc::ServerUnaryReactor* Queue(grpc::CallbackServerContext* context, v1::EnrolResponse* response,
+                                  Work work);
+  void Run();
+
   Gatekeeper* const gatekeeper_;
+  absl::Mutex mutex_;
+  std::deque<Call> calls_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
 };
 
 // Credentials of a gRPC server that presents the certificate in `server_file` (its key in the same

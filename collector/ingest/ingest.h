@@ -4,11 +4,13 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 
+#include "absl/time/time.h"
 #include "collector/ingest/committer.h"
 #include "collector/ingest/live_agents.h"
 #include "collector/ingest/session.h"
@@ -16,6 +18,16 @@
 #include "tokenwatch/v1/ingest.grpc.pb.h"
 
 namespace tokenwatch {
+
+// What peers may take of this process, whoever they are.
+struct PeerLimits {
+  absl::Duration hello_patience = absl::Seconds(20);  // for the first message of a stream
+  absl::Duration handshake_patience = absl::Seconds(20);
+  absl::Duration idle_patience = absl::Minutes(1);       // for a connection without a call
+  absl::Duration connection_life = absl::Hours(24 * 7);  // then it is to come again
+  int calls_per_connection = 32;
+  size_t memory_bytes = size_t{512} << 20;  // of all connections; beyond, new calls are refused
+};
 
 // The Ingest service and the thread that commits for it. The order of things:
 //
@@ -28,13 +40,15 @@ namespace tokenwatch {
 class Ingest {
  public:
   // `store` and `gate` outlive the object. Without a gate whoever connects may report.
-  Ingest(Store* store, const CommitterOptions& options, AgentGate* gate = nullptr);
+  Ingest(Store* store, const CommitterOptions& options, AgentGate* gate = nullptr,
+         const PeerLimits& limits = {});
   ~Ingest();  // Shutdown
   Ingest(const Ingest&) = delete;
   Ingest& operator=(const Ingest&) = delete;
 
-  // Adds the service and what it needs of the server: agents' keepalive pings are welcome, and a
-  // silent agent is noticed.
+  // Adds the service and what it needs of the server: agents' keepalive pings are welcome, a silent
+  // peer is noticed, and nobody gets more than the limits. They hold for all services of the
+  // server; synchronous ones get a bounded number of threads.
   void Register(grpc::ServerBuilder* builder);
 
   // Ends the streams of agents that the gate does not let through any more. Any thread.
@@ -56,6 +70,7 @@ class Ingest {
  private:
   class Service;
 
+  const PeerLimits limits_;
   LiveAgents live_;
   Committer committer_;
   IngestShared shared_;

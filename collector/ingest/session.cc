@@ -18,6 +18,8 @@ constexpr int kMaxKeyIds = 16;
 constexpr size_t kMaxCounters = 2000;
 constexpr size_t kMaxCounterName = 200;
 constexpr size_t kMaxRefusalsKept = 1024;
+// Of a peer that sends and does not read; answers on one of its streams are one.
+constexpr size_t kMaxAnswersWaiting = 1024;
 
 int64_t NowMicros() { return absl::ToUnixMicros(absl::Now()); }
 
@@ -61,7 +63,25 @@ void Session::Begin(const grpc::CallbackServerContext& context) {
     }
     admitted_ = *std::move(admitted);
   }
+  ExpectHello();
   Read();
+}
+
+void Session::ExpectHello() {
+  const std::weak_ptr<Session> weak = self_;
+  hello_late_.Set(
+      gpr_time_add(
+          gpr_now(GPR_CLOCK_MONOTONIC),
+          gpr_time_from_millis(absl::ToInt64Milliseconds(shared_->hello_patience), GPR_TIMESPAN)),
+      [weak](bool late) {
+        const std::shared_ptr<Session> session = weak.lock();
+        if (!late || session == nullptr || session->entered_) return;
+        const absl::MutexLock lock(&session->mutex_);
+        if (session->ending_) return;
+        ++session->shared_->silent;
+        session->End(
+            {grpc::StatusCode::DEADLINE_EXCEEDED, "no hello came: a stream begins with one"});
+      });
 }
 
 void Session::Refuse(const absl::Status& why) {
@@ -170,6 +190,7 @@ absl::Status Session::HandleHello(const v1::Hello& hello) {
     return status;
   }
   entered_ = true;
+  hello_late_.Cancel();
   decoder_ = std::make_unique<BatchDecoder>(info_.agent, info_.address, &shared_->ids);
   shared_->committer->Record(info_);
   const absl::MutexLock lock(&mutex_);
@@ -212,6 +233,9 @@ void Session::OnCommitted(const std::string& stream, uint64_t last_sequence) {
     answers_.back().second = last_sequence;
   } else {
     answers_.emplace_back(stream, last_sequence);
+  }
+  if (answers_.size() > kMaxAnswersWaiting) {
+    End({grpc::StatusCode::RESOURCE_EXHAUSTED, "the agent does not read its answers"});
   }
   WriteNext();
 }
@@ -278,6 +302,7 @@ void Session::OnCancel() {
 }
 
 void Session::OnDone() {
+  hello_late_.Cancel();
   if (entered_) shared_->live->Leave(this);
   const std::shared_ptr<Session> last = std::move(self_);
 }

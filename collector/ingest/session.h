@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_INGEST_SESSION_H_
 #define TOKENWATCH_COLLECTOR_INGEST_SESSION_H_
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
@@ -31,10 +32,12 @@ struct IngestShared {
   Committer* committer = nullptr;
   LiveAgents* live = nullptr;
   AgentGate* gate = nullptr;  // null: whoever connects may report, as on loopback without TLS
+  absl::Duration hello_patience = absl::Seconds(20);  // after which a stream without one ends
   std::atomic<uint64_t> ids{0};
   std::atomic<uint64_t> received_bytes{0};
   std::atomic<uint64_t> malformed{0};
   std::atomic<uint64_t> refused{0};
+  std::atomic<uint64_t> silent{0};
 
   // Logs why an agent is refused, once until the reason changes: it comes back every few seconds.
   void LogRefusal(const std::string& agent, const std::string& address, const absl::Status& why);
@@ -76,6 +79,7 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
 
   // Judges the peer by its certificate; nothing is read of one that is refused.
   void Begin(const grpc::CallbackServerContext& context);
+  void ExpectHello();
   void Refuse(const absl::Status& why);
   void Read();
   // Sets *go_on to false where the next message must wait for OnRoom.
@@ -101,6 +105,7 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
   std::string instance_;
   AdmittedAgent admitted_;
   std::unique_ptr<BatchDecoder> decoder_;  // null until the hello is accepted
+  grpc::Alarm hello_late_;
   std::atomic<bool> entered_{false};
 
   absl::Mutex mutex_;

@@ -189,6 +189,44 @@ TEST_F(IngestTest, OneLiveProcessAnAgentId) {
   EXPECT_TRUE(late.Enter(Hello(1, 'b')));
 }
 
+TEST(IngestLimits, AStreamBeginsWithAHelloSoon) {
+  FakeStore store;
+  TestCollector collector(&store, 0, {}, {.hello_patience = absl::Milliseconds(20)});
+  Client talks(collector.address());
+  ASSERT_TRUE(talks.Enter(Hello(1)));
+  Client silent(collector.address());
+  EXPECT_EQ(silent.End().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  // Whoever has said hello may be silent.
+  EXPECT_TRUE(talks.Write(OneUse(1)));
+  v1::ReportResponse response;
+  EXPECT_TRUE(talks.Read(&response));
+  std::map<std::string, uint64_t> counters;
+  collector.ingest().AddCounters(&counters);
+  EXPECT_EQ(counters["ingest_silent_streams"], 1u);
+}
+
+TEST(IngestLimits, CallsOfAConnectionAreBounded) {
+  FakeStore store;
+  TestCollector collector(&store, 0, {}, {.calls_per_connection = 2});
+  const auto stub = v1::Ingest::NewStub(
+      grpc::CreateChannel(collector.address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext contexts[3];
+  std::unique_ptr<grpc::ClientReaderWriter<v1::ReportRequest, v1::ReportResponse>> streams[3];
+  contexts[2].set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
+  v1::ReportResponse response;
+  for (size_t i = 0; i < 3; ++i) {
+    streams[i] = stub->Report(&contexts[i]);
+    streams[i]->Write(Hello(static_cast<uint8_t>(i)));
+    EXPECT_EQ(streams[i]->Read(&response), i < 2) << i;
+  }
+  EXPECT_EQ(streams[2]->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_FALSE(collector.ingest().IsConnected(AgentId(2)));
+  for (size_t i = 0; i < 2; ++i) {
+    contexts[i].TryCancel();
+    streams[i]->Finish();
+  }
+}
+
 TEST_F(IngestTest, AFailingStoreAnswersNothing) {
   store_.SetCommitHook(
       [](absl::Span<const IngestBatch>) { return absl::ResourceExhaustedError("disk is full"); });

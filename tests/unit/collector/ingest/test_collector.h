@@ -16,8 +16,9 @@ namespace tokenwatch {
 class TestCollector {
  public:
   // `store` outlives the collector. Port 0: any free one.
-  explicit TestCollector(Store* store, int port = 0, const CommitterOptions& options = {})
-      : ingest_(store, options) {
+  explicit TestCollector(Store* store, int port = 0, const CommitterOptions& options = {},
+                         const PeerLimits& limits = {})
+      : ingest_(store, options, nullptr, limits) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(),
                              &port_);
