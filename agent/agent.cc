@@ -90,7 +90,7 @@ struct Agent::Parts {
   SystemUserDatabase users;
   std::unique_ptr<ContainerResolver> containers;
   std::unique_ptr<BrokerService> service;
-  std::atomic<bool> is_broken{false};  // the worker asked for what no worker asks
+  std::atomic<bool> is_broken{false};  // the worker did what no worker does
   std::vector<std::thread> threads;
 
   // Without channels the worker ends, if it has not.
@@ -103,10 +103,14 @@ struct Agent::Parts {
 
   void Serve(Channel* channel) {
     const absl::Status status = service->Serve(channel);
-    if (status.ok()) return;
-    Log(LogLevel::kError, "the worker process is not to be trusted any more, it sent ",
-        status.message());
+    if (!status.ok()) Distrust(absl::StrCat("it sent ", status.message()));
+  }
+
+  // Somebody else may have it by now: it ends at once, with what it has in its memory.
+  void Distrust(absl::string_view why) {
     is_broken = true;
+    Log(LogLevel::kError, "the worker process is not to be trusted any more, ", why);
+    KillWorker(forked);
   }
 
   // What the worker says of itself: that its loop came round, and perhaps how it is, in a sentence.
@@ -118,8 +122,7 @@ struct Agent::Parts {
     // A line of its own would be a message of its own to the service manager.
     if (std::any_of(sentence.begin(), sentence.end(),
                     [](char c) { return absl::ascii_iscntrl(static_cast<unsigned char>(c)); })) {
-      Log(LogLevel::kError, "the worker process is not to be trusted any more, it tells nonsense");
-      is_broken = true;
+      Distrust("it tells nonsense");
       return false;
     }
     notifier->Alive(clock.MonotonicNs());
@@ -155,7 +158,10 @@ struct Agent::Parts {
     ReadyMessage ready;
     WireReader reader(answer->bytes.view());
     reader(ready);
-    if (!reader.IsDone()) return absl::InternalError("the worker process answers nonsense");
+    if (!reader.IsDone()) {
+      Distrust("it answers nonsense");
+      return absl::InternalError("the worker process is ended for that");
+    }
     return {static_cast<absl::StatusCode>(ready.code), ready.message};
   }
 };
@@ -230,9 +236,9 @@ absl::StatusOr<int> Agent::Run(const std::atomic<bool>& stop, ServiceNotifier* n
   while (true) {
     awaited[0].revents = awaited[1].revents = 0;
     poll(awaited, std::size(awaited), kTickMs);
-    if (awaited[0].revents != 0) break;
     if (awaited[1].revents != 0 && !parts.HearWorker(notifier)) awaited[1].fd = -1;
     if (parts.is_broken) return absl::InternalError("the worker process is ended for that");
+    if (awaited[0].revents != 0) break;
     if (stop && !std::exchange(is_told, true)) {
       notifier->Stopping();
       // An empty message. A worker that a signal told as well may be gone.

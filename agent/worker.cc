@@ -311,11 +311,9 @@ absl::StatusOr<Opened> Worker::OpenAndConfine() {
   if (fchdir(opened.spool.get()) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot enter ", options_.spool_dir));
   }
-  const pid_t broker = getppid();
-  absl::StatusOr<BrokerWatch> watch = BrokerWatch::Open(broker);
+  absl::StatusOr<BrokerWatch> watch = BrokerWatch::Open(getppid());
   absl::StatusOr<WorkerStatus> confined = Confine(*user, landlock);
   if (!confined.ok()) return confined.status();
-  DieWithBroker(broker);
   confined_ = *std::move(confined);
   if (watch.ok()) {
     broker_ = *std::move(watch);

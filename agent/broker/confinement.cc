@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/broker/seccomp_filter.h"
+#include "agent/broker/worker_process.h"
 
 namespace tokenwatch {
 
@@ -17,6 +18,7 @@ absl::StatusOr<WorkerStatus> Confine(const WorkerUser& user, const LandlockOptio
     worker.degraded.push_back(absl::StrCat(mode, ": ", why));
   };
   const absl::StatusOr<Landlock> rules = Landlock::Create(landlock);
+  const pid_t broker = getppid();
 
   DropBoundingSet();
   if (absl::Status status = BecomeUser(user); !status.ok()) {
@@ -33,6 +35,8 @@ absl::StatusOr<WorkerStatus> Confine(const WorkerUser& user, const LandlockOptio
   DropCapabilities();
   // Becoming another user made it dumpable again as fs.suid_dumpable has it.
   prctl(PR_SET_DUMPABLE, 0);
+  // So it did to the bond (commit_creds); the filter lets nobody loosen it again.
+  DieWithBroker(broker);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 
   absl::Status status = rules.ok() ? rules->Enforce() : rules.status();

@@ -24,9 +24,11 @@ struct WorkerStatus {
   std::vector<std::string> degraded;  // each a mode's name and a sentence
 };
 
-// Makes this process the user's, without capabilities, unable to get any, in no core dump, confined
-// by `landlock` and by the seccomp filter; in this order, since each takes away what the one before
-// it needs. What the kernel lacks is named in `degraded`. To be called while there is one thread.
+// Makes this process the user's, without capabilities, unable to get any, in no core dump, bound to
+// its parent's life (DieWithBroker), confined by `landlock` and by the seccomp filter; in this
+// order, since each takes away what the one before it needs. What the kernel lacks is named in
+// `degraded`. To be called while there is one thread, by a process that dies with its parent
+// already.
 absl::StatusOr<WorkerStatus> Confine(const WorkerUser& user, const LandlockOptions& landlock);
 
 }  // namespace tokenwatch

@@ -21,6 +21,11 @@ void DieWithBroker(pid_t broker) {
   if (getppid() != broker) _exit(kExitNothing);
 }
 
+// By the descriptor: the number may be another process's by now.
+void KillWorker(const Forked& side) {
+  syscall(SYS_pidfd_send_signal, side.exited.get(), SIGKILL, nullptr, 0);
+}
+
 absl::StatusOr<Forked> ForkWorker() {
   absl::StatusOr<std::pair<Channel, Channel>> life = Channel::Pair();
   absl::StatusOr<std::pair<Channel, Channel>> urgent = Channel::Pair();

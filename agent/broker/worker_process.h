@@ -31,8 +31,13 @@ struct Forked {
 // is killed when the calling thread of the broker ends, however that happens.
 absl::StatusOr<Forked> ForkWorker();
 
-// The worker's, after it has become another user, which takes that bond away.
+// The worker's: it is killed when `broker` ends, and ends now where that has happened. Becoming
+// another user takes the bond away, so it is to be made again after that. Where the worker is
+// another user's, the kernel lets the signal through only if the broker has CAP_KILL.
 void DieWithBroker(pid_t broker);
+
+// The broker's, any thread, at any time: the worker does nothing more.
+void KillWorker(const Forked& side);
 
 // Waits for the worker's end; nothing where it ended with `*exit_status`, else a sentence that says
 // how it came to its end.

@@ -9,6 +9,8 @@ import ctypes
 import os
 import pwd
 import signal
+import socket
+import struct
 import sys
 import time
 
@@ -139,6 +141,8 @@ def check_told(agent, worker):
 def kill_broker(agent, requests):
     """The worker dies with the broker, and the next agent tells the gap."""
     worker, killed = agent.worker_pid(), time.time()
+    # What is stopped cannot find out that the broker is gone: the kernel kills it.
+    os.kill(worker, signal.SIGSTOP)
     agent.kill()
     wait_until(lambda: not is_alive(worker), 5, "the worker to die with the broker", 0.001)
     note(f"the worker was gone {(time.time() - killed) * 1000:.0f} ms after the kill")
@@ -161,6 +165,35 @@ def kill_worker(agent):
     check(agent.process.wait(20) == 1, f"exit status {agent.process.returncode}")
     with open(agent.log) as log:
         check("the worker process was killed by signal 9" in log.read(), "the end was not told")
+    agent.start()
+
+
+def channels(worker, broker):
+    """Copies of the worker's ends: life, urgent, other."""
+    pidfd_getfd, found = 438, []
+    pidfd = os.pidfd_open(worker)
+    for number in sorted(map(int, os.listdir(f"/proc/{worker}/fd"))):
+        fd = ctypes.CDLL(None).syscall(pidfd_getfd, pidfd, number, 0)
+        with contextlib.suppress(OSError):  # it is no socket, or closed by now
+            one = socket.socket(fileno=fd)
+            maker = struct.unpack("3i", one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if one.type == socket.SOCK_SEQPACKET and maker[0] == broker:
+                found.append(one)
+    os.close(pidfd)
+    check(len(found) == 3, f"channels: {found}")
+    return found
+
+
+def strange_worker(agent, which, packet):
+    """A worker that sends what none sends is killed, and the agent ends as failed."""
+    worker, before = agent.worker_pid(), os.path.getsize(agent.log)
+    os.kill(worker, signal.SIGSTOP)
+    channels(worker, agent.process.pid)[which].send(packet)
+    check(agent.process.wait(20) == 1, f"exit status {agent.process.returncode}")
+    check(not is_alive(worker), "the worker outlived the broker's trust")
+    with open(agent.log) as log:
+        log.seek(before)
+        check("is not to be trusted any more" in log.read(), "it was not told")
     agent.start()
 
 
@@ -258,6 +291,9 @@ def scenario(world):
     requests.make()
     check_few_questions(agent, requests)
     kill_worker(agent)
+    note("a worker that was taken over")
+    strange_worker(agent, 0, struct.pack("=Q", 0) + b"two\nlines")
+    strange_worker(agent, 1, struct.pack("=Q", 0) + b"no request")
     requests.make()
     check_told(agent, agent.worker_pid())
 
