@@ -118,7 +118,8 @@ struct Agent::Parts {
   bool HearWorker(ServiceNotifier* notifier) {
     const absl::StatusOr<Channel::Message> message = forked.channels.life.Receive(kSentenceMax);
     if (absl::IsOutOfRange(message.status())) return false;
-    const std::string_view sentence = message.ok() ? message->bytes.view() : std::string_view("\n");
+    const bool is_whole = message.ok() && message->descriptors.empty();
+    const std::string_view sentence = is_whole ? message->bytes.view() : std::string_view("\n");
     // A line of its own would be a message of its own to the service manager.
     if (std::any_of(sentence.begin(), sentence.end(),
                     [](char c) { return absl::ascii_iscntrl(static_cast<unsigned char>(c)); })) {
@@ -153,12 +154,13 @@ struct Agent::Parts {
     while (poll(&life, 1, kTickMs) == 0) {
       if (IsToldToStop()) return absl::CancelledError("told to stop before it was ready");
     }
-    const absl::StatusOr<Channel::Message> answer = forked.channels.life.Receive();
-    if (!answer.ok()) return WorkerEnded();
+    const absl::StatusOr<Channel::Message> answer =
+        forked.channels.life.Receive(ReadyMessage::kMax);
+    if (absl::IsOutOfRange(answer.status())) return WorkerEnded();
     ReadyMessage ready;
-    WireReader reader(answer->bytes.view());
+    WireReader reader(answer.ok() ? answer->bytes.view() : std::string_view());
     reader(ready);
-    if (!reader.IsDone()) {
+    if (!reader.IsDone() || !answer->descriptors.empty()) {
       Distrust("it answers nonsense");
       return absl::InternalError("the worker process is ended for that");
     }

@@ -35,6 +35,7 @@ absl::Status BrokerService::Serve(Channel* channel) const {
     const absl::StatusOr<Channel::Message> packet = channel->Receive(kPacketMax);
     if (absl::IsOutOfRange(packet.status())) return absl::OkStatus();
     if (!packet.ok()) return packet.status();
+    if (!packet->descriptors.empty()) return absl::InvalidArgumentError("a request with files");
     const absl::StatusOr<Request> request = DecodeRequest(packet->bytes.view());
     if (!request.ok()) return request.status();
     WireWriter answer;

@@ -8,13 +8,12 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "absl/cleanup/cleanup.h"
 
 namespace tokenwatch {
 namespace {
-
-constexpr size_t kPacketMax = 32768;  // well below the default of net.core.wmem_max
 
 // In front of each packet: how many bytes of the message follow in later ones.
 struct Header {
@@ -85,6 +84,7 @@ absl::StatusOr<Channel::Message> Channel::Receive(size_t limit) {
   Message whole;
   std::array<char, kPacketMax> piece;
   size_t used = 0;
+  std::optional<uint64_t> expected;  // what the packet before left
   const absl::Cleanup wipe = [&] { OPENSSL_cleanse(piece.data(), used); };
   for (bool more = true; more;) {
     alignas(cmsghdr) std::array<char, CMSG_SPACE(kDescriptorsMax * sizeof(int))> control{};
@@ -112,9 +112,15 @@ absl::StatusOr<Channel::Message> Channel::Receive(size_t limit) {
     const size_t size = static_cast<size_t>(got) - sizeof(header);
     used = std::max(used, size);
     if (header.left > limit || whole.bytes.size() + size > limit - header.left ||
-        (size == 0 && header.left != 0) || whole.descriptors.size() > kDescriptorsMax) {
+        whole.descriptors.size() > kDescriptorsMax) {
       return absl::InvalidArgumentError("a message that is too long");
     }
+    // Only full packets have others behind them.
+    if ((header.left != 0 && size != kPacketMax) ||
+        (expected.has_value() && size + header.left != *expected)) {
+      return absl::InvalidArgumentError("a packet that no message has");
+    }
+    expected = header.left;
     whole.bytes.Reserve(whole.bytes.size() + size + header.left);
     whole.bytes.Append({piece.data(), size});
     more = header.left != 0;

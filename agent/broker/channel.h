@@ -20,6 +20,8 @@ class Channel {
  public:
   // Of one message; where more comes the peer is not to be trusted.
   static constexpr size_t kMessageMax = size_t{16} << 20;
+  // Of what goes at once; well below the default of net.core.wmem_max.
+  static constexpr size_t kPacketMax = 32768;
 
   struct Message {
     SecretBuffer bytes;
@@ -36,7 +38,8 @@ class Channel {
   absl::Status Send(std::string_view bytes, absl::Span<const int> descriptors = {});
 
   // Waits for the next one. OutOfRange where the peer is gone; InvalidArgument where the message is
-  // longer than `limit`.
+  // longer than `limit`, or in packets as Send makes none. One of at most kPacketMax bytes is one
+  // packet: with such a limit, a peer that begins one and never ends it is not waited for.
   absl::StatusOr<Message> Receive(size_t limit = kMessageMax);
 
   int fd() const { return socket_.get(); }

@@ -24,6 +24,8 @@ struct StartMessage {
 
 // The worker's answer. With an error, it ends.
 struct ReadyMessage {
+  static constexpr size_t kMax = size_t{16} << 10;  // on the wire
+
   uint64_t code = 0;  // absl::StatusCode
   std::string message;
 };

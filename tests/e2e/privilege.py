@@ -292,6 +292,7 @@ def scenario(world):
     check_few_questions(agent, requests)
     kill_worker(agent)
     note("a worker that was taken over")
+    strange_worker(agent, 0, struct.pack("=Q", 1000) + b"more follows and never comes")
     strange_worker(agent, 0, struct.pack("=Q", 0) + b"two\nlines")
     strange_worker(agent, 1, struct.pack("=Q", 0) + b"no request")
     requests.make()

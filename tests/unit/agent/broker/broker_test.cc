@@ -274,6 +274,14 @@ TEST_F(BrokerTest, AHostileRequestEndsTheService) {
   EXPECT_TRUE(absl::IsInvalidArgument(served_)) << served_;
 }
 
+TEST_F(BrokerTest, AFileBesideARequestEndsTheService) {
+  Channel as_worker{UniqueFd(dup(raw_))};
+  const int fd = STDERR_FILENO;
+  ASSERT_TRUE(as_worker.Send(EncodeRequest({RequestKind::kComm, 1, 0, ""}), {fd}).ok());
+  serving_.join();
+  EXPECT_TRUE(absl::IsInvalidArgument(served_)) << served_;
+}
+
 TEST_F(BrokerTest, ALongRequestEndsTheService) {
   Channel::Message none = client_->Call({RequestKind::kExists, 1, 0, std::string(100000, '/')});
   EXPECT_TRUE(none.bytes.empty());

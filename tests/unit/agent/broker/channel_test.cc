@@ -84,11 +84,22 @@ TEST_F(ChannelTest, RefusesPacketsThatNoMessageHas) {
   EXPECT_TRUE(absl::IsInvalidArgument(other_->Receive().status()));
 }
 
-TEST_F(ChannelTest, RefusesAMessageThatGrowsPastTheBound) {
-  SendRaw(Packet(50, std::string(50, 'x')));
-  SendRaw(Packet(50, std::string(50, 'x')));
+TEST_F(ChannelTest, WaitsForNoMoreOfWhatIsOnePacket) {
   SendRaw(Packet(50, std::string(50, 'x')));
   EXPECT_TRUE(absl::IsInvalidArgument(other_->Receive(120).status()));
+  SendRaw(Packet(1, std::string(Channel::kPacketMax, 'x')));
+  EXPECT_TRUE(absl::IsInvalidArgument(other_->Receive(Channel::kPacketMax).status()));
+}
+
+TEST_F(ChannelTest, RefusesAMessageThatGrowsPastTheBound) {
+  const std::string full(Channel::kPacketMax, 'x');
+  SendRaw(Packet(2 * full.size(), full));
+  SendRaw(Packet(2 * full.size(), full));
+  EXPECT_TRUE(absl::IsInvalidArgument(other_->Receive().status()));
+  // Nor one that shrinks.
+  SendRaw(Packet(2 * full.size(), full));
+  SendRaw(Packet(0, full));
+  EXPECT_TRUE(absl::IsInvalidArgument(other_->Receive().status()));
 }
 
 }  // namespace
