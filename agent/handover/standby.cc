@@ -30,6 +30,7 @@ std::unique_ptr<HttpServer> ServeHealth(const std::string& listen) {
   HttpServer::Options options;
   options.threads = 1;
   options.connections = 16;
+  options.socket_mode = 0600;  // as that of the status pages, whose place it takes
   absl::StatusOr<std::unique_ptr<HttpServer>> server =
       HttpServer::Create(*address, options, [](const HttpRequest& request) {
         if (request.target.path != "/healthz") {

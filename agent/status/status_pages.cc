@@ -9,7 +9,7 @@ namespace tokenwatch {
 absl::StatusOr<Listener> ListenForStatus(const std::string& listen) {
   absl::StatusOr<Address> address = ParseAddress(listen);
   if (!address.ok()) return address.status();
-  return Listener::Open(*std::move(address), HttpServer::Options().socket_mode);
+  return Listener::Open(*std::move(address), kStatusSocketMode);
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(Listener listener,

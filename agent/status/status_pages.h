@@ -14,8 +14,12 @@
 
 namespace tokenwatch {
 
-// Their socket: HOST:PORT, port 0 for any; or unix:PATH. May be bound with rights that the pages do
-// without.
+// Who may connect to a Unix socket of the pages: its owner and root, whatever the umask. Over TCP
+// every local user may.
+inline constexpr int kStatusSocketMode = 0600;
+
+// Their socket: HOST:PORT, port 0 for any; or unix:PATH, of kStatusSocketMode. May be bound with
+// rights that the pages do without.
 absl::StatusOr<Listener> ListenForStatus(const std::string& listen);
 
 // Serves them until the server is destroyed. They show no secret and no token id, so they ask for
