@@ -42,8 +42,9 @@ WAYS = {
 # What a review would ask about, each with the comment in the templates that answers.
 CAPABILITIES = {"SYS_ADMIN", "BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", "LEASE",
                 "SYS_RESOURCE", "SYS_NICE", "SETUID", "SETGID", "SETPCAP", "CHOWN", "KILL"}
-HOST_PATHS = {"/var/lib/tokenwatch-agent": False, "/sys/fs/cgroup": True, "/var/log/pods": True,
-              "/run/containerd": True}  # path on the node: whether it is mounted read-only
+# Path on the node: whether it is mounted read-only, and whether it may be made there.
+HOST_PATHS = {"/var/lib/tokenwatch-agent": (False, "DirectoryOrCreate"),
+              "/sys/fs/cgroup": (True, "Directory"), "/var/log/pods": (True, "DirectoryOrCreate")}
 
 
 def template(values=None, name="tokenwatch", kubernetes=NEWEST, expect=0):
@@ -133,6 +134,46 @@ def test_plain_manifests_are_the_chart():
           "packaging/kubernetes/tokenwatch.yaml is not the chart: run packaging/kubernetes/render")
 
 
+def test_plain_manifests_are_in_order():
+    """`kubectl apply` makes one after the other: the namespace first, everything else in it."""
+    items = objects(PLAIN.read_text())
+    namespace = items[0]
+    check([item["kind"] for item in items].count("Namespace") == 1, "one namespace")
+    check(namespace["kind"] == "Namespace", f"first comes {namespace['kind']}")
+    check(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged",
+          "the agent's pods are not admitted")
+    for item in items[1:]:
+        check(item["metadata"].get("namespace") == namespace["metadata"]["name"],
+              f"{item['kind']} is elsewhere: {item['metadata']}")
+    check("Namespace" not in {item["kind"] for item in objects(template())},
+          "helm install would meet a namespace that exists")
+
+
+def test_app_armor_profiles():
+    """A field from 1.30 on, an annotation of other words before."""
+    key = "container.apparmor.security.beta.kubernetes.io/agent"
+    for profile, annotation in (("Unconfined", "unconfined"), ("RuntimeDefault", "runtime/default")):
+        for kubernetes in ("1.29", "1.30"):
+            agent = of_kind(objects(template({"agent.appArmorProfile": profile},
+                                             kubernetes=kubernetes)), "DaemonSet")
+            field = containers(agent)[0]["securityContext"].get("appArmorProfile")
+            said = agent["spec"]["template"]["metadata"]["annotations"].get(key)
+            wanted = (None, annotation) if kubernetes == "1.29" else ({"type": profile}, None)
+            check((field, said) == wanted, f"{profile} on {kubernetes}: {field}, {said}")
+
+
+def test_names_of_containers():
+    """The runtime's socket is the node's, whether or not this node has it."""
+    for values, socket in (({}, "unix:/proc/1/root/run/containerd/containerd.sock"),
+                           ({"agent.cri.directory": "/run/crio", "agent.cri.socket": "crio.sock"},
+                            "unix:/proc/1/root/run/crio/crio.sock"),
+                           ({"agent.cri.enabled": False}, "none")):
+        agent = of_kind(objects(template(values)), "DaemonSet")
+        check(f"--cri-socket={socket}" in containers(agent)[0]["args"],
+              f"{values}: {containers(agent)[0]['args']}")
+        check(agent["spec"]["template"]["spec"]["hostPID"] is True, "/proc/1 is the pod's own")
+
+
 def test_nothing_asks_for_the_api_server():
     for item in objects(template(EVERYTHING)):
         check("rbac" not in item["apiVersion"], f"{item['kind']} {item['metadata']['name']}")
@@ -170,7 +211,8 @@ def test_least_privilege():
     paths = {}
     for volume in agent["spec"]["template"]["spec"]["volumes"]:
         if "hostPath" in volume:
-            paths[volume["hostPath"]["path"]] = mounts[volume["name"]].get("readOnly", False)
+            paths[volume["hostPath"]["path"]] = (mounts[volume["name"]].get("readOnly", False),
+                                                 volume["hostPath"]["type"])
     check(paths == HOST_PATHS, f"host paths: {paths}")
     check(all("hostPath" not in volume for volume in pod["volumes"]), "collector's host paths")
 
@@ -264,6 +306,7 @@ if __name__ == "__main__":
 
     main(test_lint, test_every_way_fits_the_schemas, test_wrong_fields_do_not_fit,
          test_wrong_values_are_refused, test_plain_manifests_are_the_chart,
+         test_plain_manifests_are_in_order, test_app_armor_profiles, test_names_of_containers,
          test_nothing_asks_for_the_api_server, test_least_privilege,
          test_agent_asks_for_no_more_than_the_chart_gives, test_upgrade_overlaps, test_names_agree,
          test_flags)
