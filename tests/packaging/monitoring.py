@@ -26,7 +26,7 @@ NAME = re.compile(r"\b((?:tokenwatch|process)_[a-z0-9_]+)\b")
 
 def alerts():
     groups = yaml.safe_load((DASHBOARDS / "alerts.yaml").read_text())["groups"]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
 def dashboard():
