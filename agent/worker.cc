@@ -1,10 +1,7 @@
 #include "agent/worker.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -22,12 +19,10 @@
 #include "agent/agent_check.h"
 #include "agent/broker/broker_client.h"
 #include "agent/broker/broker_watch.h"
-#include "agent/broker/confinement.h"
 #include "agent/broker/messages.h"
 #include "agent/broker/remote_containers.h"
 #include "agent/broker/wire.h"
 #include "agent/capture/ring_reader.h"
-#include "agent/common/address.h"
 #include "agent/common/clock.h"
 #include "agent/common/enrol_secret.h"
 #include "agent/common/exit_status.h"
@@ -46,6 +41,7 @@
 #include "agent/status/status_pages.h"
 #include "agent/token/fingerprint.h"
 #include "agent/token/fleet_key.h"
+#include "agent/worker_opening.h"
 
 namespace tokenwatch {
 namespace {
@@ -61,7 +57,6 @@ constexpr absl::Duration kHandoverDelivery = absl::Milliseconds(500);
 constexpr char kHere[] = ".";
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kSentenceIntervalNs = 5 * kSecondNs;
-constexpr uint16_t kDnsPort = 53;
 // A killed agent's worker ends a moment after its broker, and holds the spool until then.
 constexpr absl::Duration kSpoolPatience = absl::Seconds(2);
 constexpr absl::Duration kSpoolRetry = absl::Milliseconds(20);
@@ -74,43 +69,6 @@ std::string OneLine(std::string text) {
   if (text.size() > kSentenceMax) text.resize(kSentenceMax);
   return text;
 }
-
-bool IsHeld(const std::string& lock) {
-  const UniqueFd fd(open(lock.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  return fd.valid() && flock(fd.get(), LOCK_EX | LOCK_NB) != 0;
-}
-
-// Makes the spool the user's while this process may, and opens it: the way to it may be closed to
-// the user. What is somebody else's directory is not given away.
-absl::StatusOr<UniqueFd> OpenSpool(const std::string& path, const WorkerUser& user) {
-  FileSystem* const files = RealFileSystem();
-  if (absl::Status status = SpoolDirectory::Prepare(path, files); !status.ok()) return status;
-  UniqueFd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  struct stat status;
-  if (!directory.valid() || fstat(directory.get(), &status) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot open the spool directory ", path));
-  }
-  const auto names = files->List(path);
-  if (!names.ok()) return names.status();
-  if (status.st_uid != user.uid && !SpoolDirectory::IsOurs(*names)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the spool directory ", path, " cannot be given to the user ", user.name,
-                     ": it holds other things; name one of its own with --spool-dir"));
-  }
-  if (status.st_uid != user.uid && IsHeld(SpoolDirectory::LockPath(path))) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("an agent uses the spool directory ", path, " as user ", status.st_uid,
-                     "; to go on as ", user.name, ", stop that agent, then start this one"));
-  }
-  if (absl::Status owned = HandOver(directory.get(), path, user); !owned.ok()) return owned;
-  return directory;
-}
-
-// What was opened with rights that are gone by now.
-struct Opened {
-  UniqueFd spool;
-  std::optional<absl::StatusOr<Listener>> fingerprints, status;
-};
 
 // The parts of the path, in the order of their making.
 class Worker : public HandoverOwner {
@@ -141,13 +99,12 @@ class Worker : public HandoverOwner {
   absl::Status Resume() override;
 
  private:
-  absl::StatusOr<Opened> OpenAndConfine();
   absl::Status StartReporter(absl::Duration patience);
   absl::StatusOr<std::unique_ptr<Successor>> MeetOwner() const;
-  absl::Status TakeOver(Successor* successor, Opened* opened);
+  absl::Status TakeOver(Successor* successor, OpenedByWorker* opened);
   absl::Status AwaitSpool(Successor* successor, Successor::State* state);
   absl::Status TurnWhileWaiting(absl::Time give_up);
-  absl::Status Serve(Opened* opened);
+  absl::Status Serve(OpenedByWorker* opened);
   absl::Status ServeFingerprints(Listener listener);
   absl::Status ServeStatus(Listener listener);
   absl::Status ServeAnew();
@@ -185,7 +142,7 @@ class Worker : public HandoverOwner {
   std::vector<std::string> key_ids_;
   std::unique_ptr<Fingerprinter> fingerprinter_;
   std::unique_ptr<RingReader> ring_;
-  std::optional<BrokerWatch> broker_;  // none: degraded "broker-end-unseen"
+  std::optional<BrokerWatch> broker_;
   UniqueFd spool_;
   std::unique_ptr<FileSystem> files_;
   std::unique_ptr<Reporter> reporter_;  // null while another agent has the spool
@@ -252,10 +209,12 @@ absl::Status Worker::Create(const RingMaps& maps) {
   fingerprinter_ = *std::move(fingerprinter);
   key_ids_ = fingerprinter_->KeyIds();
 
-  absl::StatusOr<Opened> opened = OpenAndConfine();
+  absl::StatusOr<OpenedByWorker> opened = OpenAndConfine(options_);
   if (!opened.ok()) return opened.status();
   // From here on there may be threads.
   spool_ = std::move(opened->spool);
+  broker_ = std::move(opened->broker);
+  confined_ = std::move(opened->confined);
   pipeline_ = std::make_unique<Pipeline>(Pipeline::Sources{.fingerprinter = fingerprinter_.get(),
                                                            .capture = &capture_,
                                                            .proc = &proc_,
@@ -271,6 +230,7 @@ absl::Status Worker::Create(const RingMaps& maps) {
   if (status.ok() && !overlaps) status = Serve(&*opened);
   if (!status.ok()) {
     // Before the owner, who then goes on, hears of it: the spool is its own again.
+    status_pages_.reset();
     reporter_.reset();
     return status;
   }
@@ -283,47 +243,6 @@ absl::Status Worker::Create(const RingMaps& maps) {
     Log(LogLevel::kWarning, "no hand-over is offered: ", offer.status().message());
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<Opened> Worker::OpenAndConfine() {
-  const absl::StatusOr<WorkerUser> user = FindWorkerUser(options_.worker_user);
-  if (!user.ok()) return user.status();
-  Opened opened;
-  absl::StatusOr<UniqueFd> spool = OpenSpool(options_.spool_dir, *user);
-  if (!spool.ok()) return spool.status();
-  opened.spool = *std::move(spool);
-  // Where one cannot be had, that is said when it is its turn: another agent's spool comes first.
-  // An agent that is to be taken over has them until then; the broker opens them afterwards.
-  if (!options_.fingerprint_listen.empty() && !options_.take_over) {
-    opened.fingerprints.emplace(FingerprintService::Listen(options_.fingerprint_listen));
-  }
-  if (!options_.status_listen.empty() && !options_.take_over) {
-    opened.status.emplace(ListenForStatus(options_.status_listen));
-  }
-  LandlockOptions landlock;
-  landlock.writable = opened.spool.get();
-  landlock.readable = ReadableForNamesAndCertificates();
-  landlock.ports = {kDnsPort};
-  const absl::StatusOr<Address> collector = ParseAddress(options_.collector);
-  if (!collector.ok()) return collector.status();
-  if (collector->path.empty()) landlock.ports.push_back(collector->port);
-
-  if (fchdir(opened.spool.get()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot enter ", options_.spool_dir));
-  }
-  absl::StatusOr<BrokerWatch> watch = BrokerWatch::Open(getppid());
-  absl::StatusOr<WorkerStatus> confined = Confine(*user, landlock);
-  if (!confined.ok()) return confined.status();
-  confined_ = *std::move(confined);
-  if (watch.ok()) {
-    broker_ = *std::move(watch);
-  } else {
-    confined_.degraded.push_back(absl::StrCat(
-        "broker-end-unseen: ", watch.status().message(),
-        "; where the agent is killed, the gap begins some 100 ms late: mount /proc in its place"));
-  }
-  for (const std::string& mode : confined_.degraded) Log(LogLevel::kDebug, "worker: ", mode);
-  return opened;
 }
 
 absl::Status Worker::StartReporter(absl::Duration patience) {
@@ -373,7 +292,7 @@ absl::StatusOr<std::unique_ptr<Successor>> Worker::MeetOwner() const {
 
 // Watches beside the owner, keeping everything, until the owner has let the spool go. It is told
 // that the place is taken once nothing can fail any more: until then it takes it back.
-absl::Status Worker::TakeOver(Successor* successor, Opened* opened) {
+absl::Status Worker::TakeOver(Successor* successor, OpenedByWorker* opened) {
   pipeline_->HoldAll();
   Successor::State state = Successor::State::kWaiting;
   absl::Status made = AwaitSpool(successor, &state);
@@ -471,7 +390,7 @@ absl::Status Worker::ServeAnew() {
   return listener.ok() ? ServeStatus(*std::move(listener)) : listener.status();
 }
 
-absl::Status Worker::Serve(Opened* opened) {
+absl::Status Worker::Serve(OpenedByWorker* opened) {
   if (options_.take_over) return ServeAnew();
   if (opened->fingerprints.has_value()) {
     if (!opened->fingerprints->ok()) return opened->fingerprints->status();
