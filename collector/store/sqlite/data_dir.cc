@@ -33,11 +33,17 @@ absl::Status CheckNotLost(int directory, const std::string& path) {
   }
   return absl::DataLossError(absl::StrCat(path,
                                           "/tokenwatch.db is empty or missing although uses were "
-                                          "kept in it; restore a backup, or start "
-                                          "with an empty --data-dir"));
+                                          "kept in it; restore a backup, or to begin anew ",
+                                          HowToBeginAnew(path + "/tokenwatch.db")));
 }
 
 }  // namespace
+
+std::string HowToBeginAnew(const std::string& database_path) {
+  return absl::StrCat("move tokenwatch.db* and lock out of ",
+                      database_path.substr(0, database_path.rfind('/')),
+                      ", and nothing else: its folder enrol has the certificate authority");
+}
 
 absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) {
   if (path.empty()) {

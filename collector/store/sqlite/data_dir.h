@@ -13,6 +13,10 @@
 
 namespace tokenwatch::sqlite {
 
+// How to begin with an empty database, to end a sentence of an error with: what else is in the data
+// directory, such as the certificate authority, is needed still.
+std::string HowToBeginAnew(const std::string& database_path);
+
 // Holds the lock until it is destroyed. A process that dies loses it.
 class DataDir {
  public:

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
+#include "collector/store/sqlite/data_dir.h"
 
 namespace tokenwatch::sqlite {
 namespace {
@@ -185,7 +186,7 @@ absl::Status PrepareSchema(Database* database, const std::string& path) {
     if (version > kSchemaVersion) {
       return absl::FailedPreconditionError(absl::StrCat(
           path, " was written by a newer tokenwatch (schema ", version, ", this one knows ",
-          kSchemaVersion, "); install that version, or start with an empty --data-dir"));
+          kSchemaVersion, "); install that version, or to begin anew ", HowToBeginAnew(path)));
     }
     const int64_t from = tables == 0 ? 0 : version;
     for (int64_t step = from; step < kSchemaVersion; ++step) database->Execute(kUpgrades[step]);

@@ -27,6 +27,7 @@ namespace {
 
 using sqlite::Database;
 using sqlite::DataDir;
+using sqlite::HowToBeginAnew;
 using sqlite::Session;
 using sqlite::Transaction;
 using sqlite::Writer;
@@ -213,9 +214,8 @@ class SqliteStore final : public Store {
     if (!damage_.ok()) return;
     damage_ = absl::DataLossError(absl::StrCat(
         directory_->database_path(),
-        " is damaged: stop the collector, then restore a backup of it or start with an empty "
-        "--data-dir (",
-        status.message(), ")"));
+        " is damaged: stop the collector, then restore a backup of it, or to begin anew ",
+        HowToBeginAnew(directory_->database_path()), " (", status.message(), ")"));
     Log(LogLevel::kError, std::string(damage_.message()));
   }
 
@@ -311,8 +311,8 @@ absl::StatusOr<std::unique_ptr<Database>> OpenWriter(const std::string& path) {
     return status.code() == absl::StatusCode::kDataLoss
                ? absl::DataLossError(absl::StrCat(
                      path,
-                     " is no SQLite database, or damaged; restore a backup, or start with an "
-                     "empty --data-dir"))
+                     " is no SQLite database, or damaged; restore a backup, or to begin anew ",
+                     HowToBeginAnew(path)))
                : status;
   }
   if (absl::Status status = sqlite::PrepareSchema(database->get(), path); !status.ok()) {

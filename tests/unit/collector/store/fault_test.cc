@@ -259,7 +259,8 @@ TEST(Faults, DamageShowsInTheHealthForGood) {
     fixture.SetNow(kNow + later);
     const absl::Status health = fixture.store().CheckHealth();
     EXPECT_EQ(health.code(), absl::StatusCode::kDataLoss) << health;
-    for (const char* says : {"tokenwatch.db is damaged", "stop the collector", "--data-dir"}) {
+    for (const char* says : {"tokenwatch.db is damaged", "stop the collector",
+                             "move tokenwatch.db* and lock", "nothing else"}) {
       EXPECT_NE(std::string(health.message()).find(says), std::string::npos) << health;
     }
   }

@@ -12,6 +12,9 @@
 namespace tokenwatch::testing {
 namespace {
 
+// An empty directory would have no certificate authority and no enrolments.
+constexpr char kBeginAnew[] = "and nothing else: its folder enrol";
+
 absl::Status Open(const std::string& directory) {
   SqliteOptions options;
   options.data_dir = directory;
@@ -95,6 +98,7 @@ TEST(Open, RefusesWhatIsNoDatabase) {
   const TemporaryDir directory;
   std::ofstream(directory.path() + "/tokenwatch.db") << std::string(8192, 'x');
   ExpectRefusal(Open(directory.path()), absl::StatusCode::kDataLoss, "no SQLite database");
+  ExpectRefusal(Open(directory.path()), absl::StatusCode::kDataLoss, kBeginAnew);
 }
 
 TEST(Open, RefusesAnotherProgramsDatabase) {
@@ -111,6 +115,7 @@ TEST(Open, RefusesANewerSchema) {
   Execute(directory.path() + "/tokenwatch.db", "PRAGMA user_version = 99");
   ExpectRefusal(Open(directory.path()), absl::StatusCode::kFailedPrecondition,
                 "newer tokenwatch (schema 99");
+  ExpectRefusal(Open(directory.path()), absl::StatusCode::kFailedPrecondition, kBeginAnew);
 }
 
 TEST(Open, GoesOnWhereItWasClosed) {
@@ -138,6 +143,7 @@ TEST(Open, RefusesAnEmptyOrMissingDatabaseWhereOneWas) {
   ASSERT_TRUE(Open(directory.path()).ok());
   std::filesystem::resize_file(file, 0);
   ExpectRefusal(Open(directory.path()), absl::StatusCode::kDataLoss, "empty or missing");
+  ExpectRefusal(Open(directory.path()), absl::StatusCode::kDataLoss, kBeginAnew);
   EXPECT_EQ(std::filesystem::file_size(file), 0u) << "nothing is begun anew";
   std::filesystem::remove(file);
   ExpectRefusal(Open(directory.path()), absl::StatusCode::kDataLoss, "empty or missing");
