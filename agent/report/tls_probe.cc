@@ -63,32 +63,46 @@ absl::StatusOr<int> Connect(const Address& address, absl::Time until) {
   }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST;
   addrinfo* found = nullptr;
   if (const int error =
           getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
       error != 0) {
+    return absl::UnavailableError(gai_strerror(error));
+  }
+  const absl::Cleanup free_found = [found] { freeaddrinfo(found); };
+  return ConnectTo(found->ai_addr, found->ai_addrlen, until);
+}
+
+// The numeric addresses of a name, in the order in which they are to be tried.
+absl::StatusOr<std::vector<Address>> Resolve(const Address& address) {
+  if (!address.path.empty()) return std::vector<Address>{address};
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int error = getaddrinfo(address.host.c_str(), nullptr, &hints, &found); error != 0) {
     return absl::UnavailableError(
         absl::StrCat("the name ", address.host, " cannot be resolved: ", gai_strerror(error)));
   }
   const absl::Cleanup free_found = [found] { freeaddrinfo(found); };
-  absl::StatusOr<int> fd = absl::UnavailableError("no address");
-  for (const addrinfo* each = found; each != nullptr && !fd.ok(); each = each->ai_next) {
-    fd = ConnectTo(each->ai_addr, each->ai_addrlen, until);
+  std::vector<Address> addresses;
+  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+    char host[NI_MAXHOST];
+    if (getnameinfo(each->ai_addr, each->ai_addrlen, host, sizeof host, nullptr, 0,
+                    NI_NUMERICHOST) == 0) {
+      addresses.push_back({.host = host, .port = address.port});
+    }
   }
-  return fd;
+  return addresses;
 }
 
-}  // namespace
-
-absl::StatusOr<std::vector<Certificate>> FetchServerChain(const Address& address,
-                                                          absl::Duration patience) {
+absl::StatusOr<std::vector<Certificate>> FetchChainFrom(const Address& address, absl::Time until) {
   struct ContextDeleter {
     void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
   };
   struct SslDeleter {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
   };
-  const absl::Time until = absl::Now() + patience;
   const absl::StatusOr<int> fd = Connect(address, until);
   if (!fd.ok()) return fd.status();
   const absl::Cleanup close_fd = [fd = *fd] { close(fd); };
@@ -124,6 +138,31 @@ absl::StatusOr<std::vector<Certificate>> FetchServerChain(const Address& address
   }
   if (chain.empty()) return absl::FailedPreconditionError("it shows no certificate");
   return chain;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Certificate>> FetchServerChain(const Address& address,
+                                                          absl::Duration patience) {
+  const absl::StatusOr<std::vector<Address>> addresses = Resolve(address);
+  if (!addresses.ok()) return addresses.status();
+  return FetchServerChain(*addresses, patience);
+}
+
+absl::StatusOr<std::vector<Certificate>> FetchServerChain(absl::Span<const Address> addresses,
+                                                          absl::Duration patience) {
+  const absl::Time until = absl::Now() + patience;
+  absl::Status status = absl::UnavailableError("no address");
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    // What an earlier one did not need is for those that follow.
+    const absl::Time now = absl::Now();
+    const absl::Duration share = (until - now) / static_cast<int64_t>(addresses.size() - i);
+    auto chain = FetchChainFrom(addresses[i], now + share);
+    // Who listens and speaks no TLS says more than an address that is not reached.
+    if (chain.ok() || absl::IsUnavailable(status)) status = chain.status();
+    if (chain.ok()) return chain;
+  }
+  return status;
 }
 
 absl::Status JudgeServer(const std::vector<Certificate>& chain, const Certificate& ca,

@@ -8,15 +8,20 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "agent/common/address.h"
 #include "agent/common/certificate.h"
 
 namespace tokenwatch {
 
 // Connects, does a TLS handshake without believing anything, and returns the certificates that the
-// server showed, its own first. Takes at most `patience`. Unavailable where nobody listens;
-// FailedPrecondition where whoever listens does not speak TLS.
+// server showed, its own first. Each address of a name has its share of `patience`, so that one
+// that does not answer takes none of the others' time; looking the name up comes on top.
+// Unavailable where nobody listens; FailedPrecondition where whoever listens does not speak TLS.
 absl::StatusOr<std::vector<Certificate>> FetchServerChain(const Address& address,
+                                                          absl::Duration patience);
+// The same of numeric addresses and paths of one server, of the first that answers.
+absl::StatusOr<std::vector<Certificate>> FetchServerChain(absl::Span<const Address> addresses,
                                                           absl::Duration patience);
 
 // What is wrong with the collector's certificate, in one sentence that says what to do; OK where

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/common/enrol_secret.h"
 #include "agent/common/http_server.h"
+#include "agent/common/listen_socket.h"
 #include "agent/report/fake_file_system.h"
 #include "agent/report/identity.h"
 #include "agent/report/reporter.h"
@@ -336,6 +337,22 @@ TEST(Enrolment, TheCollectorMustBeTheRightOne) {
   TestAgent agent(plain_address, collector.SecretFile());
   agent.Start();
   agent.WaitForError("does not speak TLS");
+}
+
+// A firewall drops what is for one of two addresses: the other one answers in time.
+TEST(Enrolment, AnAddressThatDoesNotAnswerLeavesTimeForTheNext) {
+  TlsCollector collector;
+  const auto good = ParseAddress(collector.address());
+  // The kernel takes its connections, and nobody reads them.
+  const auto listener = Listener::Open(*ParseAddress("127.0.0.1:0"), -1);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  const Address& mute = listener->address();
+  const absl::Time before = absl::Now();
+  const auto chain = FetchServerChain(std::vector<Address>{mute, *good}, absl::Milliseconds(1000));
+  EXPECT_TRUE(chain.ok()) << chain.status();
+  EXPECT_GE(absl::Now() - before, absl::Milliseconds(500));
+  EXPECT_TRUE(absl::IsUnavailable(
+      FetchServerChain(std::vector<Address>{mute, mute}, absl::Milliseconds(20)).status()));
 }
 
 TEST(Enrolment, WithoutACertificateNothingIsTakenIn) {
