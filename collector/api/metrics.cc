@@ -35,6 +35,8 @@ constexpr CounterRow kCounters[] = {
     {"ingest_pending_bytes", true, "Bytes received and not committed yet."},
     {"ingest_received_bytes", false, "Bytes of messages received from agents."},
     {"ingest_refused_agents", false, "Streams refused: another live agent has the same id."},
+    {"ingest_refused_certificates", false,
+     "Streams refused or ended because the certificate's agent may not report, or is none."},
     {"ingest_silent_streams", false, "Streams ended because no hello came on them."},
     {"ingest_tls_coverage", false, "TLS coverage records committed, retries included."},
     {"ingest_uses", false, "Uses committed, retries included."},

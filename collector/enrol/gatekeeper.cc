@@ -186,7 +186,7 @@ absl::StatusOr<Gatekeeper::Issued> Gatekeeper::Enrol(std::string_view secret,
                                                      const std::string& host,
                                                      const std::string& address) {
   if (absl::Status status = CheckSecret(secret, address); !status.ok()) {
-    Log(LogLevel::kWarning, "refused to enrol an agent at ", address, ": ", status.message());
+    refusals_.Warn("secret", address, absl::StrCat("to enrol an agent at ", address), status);
     return status;
   }
   const absl::StatusOr<CertificateRequest> request = ReadCertificateRequest(request_der);
@@ -201,8 +201,8 @@ absl::StatusOr<Gatekeeper::Issued> Gatekeeper::Enrol(std::string_view secret,
         host.substr(0, kHostMax), " (", address, ")");
   } else {
     Count("enrol_refused_agents");
-    Log(LogLevel::kWarning, "refused to enrol an agent at ", address, ": ",
-        issued.status().message());
+    refusals_.Warn("enrol", address, absl::StrCat("to enrol an agent at ", address),
+                   issued.status());
   }
   return issued;
 }

@@ -19,6 +19,7 @@
 #include "collector/enrol/enrol_directory.h"
 #include "collector/enrol/registry.h"
 #include "collector/ingest/agent_gate.h"
+#include "collector/ingest/refusal_log.h"
 
 namespace tokenwatch {
 
@@ -73,7 +74,8 @@ class Gatekeeper : public AgentGate {
         clock_(clock),
         directory_(std::move(directory)),
         authority_(std::move(authority)),
-        registry_(std::move(registry)) {}
+        registry_(std::move(registry)),
+        refusals_(clock) {}
 
   absl::StatusOr<Certificate> ReadPeer(std::string_view certificate_pem) const;
   // What the registry says of an agent that proved to have this key.
@@ -91,6 +93,7 @@ class Gatekeeper : public AgentGate {
   EnrolDirectory directory_;
   const CertificateAuthority authority_;
   const std::unique_ptr<Registry> registry_;
+  RefusalLog refusals_;
 
   mutable absl::Mutex mutex_;
   int64_t minute_ ABSL_GUARDED_BY(mutex_) = 0;

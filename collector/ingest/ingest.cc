@@ -72,7 +72,7 @@ void Ingest::Register(grpc::ServerBuilder* builder) {
 
 void Ingest::CheckAgents() {
   if (shared_.gate == nullptr) return;
-  shared_.refused += live_.RefuseAll(
+  shared_.refused_certificates += live_.RefuseAll(
       [this](const AdmittedAgent& agent) { return shared_.gate->CheckStill(agent); });
 }
 
@@ -81,6 +81,7 @@ void Ingest::AddCounters(std::map<std::string, uint64_t>* counters) const {
   (*counters)["ingest_received_bytes"] += shared_.received_bytes;
   (*counters)["ingest_malformed"] += shared_.malformed;
   (*counters)["ingest_refused_agents"] += shared_.refused;
+  (*counters)["ingest_refused_certificates"] += shared_.refused_certificates;
   (*counters)["ingest_silent_streams"] += shared_.silent;
   (*counters)["ingest_connected_agents"] += live_.size();
 }

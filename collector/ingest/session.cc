@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/common/certificate.h"
-#include "agent/common/log.h"
 #include "agent/common/token_id.h"
 #include "collector/ingest/peer.h"
 
@@ -17,7 +16,6 @@ constexpr size_t kMaxHelloText = 1024;
 constexpr int kMaxKeyIds = 16;
 constexpr size_t kMaxCounters = 2000;
 constexpr size_t kMaxCounterName = 200;
-constexpr size_t kMaxRefusalsKept = 1024;
 // Of a peer that sends and does not read; answers on one of its streams are one.
 constexpr size_t kMaxAnswersWaiting = 1024;
 
@@ -28,18 +26,6 @@ grpc::Status ToGrpc(const absl::Status& status) {
 }
 
 }  // namespace
-
-void IngestShared::LogRefusal(const std::string& agent, const std::string& address,
-                              const absl::Status& why) {
-  {
-    const absl::MutexLock lock(&mutex_);
-    if (logged_.size() >= kMaxRefusalsKept) logged_.clear();
-    std::string& last = logged_[agent];
-    if (last == why.message()) return;
-    last = std::string(why.message());
-  }
-  Log(LogLevel::kWarning, "refused the agent ", agent, " at ", address, ": ", why.message());
-}
 
 Session* Session::Create(grpc::CallbackServerContext* context, IngestShared* shared) {
   auto session = std::shared_ptr<Session>(new Session(context, shared));
@@ -56,7 +42,8 @@ void Session::Begin(const grpc::CallbackServerContext& context) {
   if (shared_->gate != nullptr) {
     absl::StatusOr<AdmittedAgent> admitted = shared_->gate->Admit(PeerCertificate(context));
     if (!admitted.ok()) {
-      Refuse(admitted.status());
+      ++shared_->refused_certificates;
+      LogRefusal("certificate", admitted.status());
       const absl::MutexLock lock(&mutex_);
       End(ToGrpc(admitted.status()));
       return;
@@ -84,9 +71,13 @@ void Session::ExpectHello() {
       });
 }
 
-void Session::Refuse(const absl::Status& why) {
-  ++shared_->refused;
-  shared_->LogRefusal(info_.agent, info_.address, why);
+void Session::LogRefusal(const std::string& kind, const absl::Status& why) {
+  // By the id where it is proved: what a peer calls itself may be another name each time.
+  shared_->refusals.Warn(kind, admitted_.id.empty() ? info_.address : admitted_.id,
+                         info_.agent.empty()
+                             ? absl::StrCat("an agent at ", info_.address)
+                             : absl::StrCat("the agent ", info_.agent, " at ", info_.address),
+                         why);
 }
 
 std::string Session::Describe() const {
@@ -181,12 +172,14 @@ absl::Status Session::HandleHello(const v1::Hello& hello) {
   instance_ = hello.instance();
   if (shared_->gate != nullptr) {
     if (absl::Status status = CheckName(admitted_, info_.agent); !status.ok()) {
-      Refuse(status);
+      ++shared_->refused_certificates;
+      LogRefusal("name", status);
       return status;
     }
   }
   if (auto status = shared_->live->Enter(shared_from_this()); !status.ok()) {
     ++shared_->refused;
+    LogRefusal("second", status);
     return status;
   }
   entered_ = true;

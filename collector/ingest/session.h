@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,10 +18,12 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "agent/common/clock.h"
 #include "collector/ingest/agent_gate.h"
 #include "collector/ingest/batch_decoder.h"
 #include "collector/ingest/committer.h"
 #include "collector/ingest/live_agents.h"
+#include "collector/ingest/refusal_log.h"
 #include "tokenwatch/v1/ingest.grpc.pb.h"
 
 namespace tokenwatch {
@@ -39,12 +40,9 @@ struct IngestShared {
   std::atomic<uint64_t> refused{0};
   std::atomic<uint64_t> silent{0};
 
-  // Logs why an agent is refused, once until the reason changes: it comes back every few seconds.
-  void LogRefusal(const std::string& agent, const std::string& address, const absl::Status& why);
-
- private:
-  absl::Mutex mutex_;
-  std::map<std::string, std::string> logged_ ABSL_GUARDED_BY(mutex_);  // by agent
+  std::atomic<uint64_t> refused_certificates{0};
+  const RealClock clock;
+  RefusalLog refusals{&clock};
 };
 
 // gRPC's callback API: no thread belongs to a session, and no message is kept between two of them.
@@ -80,7 +78,7 @@ class Session : public grpc::ServerBidiReactor<v1::ReportRequest, v1::ReportResp
   // Judges the peer by its certificate; nothing is read of one that is refused.
   void Begin(const grpc::CallbackServerContext& context);
   void ExpectHello();
-  void Refuse(const absl::Status& why);
+  void LogRefusal(const std::string& kind, const absl::Status& why);
   void Read();
   // Sets *go_on to false where the next message must wait for OnRoom.
   absl::Status Handle(const v1::ReportRequest& request, bool* go_on);
