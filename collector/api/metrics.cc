@@ -19,6 +19,8 @@ struct CounterRow {
 
 // What other rooms count. A counter that is not here is shown too, with its name as help.
 constexpr CounterRow kCounters[] = {
+    {"enrol_registry_unreadable", true,
+     "1 while the list of agents and credentials cannot be read: nobody can enrol or be revoked."},
     {"http_connections_gave_way", false,
      "HTTP connections ended before a whole request had come, as others waited."},
     {"ingest_agent_record_failures", false, "Updates of an agent's row that failed."},

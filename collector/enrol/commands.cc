@@ -202,11 +202,12 @@ absl::Status Init(const EnrolCommandOptions& options, absl::Time now, std::ostre
   if (!authority.ok()) return authority.status();
   std::vector<std::string> names = options.server_names;
   if (names.empty() && !had_server) names.push_back(HostName());
-  const absl::StatusOr<bool> new_server = rooms.directory.KeepServer(*authority, names, now);
-  if (!new_server.ok()) return new_server.status();
-  auto registry = Registry::Open(rooms.directory.path());
+  // The certificate comes last: with it the directory counts as made.
+  auto registry = Registry::Make(rooms.directory.path());
   if (!registry.ok()) return registry.status();
   rooms.registry = *std::move(registry);
+  const absl::StatusOr<bool> new_server = rooms.directory.KeepServer(*authority, names, now);
+  if (!new_server.ok()) return new_server.status();
   const std::string ca_file = handout + "ca.pem";
   if (absl::Status status = HandOutCa(ca_file, authority->certificate().ToPem()); !status.ok()) {
     return status;

@@ -42,9 +42,13 @@ void GateWatch::Run() {
 void GateWatch::LookAtRegistry() {
   const absl::StatusOr<bool> read = gatekeeper_->Refresh();
   if (read.ok()) {
-    failing_ = false;
+    if (std::exchange(failing_, false)) {
+      Log(LogLevel::kInfo, "the list of agents and credentials can be read again");
+    }
   } else if (!std::exchange(failing_, true)) {
-    Log(LogLevel::kError, "revocations are not seen: ", read.status().message());
+    Log(LogLevel::kError,
+        "nobody can enrol, renew or be revoked, though whoever was kept out stays out: ",
+        read.status().message());
   }
   on_registry_();
 }

@@ -13,7 +13,7 @@
 
 namespace tokenwatch {
 
-// Owns a thread. What fails is logged once, and tried again.
+// Owns a thread. What fails is logged once, and tried again; that it is over, too.
 class GateWatch {
  public:
   struct Options {

@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -16,6 +17,9 @@ namespace tokenwatch {
 namespace {
 
 constexpr size_t kSecretBytes = 16;
+// Between two certificates of an agent that renews, at most; a twentieth of a short life. An agent
+// that lost the answer asks again for a third of a certificate's life.
+constexpr absl::Duration kRenewalPause = absl::Minutes(10);
 constexpr size_t kHostMax = 253;
 constexpr size_t kCredentialMax = 256;
 // More addresses than this in a minute share one allowance.
@@ -219,10 +223,21 @@ absl::StatusOr<Gatekeeper::Issued> Gatekeeper::Renew(std::string_view certificat
     return status;
   }
   std::string host;
+  absl::Time newest = absl::InfinitePast();
   registry_->Look([&](const RegistryState& state) {
-    const auto found = state.agents.find(request->common_name);
-    if (found != state.agents.end()) host = found->second.host;
+    const auto found = state.agents.find(agent->id);
+    if (found == state.agents.end()) return;
+    host = found->second.host;
+    newest = found->second.enrolled;
   });
+  const absl::Duration pause = std::min(kRenewalPause, options_.certificate_lifetime / 20);
+  const absl::Duration since = clock_->Now() - newest;
+  if (since >= absl::ZeroDuration() && since < pause) {  // no pause where the clock was set back
+    Count("enrol_throttled");
+    return absl::ResourceExhaustedError(absl::StrCat("this agent has a certificate of ",
+                                                     ShownTime(newest), ": another one is made ",
+                                                     absl::FormatDuration(pause), " later"));
+  }
   absl::StatusOr<Issued> issued = Issue(*request, host, address);
   if (issued.ok()) Count("enrol_renewals");
   return issued;
@@ -243,7 +258,9 @@ absl::StatusOr<Gatekeeper::Issued> Gatekeeper::Issue(const CertificateRequest& r
                                                     .enrolled = now,
                                                     .until = certificate->NotAfter()});
       !status.ok()) {
-    return status;
+    if (absl::IsPermissionDenied(status) || absl::IsAlreadyExists(status)) return status;
+    refusals_.Warn("registry", "", absl::StrCat("a certificate to the agent at ", address), status);
+    return absl::UnavailableError("the collector cannot keep its list of agents: its log says why");
   }
   return Issued{certificate->ToDer(), authority_.certificate().ToDer(), now};
 }
@@ -286,6 +303,12 @@ absl::Status Gatekeeper::CheckCredential(std::string_view authorization, Credent
       absl::StrCat("the credential is wrong, or was revoked: ", kHowTo));
 }
 
+absl::StatusOr<bool> Gatekeeper::Refresh() {
+  absl::StatusOr<bool> read = registry_->Refresh();
+  registry_unreadable_ = !read.ok();
+  return read;
+}
+
 absl::StatusOr<bool> Gatekeeper::KeepServer() {
   return directory_.KeepServer(authority_, {}, clock_->Now());
 }
@@ -319,6 +342,7 @@ void Gatekeeper::Count(const char* name) {
 void Gatekeeper::AddCounters(Counters* counters) const {
   const absl::MutexLock lock(&mutex_);
   for (const auto& [name, value] : counters_) (*counters)[name] += value;
+  (*counters)["enrol_registry_unreadable"] = registry_unreadable_ ? 1 : 0;
 }
 
 }  // namespace tokenwatch

@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_ENROL_GATEKEEPER_H_
 #define TOKENWATCH_COLLECTOR_ENROL_GATEKEEPER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -51,6 +52,7 @@ class Gatekeeper : public AgentGate {
   // `address` is the peer's, `host` what it calls itself.
   absl::StatusOr<Issued> Enrol(std::string_view secret, std::string_view request_der,
                                const std::string& host, const std::string& address);
+  // ResourceExhausted where the newest certificate of this agent was made a moment ago.
   absl::StatusOr<Issued> Renew(std::string_view certificate_pem, std::string_view request_der,
                                const std::string& address);
 
@@ -58,8 +60,9 @@ class Gatekeeper : public AgentGate {
   // that may do `scope`. Unauthenticated or PermissionDenied otherwise.
   absl::Status CheckCredential(std::string_view authorization, CredentialScope scope);
 
-  // Reads what `agents revoke` and the like wrote; true where anything came.
-  absl::StatusOr<bool> Refresh() { return registry_->Refresh(); }
+  // Reads what `agents revoke` and the like wrote; true where anything came. Where the list cannot
+  // be read, what is known of it holds, and nobody can enrol or renew.
+  absl::StatusOr<bool> Refresh();
 
   // Makes another server certificate where it is time; true where it did.
   absl::StatusOr<bool> KeepServer();
@@ -94,6 +97,7 @@ class Gatekeeper : public AgentGate {
   const CertificateAuthority authority_;
   const std::unique_ptr<Registry> registry_;
   RefusalLog refusals_;
+  std::atomic<bool> registry_unreadable_{false};
 
   mutable absl::Mutex mutex_;
   int64_t minute_ ABSL_GUARDED_BY(mutex_) = 0;

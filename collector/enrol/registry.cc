@@ -7,12 +7,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "agent/common/log.h"
+#include "agent/common/secret_file.h"
 
 namespace tokenwatch {
 namespace {
@@ -21,9 +24,27 @@ using Json = nlohmann::ordered_json;
 
 constexpr absl::Duration kExpiredSecretsKept = absl::Hours(24 * 30);
 constexpr size_t kReadAtOnce = size_t{1} << 20;
+// Fewer lines are read in no time. One row that counts among four is still worth the append.
+constexpr uint64_t kCompactFrom = 4096, kCompactRatio = 4;
 
+// Not the status of errno: to an agent PermissionDenied says something else.
 absl::Status Failure(int error, const std::string& path, const char* doing) {
-  return absl::ErrnoToStatus(error, absl::StrCat("cannot ", doing, " ", path));
+  return absl::InternalError(absl::StrCat("cannot ", doing, " ", path, ": ", std::strerror(error)));
+}
+
+absl::Status Missing(const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      path,
+      ", the list of agents and credentials, is missing: restore it from a backup, or begin "
+      "another "
+      "with \"tokenwatch-collector init\", after which every agent has to enrol again"));
+}
+
+absl::Status Unreadable(const std::string& path, uint64_t line) {
+  return absl::DataLossError(absl::StrCat(
+      path, ":", line,
+      ": this line cannot be read; restore the file from a backup, or start a newer collector if "
+      "one wrote it"));
 }
 
 Json Event(const char* kind, absl::Time now) {
@@ -75,7 +96,7 @@ bool ApplyEvent(const Json& event, RegistryState* state) {
   absl::Time time;
   if (!Text(event, "event", &kind) || !Seconds(event, "time", &time)) return false;
   if (kind == "secret") {
-    IssuedSecret secret;
+    IssuedSecret secret{.made = time};
     if (!Hash(event, "sha256", &secret.sha256) || !Seconds(event, "expires", &secret.expires)) {
       return false;
     }
@@ -127,25 +148,123 @@ bool ApplyEvent(const Json& event, RegistryState* state) {
   return false;
 }
 
+bool ApplyLine(const std::string& line, RegistryState* state) {
+  const Json event = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  return event.is_object() && ApplyEvent(event, state);
+}
+
+Json SecretEvent(const IssuedSecret& secret) {
+  Json event = Event("secret", secret.made);
+  event["sha256"] = Hex(secret.sha256);
+  event["expires"] = absl::ToUnixSeconds(secret.expires);
+  return event;
+}
+
+Json CredentialEvent(const std::string& name, const IssuedCredential& credential) {
+  Json event = Event("credential", credential.made);
+  event["name"] = name;
+  event["sha256"] = Hex(credential.sha256);
+  event["scope"] = ScopeName(credential.scope);
+  return event;
+}
+
+Json FleetKeyEvent(const std::string& key_id, absl::Time now) {
+  Json event = Event("fleet_key", now);
+  event["key"] = key_id;
+  return event;
+}
+
+Json AgentEvent(const std::string& name, const EnrolledAgent& agent) {
+  Json event = Event("agent", agent.enrolled);
+  event["agent"] = name;
+  event["key"] = Hex(agent.key_sha256);
+  event["host"] = agent.host;
+  event["address"] = agent.address;
+  event["until"] = absl::ToUnixSeconds(agent.until);
+  return event;
+}
+
+Json NamedAgentEvent(const char* kind, const std::string& name, absl::Time now) {
+  Json event = Event(kind, now);
+  event["agent"] = name;
+  return event;
+}
+
+uint64_t RowsOf(const RegistryState& state) {
+  uint64_t rows = 1 + state.secrets.size() + state.credentials.size();
+  for (const auto& [name, agent] : state.agents) rows += agent.revoked ? 2 : 1;
+  return rows;
+}
+
+// The shortest file that says the same.
+std::string TextOf(const RegistryState& state) {
+  std::string text;
+  for (const IssuedSecret& secret : state.secrets) text += Line(SecretEvent(secret));
+  if (!state.first_key_id.empty()) {
+    text += Line(FleetKeyEvent(state.first_key_id, absl::UnixEpoch()));
+  }
+  for (const auto& [name, credential] : state.credentials) {
+    text += Line(CredentialEvent(name, credential));
+  }
+  for (const auto& [name, agent] : state.agents) {
+    if (!agent.key_sha256.empty()) text += Line(AgentEvent(name, agent));
+    if (agent.revoked) text += Line(NamedAgentEvent("agent_revoked", name, agent.enrolled));
+  }
+  return text;
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Registry>> Registry::Open(const std::string& directory) {
-  const std::string path = directory + "/registry";
-  const bool made = access(path.c_str(), F_OK) != 0;
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return Failure(errno, path, "open");
-  auto registry = std::unique_ptr<Registry>(new Registry(path, fd));
-  // It belongs to whom its folder does, also where root made it.
-  struct stat folder;
-  if (made && geteuid() == 0 && stat(directory.c_str(), &folder) == 0 &&
-      fchown(fd, folder.st_uid, folder.st_gid) != 0) {
-    return Failure(errno, path, "change the owner of");
+class Registry::File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  ~File() { close(fd_); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  int fd() const { return fd_; }
+
+  // Hands whole lines to `take` from *from on, which is moved along, until that is false.
+  absl::Status ReadLines(const std::string& path, off_t* from,
+                         const std::function<absl::Status(const std::string&)>& take) const;
+
+ private:
+  const int fd_;
+};
+
+absl::Status Registry::File::ReadLines(
+    const std::string& path, off_t* from,
+    const std::function<absl::Status(const std::string&)>& take) const {
+  std::string rest;  // not ended by a line's end yet
+  std::string part(kReadAtOnce, '\0');
+  off_t at = *from;
+  while (true) {
+    const ssize_t got = pread(fd_, part.data(), part.size(), at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Failure(errno, path, "read");
+    if (got == 0) return absl::OkStatus();
+    at += got;
+    rest.append(part.data(), static_cast<size_t>(got));
+    size_t begin = 0;
+    for (size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      if (absl::Status status = take(rest.substr(begin, end - begin)); !status.ok()) return status;
+      *from += static_cast<off_t>(end + 1 - begin);
+    }
+    rest.erase(0, begin);
   }
+}
+
+absl::StatusOr<std::unique_ptr<Registry>> Registry::Open(const std::string& directory) {
+  auto registry = std::unique_ptr<Registry>(new Registry(directory + "/registry"));
   if (const auto read = registry->Refresh(); !read.ok()) return read.status();
   return registry;
 }
 
-Registry::~Registry() { close(fd_); }
+absl::StatusOr<std::unique_ptr<Registry>> Registry::Make(const std::string& directory) {
+  const absl::Status made = WriteNewFile(directory + "/registry", "");
+  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
+  return Open(directory);
+}
 
 RegistryState Registry::State() const {
   const absl::MutexLock lock(&mutex_);
@@ -158,75 +277,146 @@ void Registry::Look(const std::function<void(const RegistryState&)>& look) const
 }
 
 absl::StatusOr<bool> Registry::Refresh() {
-  const absl::MutexLock lock(&mutex_);
+  const absl::MutexLock lock(&file_mutex_);
   return ReadOn();
 }
 
 absl::StatusOr<bool> Registry::ReadOn() {
-  struct stat file;
-  if (fstat(fd_, &file) != 0) return Failure(errno, path_, "read");
-  if (file.st_size == read_until_) return false;
-  if (file.st_size < read_until_) {  // another process took a line back that it could not write
-    state_ = {};
-    read_until_ = 0;
-    lines_ = 0;
+  struct stat there, ours;
+  if (lstat(path_.c_str(), &there) != 0) {
+    return errno == ENOENT ? Missing(path_) : Failure(errno, path_, "read");
   }
-  bool any = false;
-  std::string rest;  // not ended by a line's end yet
-  std::string part(kReadAtOnce, '\0');
-  off_t at = read_until_;
-  while (true) {
-    const ssize_t got = pread(fd_, part.data(), part.size(), at);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Failure(errno, path_, "read");
-    if (got == 0) return any;
-    at += got;
-    rest.append(part.data(), static_cast<size_t>(got));
-    size_t begin = 0;
-    for (size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1) {
-      if (absl::Status status = Apply(rest.substr(begin, end - begin)); !status.ok()) return status;
-      read_until_ += static_cast<off_t>(end + 1 - begin);
-      any = true;
-    }
-    rest.erase(0, begin);
+  const Version version{.device = there.st_dev,
+                        .inode = there.st_ino,
+                        .size = there.st_size,
+                        .changed_ns = there.st_mtim.tv_sec * 1'000'000'000 + there.st_mtim.tv_nsec};
+  // Looked at twice a second, it is not read each time.
+  if (!unreadable_why_.ok() && version == unreadable_) return unreadable_why_;
+  absl::StatusOr<bool> read = false;
+  if (file_ == nullptr || fstat(file_->fd(), &ours) != 0 || ours.st_dev != there.st_dev ||
+      ours.st_ino != there.st_ino) {
+    const int fd = open(path_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return errno == ENOENT ? Missing(path_) : Failure(errno, path_, "open");
+    read = ReadAnew(std::make_shared<const File>(fd));
+  } else if (there.st_size < read_until_) {  // a line was taken back that could not be written
+    read = ReadAnew(file_);
+  } else if (there.st_size > read_until_) {
+    const off_t from = read_until_;
+    const absl::Status status =
+        file_->ReadLines(path_, &read_until_, [this](const std::string& line) {
+          file_mutex_.AssertHeld();
+          const absl::MutexLock lock(&mutex_);
+          if (!ApplyLine(line, &state_)) return Unreadable(path_, lines_ + 1);
+          ++lines_;
+          return absl::OkStatus();
+        });
+    // A line that was taken back and others since leave no line's end where we were.
+    read = status.ok() ? absl::StatusOr<bool>(read_until_ > from) : ReadAnew(file_);
   }
+  unreadable_ = version;
+  unreadable_why_ = absl::IsDataLoss(read.status()) ? read.status() : absl::OkStatus();
+  return read;
 }
 
-absl::Status Registry::Apply(const std::string& line) {
-  ++lines_;
-  const Json event = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (event.is_object() && ApplyEvent(event, &state_)) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(
-      path_, ":", lines_,
-      ": this line cannot be read; restore the file from a backup, or start a newer collector if "
-      "one wrote it"));
+// What was known goes only once all of the other file is.
+absl::StatusOr<bool> Registry::ReadAnew(const std::shared_ptr<const File>& file) {
+  struct stat info;
+  if (fstat(file->fd(), &info) != 0) return Failure(errno, path_, "read");
+  if (!S_ISREG(info.st_mode)) {
+    return absl::DataLossError(absl::StrCat(path_, " is no regular file"));
+  }
+  RegistryState state;
+  off_t until = 0;
+  uint64_t lines = 0;
+  if (absl::Status status = file->ReadLines(path_, &until,
+                                            [&](const std::string& line) {
+                                              ++lines;
+                                              return ApplyLine(line, &state)
+                                                         ? absl::OkStatus()
+                                                         : Unreadable(path_, lines);
+                                            });
+      !status.ok()) {
+    return status;
+  }
+  file_ = file;
+  read_until_ = until;
+  lines_ = lines;
+  const absl::MutexLock lock(&mutex_);
+  state_ = std::move(state);
+  return true;
+}
+
+absl::StatusOr<std::shared_ptr<const Registry::File>> Registry::Lock() {
+  while (true) {
+    std::shared_ptr<const File> file;
+    {
+      const absl::MutexLock lock(&file_mutex_);
+      if (const auto read = ReadOn(); !read.ok()) return read.status();
+      file = file_;
+    }
+    while (flock(file->fd(), LOCK_EX) != 0) {
+      if (errno != EINTR) return Failure(errno, path_, "lock");
+    }
+    const absl::MutexLock lock(&file_mutex_);
+    const auto read = ReadOn();
+    if (read.ok() && file_ == file) return file;
+    // Who had the lock put another file in its place.
+    flock(file->fd(), LOCK_UN);
+    if (!read.ok()) return read.status();
+  }
 }
 
 absl::Status Registry::Append(const std::function<absl::Status(const RegistryState&)>& check,
                               const std::string& line) {
-  const absl::MutexLock lock(&mutex_);
-  while (flock(fd_, LOCK_EX) != 0) {
-    if (errno != EINTR) return Failure(errno, path_, "lock");
+  const absl::MutexLock appending(&append_mutex_);
+  const auto file = Lock();
+  if (!file.ok()) return file.status();
+  const absl::Cleanup unlock = [&file] { flock((*file)->fd(), LOCK_UN); };
+  absl::Status status;
+  Look([&](const RegistryState& state) { status = check(state); });
+  if (status.ok()) status = Write(**file, line);
+  if (!status.ok()) return status;
+  uint64_t lines = 0;
+  {
+    const absl::MutexLock lock(&file_mutex_);
+    if (const auto read = ReadOn(); !read.ok()) return read.status();
+    if (file_ != *file) return Failure(ESTALE, path_, "write");
+    lines = lines_;
   }
-  const absl::Cleanup unlock = [this] { flock(fd_, LOCK_UN); };
-  if (const auto read = ReadOn(); !read.ok()) return read.status();
-  if (absl::Status status = check(state_); !status.ok()) return status;
+  uint64_t rows = 0;
+  Look([&rows](const RegistryState& state) { rows = RowsOf(state); });
+  if (lines >= kCompactFrom && lines >= kCompactRatio * rows) Compact();
+  return absl::OkStatus();
+}
+
+absl::Status Registry::Write(const File& file, const std::string& line) {
+  off_t end = 0;
+  {
+    const absl::MutexLock lock(&file_mutex_);
+    end = read_until_;
+  }
   // What a crash left of a line goes: with the lock nobody is writing it.
-  if (ftruncate(fd_, read_until_) != 0) return Failure(errno, path_, "write");
-  const ssize_t written = write(fd_, line.data(), line.size());
-  if (written != static_cast<ssize_t>(line.size()) || fdatasync(fd_) != 0) {
-    const int error = written < 0 || written == static_cast<ssize_t>(line.size()) ? errno : ENOSPC;
-    if (ftruncate(fd_, read_until_) != 0) return Failure(errno, path_, "write");
-    return Failure(error, path_, "write");
+  if (ftruncate(file.fd(), end) != 0) return Failure(errno, path_, "write");
+  const ssize_t written = write(file.fd(), line.data(), line.size());
+  if (written == static_cast<ssize_t>(line.size()) && fdatasync(file.fd()) == 0) {
+    return absl::OkStatus();
   }
-  return ReadOn().status();
+  const int error = written < 0 || written == static_cast<ssize_t>(line.size()) ? errno : ENOSPC;
+  if (ftruncate(file.fd(), end) != 0) return Failure(errno, path_, "write");
+  return Failure(error, path_, "write");
+}
+
+void Registry::Compact() {
+  const std::string text = TextOf(State());
+  absl::Status status = ReplaceFile(path_, text);
+  if (status.ok()) status = Refresh().status();
+  // It stays as long as it is.
+  if (!status.ok()) Log(LogLevel::kWarning, path_, " cannot be shortened: ", status.message());
 }
 
 absl::Status Registry::AddSecret(std::string_view sha256, absl::Time expires, absl::Time now) {
-  Json event = Event("secret", now);
-  event["sha256"] = Hex(sha256);
-  event["expires"] = absl::ToUnixSeconds(expires);
-  return Append([](const RegistryState&) { return absl::OkStatus(); }, Line(event));
+  const IssuedSecret secret{.sha256 = std::string(sha256), .made = now, .expires = expires};
+  return Append([](const RegistryState&) { return absl::OkStatus(); }, Line(SecretEvent(secret)));
 }
 
 absl::Status Registry::EndSecrets(absl::Time now) {
@@ -236,10 +426,7 @@ absl::Status Registry::EndSecrets(absl::Time now) {
 
 absl::Status Registry::AddCredential(const std::string& name, std::string_view sha256,
                                      CredentialScope scope, absl::Time now) {
-  Json event = Event("credential", now);
-  event["name"] = name;
-  event["sha256"] = Hex(sha256);
-  event["scope"] = ScopeName(scope);
+  const IssuedCredential credential{.sha256 = std::string(sha256), .scope = scope, .made = now};
   return Append(
       [&name](const RegistryState& state) {
         if (!state.credentials.contains(name)) return absl::OkStatus();
@@ -247,7 +434,7 @@ absl::Status Registry::AddCredential(const std::string& name, std::string_view s
             absl::StrCat("there is a credential '", name,
                          "' already: choose another name, or revoke that one first"));
       },
-      Line(event));
+      Line(CredentialEvent(name, credential)));
 }
 
 absl::Status Registry::RevokeCredential(const std::string& name, absl::Time now) {
@@ -263,18 +450,11 @@ absl::Status Registry::RevokeCredential(const std::string& name, absl::Time now)
 }
 
 absl::Status Registry::NoteFleetKey(const std::string& key_id, absl::Time now) {
-  Json event = Event("fleet_key", now);
-  event["key"] = key_id;
-  return Append([](const RegistryState&) { return absl::OkStatus(); }, Line(event));
+  return Append([](const RegistryState&) { return absl::OkStatus(); },
+                Line(FleetKeyEvent(key_id, now)));
 }
 
 absl::Status Registry::AddAgent(const std::string& agent, const EnrolledAgent& enrolled) {
-  Json event = Event("agent", enrolled.enrolled);
-  event["agent"] = agent;
-  event["key"] = Hex(enrolled.key_sha256);
-  event["host"] = enrolled.host;
-  event["address"] = enrolled.address;
-  event["until"] = absl::ToUnixSeconds(enrolled.until);
   return Append(
       [&](const RegistryState& state) {
         const auto known = state.agents.find(agent);
@@ -298,31 +478,25 @@ absl::Status Registry::AddAgent(const std::string& agent, const EnrolledAgent& e
         }
         return absl::OkStatus();
       },
-      Line(event));
+      Line(AgentEvent(agent, enrolled)));
+}
+
+absl::Status Registry::ChangeAgent(const char* kind, const std::string& agent, absl::Time now) {
+  return Append(
+      [&agent](const RegistryState& state) {
+        return state.agents.contains(agent)
+                   ? absl::OkStatus()
+                   : absl::NotFoundError(absl::StrCat("no agent ", agent, " has enrolled here"));
+      },
+      Line(NamedAgentEvent(kind, agent, now)));
 }
 
 absl::Status Registry::RevokeAgent(const std::string& agent, absl::Time now) {
-  Json event = Event("agent_revoked", now);
-  event["agent"] = agent;
-  return Append(
-      [&agent](const RegistryState& state) {
-        return state.agents.contains(agent)
-                   ? absl::OkStatus()
-                   : absl::NotFoundError(absl::StrCat("no agent ", agent, " has enrolled here"));
-      },
-      Line(event));
+  return ChangeAgent("agent_revoked", agent, now);
 }
 
 absl::Status Registry::ForgetAgent(const std::string& agent, absl::Time now) {
-  Json event = Event("agent_forgotten", now);
-  event["agent"] = agent;
-  return Append(
-      [&agent](const RegistryState& state) {
-        return state.agents.contains(agent)
-                   ? absl::OkStatus()
-                   : absl::NotFoundError(absl::StrCat("no agent ", agent, " has enrolled here"));
-      },
-      Line(event));
+  return ChangeAgent("agent_forgotten", agent, now);
 }
 
 }  // namespace tokenwatch

@@ -31,7 +31,7 @@ struct EnrolledAgent {
 
 struct IssuedSecret {
   std::string sha256;  // of its 16 bytes
-  absl::Time expires;
+  absl::Time made, expires;
 };
 
 enum class CredentialScope { kQuery, kMetrics };
@@ -50,24 +50,30 @@ struct RegistryState {
   std::string first_key_id;                             // of the fleet key that `init` made
 };
 
-// A file of lines, one JSON object an event, only ever appended to under a lock: `init`, `agents
-// revoke` and the like write to it while the collector runs, which reads on at its end. A line that
-// was cut short by a crash is none. Thread safe.
+// A file of lines, one JSON object an event, appended to under a lock: `init`, `agents revoke` and
+// the like write to it while the collector runs, which reads on at its end. A line that was cut
+// short by a crash is none. Once most lines say what others have overtaken, whoever appends puts a
+// file in its place that has the rest; every process notices and goes on with that one.
+//
+// Where the file is missing or cannot be read, what was read of it before holds: whom it kept out
+// stays out. Every function that reads or writes it is then an error, so that nobody is let in
+// anew.
+//
+// Thread safe. Looking waits for no disk and for no other process.
 class Registry {
  public:
-  // In a directory that exists; the file is made where it is missing. Errors are sentences;
-  // DataLoss names the line that cannot be read.
+  // DataLoss where the file is damaged, FailedPrecondition where there is none.
   static absl::StatusOr<std::unique_ptr<Registry>> Open(const std::string& directory);
-  ~Registry();
+  // The same, and makes an empty file where there is none.
+  static absl::StatusOr<std::unique_ptr<Registry>> Make(const std::string& directory);
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // As of the last Refresh or change.
   RegistryState State() const;
   // Calls `look` with the state, which it must not keep; under a lock.
   void Look(const std::function<void(const RegistryState&)>& look) const;
 
-  // Reads what other processes appended. True where anything came.
+  // Reads what other processes wrote. True where anything came.
   absl::StatusOr<bool> Refresh();
 
   // Each is durable when it returns.
@@ -85,18 +91,41 @@ class Registry {
   absl::Status ForgetAgent(const std::string& agent, absl::Time now);
 
  private:
-  Registry(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  absl::StatusOr<bool> ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Apply(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // An open file, closed with its last user.
+  class File;
+  // What makes reading it again worth while.
+  struct Version {
+    dev_t device = 0;
+    ino_t inode = 0;
+    off_t size = 0;
+    int64_t changed_ns = 0;
+    bool operator==(const Version&) const = default;
+  };
+
+  explicit Registry(std::string path) : path_(std::move(path)) {}
+  absl::StatusOr<bool> ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
+  absl::StatusOr<bool> ReadAnew(const std::shared_ptr<const File>& file)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
+  // Locked against other processes, read to its end.
+  absl::StatusOr<std::shared_ptr<const File>> Lock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(append_mutex_);
   // Under the file's lock, with the newest state: checks, then appends `line`.
   absl::Status Append(const std::function<absl::Status(const RegistryState&)>& check,
                       const std::string& line);
+  absl::Status Write(const File& file, const std::string& line);
+  absl::Status ChangeAgent(const char* kind, const std::string& agent, absl::Time now);
+  void Compact() ABSL_EXCLUSIVE_LOCKS_REQUIRED(append_mutex_);
 
   const std::string path_;
-  const int fd_;
-  mutable absl::Mutex mutex_;
-  off_t read_until_ ABSL_GUARDED_BY(mutex_) = 0;  // the end of the last whole line
-  uint64_t lines_ ABSL_GUARDED_BY(mutex_) = 0;
+  // In the order in which they are taken. The first is held while the disk and other processes are
+  // waited for, the second while the file is read.
+  absl::Mutex append_mutex_;
+  absl::Mutex file_mutex_ ABSL_ACQUIRED_AFTER(append_mutex_);
+  mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(file_mutex_);
+  std::shared_ptr<const File> file_ ABSL_GUARDED_BY(file_mutex_);
+  off_t read_until_ ABSL_GUARDED_BY(file_mutex_) = 0;  // the end of the last whole line
+  uint64_t lines_ ABSL_GUARDED_BY(file_mutex_) = 0;    // up to there
+  Version unreadable_ ABSL_GUARDED_BY(file_mutex_);    // what failed last, and how
+  absl::Status unreadable_why_ ABSL_GUARDED_BY(file_mutex_);
   RegistryState state_ ABSL_GUARDED_BY(mutex_);
 };
 

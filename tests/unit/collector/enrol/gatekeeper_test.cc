@@ -68,12 +68,24 @@ TEST_F(GatekeeperTest, EnrolsAdmitsAndRenews) {
   EXPECT_EQ(admitted->until, clock_.Now() + absl::Hours(24 * 30));
   EXPECT_TRUE(gatekeeper_->CheckStill(*admitted).ok());
 
+  // A certificate is not made again and again.
+  ExpectSays(
+      gatekeeper_->Renew(certificate->ToPem(), *MakeCertificateRequest(key_, kAgent), kAddress)
+          .status(),
+      absl::StatusCode::kResourceExhausted, "10m later");
   clock_.Advance(absl::Hours(24 * 20));
   const auto renewed =
       gatekeeper_->Renew(certificate->ToPem(), *MakeCertificateRequest(key_, kAgent), kAddress);
   ASSERT_TRUE(renewed.ok()) << renewed.status();
   const auto newer = Certificate::FromDer(renewed->certificate_der);
   EXPECT_EQ(gatekeeper_->Admit(newer->ToPem())->until, clock_.Now() + absl::Hours(24 * 30));
+  ExpectSays(
+      gatekeeper_->Renew(newer->ToPem(), *MakeCertificateRequest(key_, kAgent), kAddress).status(),
+      absl::StatusCode::kResourceExhausted, "10m later");
+  clock_.StepWall(-absl::Minutes(3));  // no reason to wait longer
+  EXPECT_TRUE(
+      gatekeeper_->Renew(newer->ToPem(), *MakeCertificateRequest(key_, kAgent), kAddress).ok());
+  clock_.Advance(absl::Minutes(10));
   // Renewing takes the certificate's own id and key, and nothing else.
   const PrivateKey other = *PrivateKey::Generate();
   ExpectSays(
@@ -163,6 +175,33 @@ TEST_F(GatekeeperTest, RevokedAgentsStayOut) {
   // Nor may a stream go on that it began before.
   ExpectSays(gatekeeper_->CheckStill(*admitted), absl::StatusCode::kPermissionDenied,
              "another key");
+}
+
+TEST_F(GatekeeperTest, WithoutTheListNobodyGetsIn) {
+  const auto certificate = Enrol(key_);
+  options_.agent = kAgent;
+  Run("agents revoke");
+  const PrivateKey other = *PrivateKey::Generate();
+  const auto good = Enrol(other, kOther);
+  ASSERT_TRUE(good.ok());
+  std::filesystem::remove(directory_ / "data/enrol/registry");
+  EXPECT_FALSE(gatekeeper_->Refresh().ok());
+  ExpectSays(gatekeeper_->Admit(certificate->ToPem()).status(), absl::StatusCode::kPermissionDenied,
+             "was revoked");
+  EXPECT_TRUE(gatekeeper_->Admit(good->ToPem()).ok());
+  ExpectSays(Enrol(*PrivateKey::Generate(), "agt_00000000000000000000000003").status(),
+             absl::StatusCode::kUnavailable, "cannot keep its list");
+  clock_.Advance(absl::Hours(1));
+  ExpectSays(
+      gatekeeper_->Renew(good->ToPem(), *MakeCertificateRequest(other, kOther), kAddress).status(),
+      absl::StatusCode::kUnavailable, "cannot keep its list");
+  Counters counters;
+  gatekeeper_->AddCounters(&counters);
+  EXPECT_EQ(counters["enrol_registry_unreadable"], 1u);
+  std::ostringstream told;
+  EXPECT_FALSE(RunEnrolCommand("agents list", options_, clock_, &told).ok());
+  EXPECT_FALSE(Gatekeeper::Open(options_.data_dir, Gatekeeper::Options(), &clock_).ok());
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "data/enrol/registry"));
 }
 
 TEST_F(GatekeeperTest, CertificatesEnd) {

@@ -1,10 +1,16 @@
 #include "collector/enrol/registry.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <functional>
 #include <string>
+#include <thread>
 
 #include "tests/unit/collector/enrol/temporary_directory.h"
 
@@ -25,7 +31,7 @@ EnrolledAgent SomeAgent(const std::string& key = kHash) {
 class RegistryTest : public testing::Test {
  protected:
   std::unique_ptr<Registry> Open() {
-    auto registry = Registry::Open(directory_.path());
+    auto registry = Registry::Make(directory_.path());
     EXPECT_TRUE(registry.ok()) << registry.status();
     return registry.ok() ? *std::move(registry) : nullptr;
   }
@@ -119,6 +125,160 @@ TEST_F(RegistryTest, ADamagedLineIsNamed) {
     EXPECT_NE(std::string(registry.status().message()).find("registry:2"), std::string::npos);
     std::ofstream(File(), std::ios::binary | std::ios::trunc) << before;
   }
+}
+
+TEST_F(RegistryTest, AFileThatIsMissingIsNotBegunAnew) {
+  const auto none = Registry::Open(directory_.path());
+  EXPECT_TRUE(absl::IsFailedPrecondition(none.status())) << none.status();
+  EXPECT_NE(std::string(none.status().message()).find("restore it"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(File()));
+}
+
+// Whatever becomes of the file while the collector runs: who was kept out stays out, and nobody
+// is let in anew.
+TEST_F(RegistryTest, WhatIsKnownHoldsWithoutTheFile) {
+  const std::string other = directory_ / "other";
+  const struct {
+    const char* what;
+    std::function<void()> happens;
+  } cases[] = {
+      {"removed", [&] { std::filesystem::remove(File()); }},
+      {"replaced by nonsense",
+       [&] {
+         std::ofstream(other) << "nonsense\n";
+         std::filesystem::rename(other, File());
+       }},
+      {"overwritten by something shorter that begins well",
+       [&] {
+         const std::string text = ReadAll(File());
+         std::ofstream(File(), std::ios::trunc) << text.substr(0, text.find('\n') + 1) << "x\n";
+       }},
+      {"a directory",
+       [&] {
+         std::filesystem::remove(File());
+         std::filesystem::create_directory(File());
+       }},
+      {"a link",
+       [&] {
+         std::filesystem::rename(File(), other);
+         std::filesystem::create_symlink(other, File());
+       }},
+  };
+  for (const auto& row : cases) {
+    std::filesystem::remove_all(File());
+    std::filesystem::remove_all(other);
+    const auto registry = Open();
+    ASSERT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+    ASSERT_TRUE(registry->AddAgent("agt_2", SomeAgent(kOtherHash)).ok());
+    ASSERT_TRUE(registry->RevokeAgent("agt_1", kNow).ok());
+    row.happens();
+    for (int i = 0; i < 2; ++i) EXPECT_FALSE(registry->Refresh().ok()) << row.what;
+    EXPECT_FALSE(registry->AddAgent("agt_3", SomeAgent()).ok()) << row.what;
+    const RegistryState state = registry->State();
+    ASSERT_EQ(state.agents.size(), 2u) << row.what;
+    EXPECT_TRUE(state.agents.at("agt_1").revoked) << row.what;
+    EXPECT_FALSE(Registry::Open(directory_.path()).ok()) << row.what;
+  }
+}
+
+TEST_F(RegistryTest, AnotherFileInItsPlaceIsNoticed) {
+  const auto registry = Open();
+  ASSERT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+  const std::string backup = ReadAll(File());
+  ASSERT_TRUE(registry->AddAgent("agt_2", SomeAgent(kOtherHash)).ok());
+  std::ofstream(directory_ / "restored", std::ios::binary) << backup;
+  std::filesystem::rename(directory_ / "restored", File());
+  EXPECT_TRUE(*registry->Refresh());
+  EXPECT_EQ(registry->State().agents.size(), 1u);
+  // Another process' revocation in the new one counts.
+  ASSERT_TRUE(Open()->RevokeAgent("agt_1", kNow).ok());
+  EXPECT_TRUE(*registry->Refresh());
+  EXPECT_TRUE(registry->State().agents.at("agt_1").revoked);
+  ASSERT_TRUE(registry->AddAgent("agt_3", SomeAgent()).ok());
+  EXPECT_EQ(Open()->State().agents.size(), 2u);
+}
+
+TEST_F(RegistryTest, RenewalsDoNotLetItGrow) {
+  const auto registry = Open();
+  const auto other = Open();
+  ASSERT_TRUE(registry->AddSecret(kHash, kNow + absl::Hours(24 * 365), kNow).ok());
+  ASSERT_TRUE(registry->AddSecret(kOtherHash, kNow + absl::Hours(1), kNow).ok());
+  ASSERT_TRUE(registry->AddCredential("ops", kHash, CredentialScope::kMetrics, kNow).ok());
+  ASSERT_TRUE(registry->NoteFleetKey("key_862n1q9x", kNow).ok());
+  ASSERT_TRUE(registry->AddAgent("agt_2", SomeAgent(kOtherHash)).ok());
+  ASSERT_TRUE(registry->RevokeAgent("agt_2", kNow).ok());
+  // What renewals would have written, without waiting for the disk each time.
+  ASSERT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+  std::string text = ReadAll(File());
+  text.pop_back();
+  const std::string renewal = text.substr(text.rfind('\n') + 1) + "\n";
+  std::string renewals;
+  for (int i = 0; i < 5000; ++i) renewals += renewal;
+  Append(renewals);
+  EnrolledAgent last = SomeAgent();
+  last.until = kNow + absl::Hours(9);
+  ASSERT_TRUE(registry->AddAgent("agt_1", last).ok());
+  EXPECT_LT(std::filesystem::file_size(File()), 4096u);
+  struct stat file;
+  ASSERT_EQ(stat(File().c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 07777, 0600u);
+  // Nothing else has changed, for whoever looks.
+  EXPECT_TRUE(*other->Refresh());
+  for (const RegistryState& state : {registry->State(), other->State(), Open()->State()}) {
+    ASSERT_EQ(state.agents.size(), 2u);
+    EXPECT_EQ(state.agents.at("agt_1").until, last.until);
+    EXPECT_EQ(state.agents.at("agt_1").key_sha256, kHash);
+    EXPECT_FALSE(state.agents.at("agt_1").revoked);
+    EXPECT_TRUE(state.agents.at("agt_2").revoked);
+    EXPECT_EQ(state.agents.at("agt_2").key_sha256, kOtherHash);
+    ASSERT_EQ(state.secrets.size(), 2u);
+    EXPECT_EQ(state.secrets[0].expires, kNow + absl::Hours(24 * 365));
+    EXPECT_EQ(state.secrets[1].sha256, kOtherHash);
+    EXPECT_EQ(state.credentials.at("ops").scope, CredentialScope::kMetrics);
+    EXPECT_EQ(state.first_key_id, "key_862n1q9x");
+  }
+  // A process that had the old file open writes to the new one.
+  ASSERT_TRUE(other->RevokeAgent("agt_1", kNow).ok());
+  EXPECT_TRUE(*registry->Refresh());
+  EXPECT_TRUE(registry->State().agents.at("agt_1").revoked);
+}
+
+// Each has the file open by itself, as two processes would.
+TEST_F(RegistryTest, NothingIsLostBetweenWriters) {
+  Open();
+  constexpr int kEach = 40;
+  const auto write = [this](const std::string& prefix) {
+    const auto registry = Registry::Open(directory_.path());
+    ASSERT_TRUE(registry.ok());
+    for (int i = 0; i < kEach; ++i) {
+      ASSERT_TRUE((*registry)->AddAgent(prefix + std::to_string(i), SomeAgent()).ok());
+    }
+  };
+  std::thread one(write, "a"), two(write, "b");
+  one.join();
+  two.join();
+  EXPECT_EQ(Open()->State().agents.size(), size_t{2 * kEach});
+}
+
+// Checks wait neither for another process that has the file locked nor for the disk.
+TEST_F(RegistryTest, LookingDoesNotWaitForAWriter) {
+  const auto registry = Open();
+  const int fd = open(File().c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(flock(fd, LOCK_EX), 0);
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    EXPECT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+    done = true;
+  });
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(registry->State().agents.size(), 0u);
+    EXPECT_TRUE(registry->Refresh().ok());
+  }
+  EXPECT_FALSE(done);
+  flock(fd, LOCK_UN);
+  writer.join();
+  EXPECT_EQ(registry->State().agents.size(), 1u);
+  close(fd);
 }
 
 TEST_F(RegistryTest, SecretsEndAndAreForgotten) {
