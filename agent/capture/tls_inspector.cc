@@ -165,9 +165,11 @@ void TlsInspector::LookAtMappings(const Job& job) {
     Finish(job.process, std::move(sight));
     return;
   }
-  const std::string exe = is_any ? absl::StrCat(root, "/exe") : job.exe;
-  UniqueFd file = exe.empty() ? UniqueFd() : OpenRegular(exe);
-  Enqueue({job.process, std::move(sight), std::move(file), !is_any});
+  UniqueFd file = is_any ? OpenRegular(absl::StrCat(root, "/exe")) : UniqueFd();
+  // It may have ended since its mappings were read.
+  const bool is_gone = !file.valid();
+  if (is_gone && !job.exe.empty()) file = OpenRegular(job.exe);
+  Enqueue({job.process, std::move(sight), std::move(file), is_gone});
 }
 
 void TlsInspector::Enqueue(Scan scan) {

@@ -224,10 +224,6 @@ def coverage_differences(planned, truth, text):
         _program_of(row["exe"]): (row["plaintextSeen"],
                                   {one["reason"]: one["connections"] for one in row["reasons"]})
         for row in coverage["programs"]}
-    # Where the emulated processor is too slow to look at a program in time, one may stay unknown.
-    reasons = found.get("one_request_stripped", (0, {}))[1]
-    if reasons.get("unknown") == 1:
-        reasons["stripped"] = reasons.get("stripped", 0) + reasons.pop("unknown")
     totals = {"tlsConnections": len(connections) + DARK, "plaintextSeen": len(connections),
               "dark": DARK}
     said = {name: coverage[name] for name in totals}

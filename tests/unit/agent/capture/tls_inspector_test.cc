@@ -1,7 +1,11 @@
 #include "agent/capture/tls_inspector.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace tokenwatch {
@@ -52,6 +56,28 @@ struct WhyCase {
   TlsSight sight;
   const char* reason;
 };
+
+// /proc as it is when a process ends between one look and the next.
+TEST(TlsInspectorTest, AProcessThatEndsMeanwhileIsJudgedByItsFile) {
+  char name[] = "/tmp/tokenwatch-inspector-XXXXXX";
+  const std::string root = mkdtemp(name);
+  std::filesystem::create_directory(root + "/7");
+  std::ofstream(root + "/7/maps") << "00400000-00401000 r-xp 00000000 00:01 9   /usr/bin/gone\n";
+  std::ofstream(root + "/program")
+      << std::string(100, 'x') << "ssl/ssl_lib.c" << std::string(100, 'x');
+  TlsInspector inspector(root, nullptr);
+  EXPECT_TRUE(inspector.Look(1, 7, root + "/program"));
+  EXPECT_TRUE(inspector.Look(2, 7, ""));
+  EXPECT_TRUE(inspector.Look(3, 8, root + "/program")) << "one that was gone before";
+  const auto found = [&](uint64_t process) {
+    for (int i = 0; i < 5000 && !inspector.Result(process).has_value(); ++i) usleep(1000);
+    return inspector.Result(process).value_or(TlsSight()).other;
+  };
+  EXPECT_EQ(found(1), "stripped");
+  EXPECT_EQ(found(2), "unknown");
+  EXPECT_EQ(found(3), "stripped");
+  std::filesystem::remove_all(root);
+}
 
 TEST(TlsInspectorTest, ReasonsFollowFromWhatWasFoundAndWhen) {
   constexpr uint64_t kBegun = 1000;
