@@ -66,8 +66,8 @@ void AddEnrolCommands(Options* options, Config* config) {
       .Placeholder("DIR")
       .FlagOnly();
   init.Add("server-name", &enrol.server_names,
-           "name or address by which agents and people reach this collector; default: the host's "
-           "name")
+           "name or address by which agents and people reach this collector, besides those that its "
+           "certificate has; default: the host's name")
       .Placeholder("NAME")
       .FlagOnly();
   add_lifetime(&init);

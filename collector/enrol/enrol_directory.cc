@@ -13,7 +13,6 @@
 namespace tokenwatch {
 namespace {
 
-constexpr absl::Duration kServerLifetime = absl::Hours(24 * 90);
 constexpr const char* kOwnNames[] = {"localhost", "127.0.0.1", "::1"};
 
 // With the owner of the folder it is in.
@@ -99,7 +98,7 @@ absl::StatusOr<bool> EnrolDirectory::KeepServer(const CertificateAuthority& auth
     const absl::StatusOr<Certificate> current = Certificate::FromPem(pem->view());
     if (!current.ok()) return Unreadable(ServerFile(), current.status());
     const std::vector<std::string> known = current->Names();
-    if (wanted.empty()) wanted.insert(known.begin(), known.end());
+    wanted.insert(known.begin(), known.end());
     for (const char* own : kOwnNames) wanted.insert(own);
     const bool young = now < current->NotAfter() - kServerLifetime / 3;
     if (young && wanted == std::set<std::string>(known.begin(), known.end())) return false;

@@ -18,6 +18,8 @@ namespace tokenwatch {
 // mode 0600 and belong to whom the data directory does. Errors are sentences. Not thread safe.
 class EnrolDirectory {
  public:
+  static constexpr absl::Duration kServerLifetime = absl::Hours(24 * 90);
+
   explicit EnrolDirectory(const std::string& data_dir) : path_(data_dir + "/enrol") {}
 
   const std::string& path() const { return path_; }
@@ -36,8 +38,9 @@ class EnrolDirectory {
   absl::StatusOr<Certificate> LoadServer() const;
 
   // Makes the server's key and certificate where they are missing; makes another certificate for
-  // the same key where more than two thirds of its time are over, or where `names` (if any) are not
-  // those it is for. True where something was made. Names of this host's loopback are always in.
+  // the same key where more than two thirds of its time are over, or where it lacks one of `names`.
+  // Names are added to those it is for, so that an old one works while a fleet moves to a new one.
+  // True where something was made. Names of this host's loopback are always in.
   absl::StatusOr<bool> KeepServer(const CertificateAuthority& authority,
                                   absl::Span<const std::string> names, absl::Time now);
 

@@ -96,7 +96,7 @@ TEST_F(EnrolCommandsTest, InitTwiceChangesNothing) {
   EXPECT_EQ(told_.str().find(" made, "), std::string::npos) << told_.str();
 }
 
-TEST_F(EnrolCommandsTest, InitWithOtherNamesKeepsTheKey) {
+TEST_F(EnrolCommandsTest, InitWithAnotherNameKeepsTheKeyAndTheNames) {
   ASSERT_TRUE(Run("init").ok());
   const EnrolDirectory made(options_.data_dir);
   const std::string key = made.LoadServer()->KeySha256();
@@ -104,7 +104,13 @@ TEST_F(EnrolCommandsTest, InitWithOtherNamesKeepsTheKey) {
   ASSERT_TRUE(Run("init").ok());
   EXPECT_EQ(made.LoadServer()->KeySha256(), key);
   const std::vector<std::string> names = made.LoadServer()->Names();
-  EXPECT_TRUE(std::find(names.begin(), names.end(), "other.example") != names.end());
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()),
+            (std::set<std::string>{"collector.example", "other.example", "localhost", "127.0.0.1",
+                                   "::1"}));
+  const auto before = Files();
+  options_.server_names = {"collector.example"};  // it has that one
+  ASSERT_TRUE(Run("init").ok());
+  EXPECT_EQ(Files(), before);
 }
 
 // Whatever a run that was cut short left, the next one completes.
