@@ -10,6 +10,7 @@ import os
 import pwd
 import signal
 import socket
+import stat
 import struct
 import sys
 import time
@@ -174,11 +175,15 @@ def channels(worker, broker):
     pidfd = os.pidfd_open(worker)
     for number in sorted(map(int, os.listdir(f"/proc/{worker}/fd"))):
         fd = ctypes.CDLL(None).syscall(pidfd_getfd, pidfd, number, 0)
-        with contextlib.suppress(OSError):  # it is no socket, or closed by now
-            one = socket.socket(fileno=fd)
-            maker = struct.unpack("3i", one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-            if one.type == socket.SOCK_SEQPACKET and maker[0] == broker:
-                found.append(one)
+        if fd < 0:
+            continue  # closed by now
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            os.close(fd)  # the spool's lock, say
+            continue
+        one = socket.socket(fileno=fd)
+        maker = struct.unpack("3i", one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if one.type == socket.SOCK_SEQPACKET and maker[0] == broker:
+            found.append(one)
     os.close(pidfd)
     check(len(found) == 3, f"channels: {found}")
     return found
