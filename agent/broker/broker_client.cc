@@ -140,7 +140,8 @@ CaptureStatus RemoteCapture::Status() {
 }
 
 void RemoteCapture::AddCounters(Counters* counters) {
-  for (const auto& [name, value] : Read<Counters>(other_->Call({.kind = RequestKind::kCounters}))) {
+  for (const auto& [name, value] :
+       Read<Counters>(urgent_->Call({.kind = RequestKind::kCounters}))) {
     (*counters)[name] = value;
   }
 }

@@ -74,8 +74,8 @@ class RemoteUserDatabase : public UserDatabase {
 // are many, processes are few.
 class RemoteCapture : public CaptureControl {
  public:
-  // What the draining thread waits for goes by `urgent`, status and counters go by `other`. Both
-  // outlive this.
+  // What the draining thread waits for goes by `urgent`, where every answer is a quick one; the
+  // status goes by `other`. Both outlive this.
   RemoteCapture(BrokerClient* urgent, BrokerClient* other) : urgent_(urgent), other_(other) {}
 
   bool LookAtProcess(uint64_t process, uint32_t pid, const std::string& exe) override;

@@ -110,6 +110,8 @@ class TlsProbes {
   // public entries, or to the kernel's return probes. To be called every some seconds.
   void CheckSites();
 
+  // As it is, or where probes are being attached just now, which takes 0.1 s and more, as it was
+  // when it was asked for the last time: whoever asks waits for milliseconds at most.
   std::vector<ProbeStatus> Status() const;
   void AddCounters(Counters* counters) const;
 
@@ -174,6 +176,10 @@ class TlsProbes {
   // Chooses sites by the library's policy and attaches to all of them, or to those that can be.
   absl::Status AttachAll(Library* library) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   tw_probe_count Count(uint32_t slot) const;
+  // False where somebody has it for long.
+  bool LockSoon() const ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true, mutex_);
+  std::vector<ProbeStatus> StatusNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Counters CountersNow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   KernelPrograms* programs_;
   InodeReader* inodes_;
@@ -198,6 +204,10 @@ class TlsProbes {
   std::vector<Awaited> awaited_ ABSL_GUARDED_BY(mutex_);
   uint64_t made_way_ ABSL_GUARDED_BY(mutex_) = 0;         // times that probes went for a writer
   uint64_t made_way_in_use_ ABSL_GUARDED_BY(mutex_) = 0;  // while processes used the library
+  // What was told the last time.
+  mutable absl::Mutex told_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
+  mutable std::vector<ProbeStatus> told_status_ ABSL_GUARDED_BY(told_mutex_);
+  mutable Counters told_counters_ ABSL_GUARDED_BY(told_mutex_);
   AttachWarmer warmer_;
   // The kernel lets a probe's close wait until no CPU runs its program any more, 60 ms a link on
   // 6.18.

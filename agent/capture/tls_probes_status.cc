@@ -3,12 +3,43 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "agent/capture/tls_probes.h"
 
 namespace tokenwatch {
 
+bool TlsProbes::LockSoon() const {
+  constexpr int kTries = 5;
+  constexpr absl::Duration kBetween = absl::Milliseconds(1);
+  for (int i = 1; i < kTries; ++i) {
+    if (mutex_.TryLock()) return true;
+    absl::SleepFor(kBetween);
+  }
+  return mutex_.TryLock();
+}
+
 std::vector<ProbeStatus> TlsProbes::Status() const {
-  absl::MutexLock lock(&mutex_);
+  const bool is_free = LockSoon();
+  const absl::MutexLock lock(&told_mutex_);
+  if (is_free) {
+    told_status_ = StatusNow();
+    mutex_.Unlock();
+  }
+  return told_status_;
+}
+
+void TlsProbes::AddCounters(Counters* counters) const {
+  const bool is_free = LockSoon();
+  const absl::MutexLock lock(&told_mutex_);
+  if (is_free) {
+    told_counters_ = CountersNow();
+    mutex_.Unlock();
+  }
+  for (const auto& [name, value] : told_counters_) (*counters)[name] = value;
+}
+
+std::vector<ProbeStatus> TlsProbes::StatusNow() const {
   std::vector<ProbeStatus> status;
   for (const auto& [id, library] : libraries_) {
     for (const Probe& probe : library.probes) {
@@ -45,18 +76,18 @@ std::vector<ProbeStatus> TlsProbes::Status() const {
   return status;
 }
 
-void TlsProbes::AddCounters(Counters* counters) const {
-  absl::MutexLock lock(&mutex_);
-  (*counters)["files_examined"] = examined_;
-  (*counters)["files_cut_unseen"] = cut_;
-  (*counters)["libraries_full_unseen"] = refused_;
-  (*counters)["libraries_dropped_unused"] = dropped_;
-  (*counters)["libraries_made_way"] = made_way_;
-  (*counters)["libraries_being_written_unseen"] = made_way_in_use_;
-  (*counters)["probes_failed_unseen"] = failed_;
-  (*counters)["sites_disproved"] = disproved_;
-  (*counters)["return_sites_disproved"] = returns_disproved_;
-  (*counters)["returns_refused_unseen"] = returns_refused_;
+Counters TlsProbes::CountersNow() const {
+  Counters counts;
+  counts["files_examined"] = examined_;
+  counts["files_cut_unseen"] = cut_;
+  counts["libraries_full_unseen"] = refused_;
+  counts["libraries_dropped_unused"] = dropped_;
+  counts["libraries_made_way"] = made_way_;
+  counts["libraries_being_written_unseen"] = made_way_in_use_;
+  counts["probes_failed_unseen"] = failed_;
+  counts["sites_disproved"] = disproved_;
+  counts["return_sites_disproved"] = returns_disproved_;
+  counts["returns_refused_unseen"] = returns_refused_;
   uint64_t probes = 0, kernel_returns = 0, unguarded = 0;
   for (const auto& [id, library] : libraries_) {
     unguarded += library.is_guarded ? 0 : 1;
@@ -65,10 +96,11 @@ void TlsProbes::AddCounters(Counters* counters) const {
       kernel_returns += !probe.is_refused && NeedsKernelReturn(probe.site) ? 1 : 0;
     }
   }
-  (*counters)["libraries_probed"] = libraries_.size();
-  (*counters)["libraries_unguarded"] = unguarded;
-  (*counters)["probes_attached"] = probes;
-  (*counters)["kernel_return_probes"] = kernel_returns;
+  counts["libraries_probed"] = libraries_.size();
+  counts["libraries_unguarded"] = unguarded;
+  counts["probes_attached"] = probes;
+  counts["kernel_return_probes"] = kernel_returns;
+  return counts;
 }
 
 }  // namespace tokenwatch
