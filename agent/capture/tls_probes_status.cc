@@ -10,7 +10,7 @@
 namespace tokenwatch {
 
 bool TlsProbes::LockSoon() const {
-  constexpr int kTries = 5;
+  constexpr int kTries = 3;
   constexpr absl::Duration kBetween = absl::Milliseconds(1);
   for (int i = 1; i < kTries; ++i) {
     if (mutex_.TryLock()) return true;
