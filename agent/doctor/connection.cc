@@ -33,19 +33,24 @@ std::string Clause(int error) {
   }
 }
 
+absl::Status Failure(int error) {
+  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(Clause(error));
+  return absl::UnavailableError(Clause(error));
+}
+
 absl::StatusOr<UniqueFd> Connect(const sockaddr* name, socklen_t size, absl::Duration patience) {
   UniqueFd fd(socket(name->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return absl::UnavailableError(Clause(errno));
+  if (!fd.valid()) return Failure(errno);
   if (connect(fd.get(), name, size) != 0) {
-    if (errno != EINPROGRESS) return absl::UnavailableError(Clause(errno));
+    if (errno != EINPROGRESS) return Failure(errno);
     pollfd wait = {fd.get(), POLLOUT, 0};
     if (poll(&wait, 1, static_cast<int>(absl::ToInt64Milliseconds(patience))) <= 0) {
-      return absl::UnavailableError(Clause(ETIMEDOUT));
+      return Failure(ETIMEDOUT);
     }
     int error = 0;
     socklen_t length = sizeof(error);
     getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error != 0) return absl::UnavailableError(Clause(error));
+    if (error != 0) return Failure(error);
   }
   fcntl(fd.get(), F_SETFL, 0);
   const timeval bound = absl::ToTimeval(patience);

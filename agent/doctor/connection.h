@@ -11,8 +11,9 @@
 
 namespace tokenwatch {
 
-// A stream that is connected and whose reads and writes end after `patience`, too; or Unavailable
-// with a clause: "nobody listens there".
+// A stream that is connected and whose reads and writes end after `patience`, too; or an error
+// whose text is a clause, "nobody listens there": PermissionDenied where this user may not connect,
+// else Unavailable.
 absl::StatusOr<UniqueFd> ConnectTo(const Address& address, absl::Duration patience);
 
 }  // namespace tokenwatch

@@ -102,16 +102,19 @@ std::string CommandOf(const DoctorHost& host, uint32_t pid) {
   return name;
 }
 
-std::optional<uint32_t> OwnerOfSocket(const DoctorHost& host, uint64_t inode) {
+absl::StatusOr<uint32_t> OwnerOfSocket(const DoctorHost& host, uint64_t inode) {
   const std::string wanted = absl::StrCat("socket:[", inode, "]");
+  bool some_are_hidden = false;
   for (const uint32_t pid : AllProcesses(host)) {
     std::error_code error;
     for (auto at = fs::directory_iterator(absl::StrCat(host.proc, "/", pid, "/fd"), error);
          !error && at != fs::directory_iterator(); at.increment(error)) {
       if (ReadLink(at->path()) == wanted) return pid;
     }
+    some_are_hidden |= error == std::errc::permission_denied;
   }
-  return std::nullopt;
+  if (some_are_hidden) return absl::PermissionDeniedError("this user may not see whose it is");
+  return absl::NotFoundError("no process here has it");
 }
 
 std::string NameOfProcess(const DoctorHost& host, std::optional<uint32_t> pid) {

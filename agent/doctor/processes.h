@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "agent/doctor/check.h"
 
 namespace tokenwatch {
@@ -18,8 +19,9 @@ std::vector<uint32_t> ProcessesInScope(const DoctorContext& context, std::string
 // The name by which the process goes, or "".
 std::string CommandOf(const DoctorHost& host, uint32_t pid);
 
-// The process that has the socket with this inode number open; none where it cannot be found.
-std::optional<uint32_t> OwnerOfSocket(const DoctorHost& host, uint64_t inode);
+// The process that has the socket with this inode number open; NotFound where none has it,
+// PermissionDenied where one may have it whose files this user may not see.
+absl::StatusOr<uint32_t> OwnerOfSocket(const DoctorHost& host, uint64_t inode);
 
 // "nginx (process 12)", or "another program".
 std::string NameOfProcess(const DoctorHost& host, std::optional<uint32_t> pid);

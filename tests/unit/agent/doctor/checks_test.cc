@@ -4,11 +4,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <thread>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
 #include "agent/capture/unique_fd.h"
 #include "tests/unit/agent/doctor/fake_host.h"
 
@@ -65,7 +68,13 @@ const Spoiled kSpoiled[] = {
      [](FakeHost* host) { host->Write("proc/self/status", "CapEff:\t000001ffefffffff\n"); },
      CheckOwnCapabilities, Verdict::kDegraded, "CAP_LEASE", "may crash"},
     {"user namespace", [](FakeHost* host) { host->Write("proc/self/uid_map", "0 100000 65536\n"); },
-     CheckOwnCapabilities, Verdict::kFails, "", "user namespace"},
+     CheckOwnCapabilities, Verdict::kFails, "user namespace", "count in that only"},
+    {"a capability less in a user namespace",
+     [](FakeHost* host) {
+       host->Write("proc/self/uid_map", "0 100000 65536\n");
+       host->Write("proc/self/status", "CapEff:\t000001ffefffffff\n");
+     },
+     CheckOwnCapabilities, Verdict::kFails, "user namespace", "count in that only"},
     {"confidentiality",
      [](FakeHost* host) {
        host->Write("sys/kernel/security/lockdown", "none integrity [confidentiality]\n");
@@ -305,6 +314,111 @@ TEST(DoctorPortsTest, NamesWhoHasThePort) {
                 "in use by nginx (process 12)");
   host.Write("proc/12/comm", "tokenwatch-agen\n");
   ExpectFinding(CheckPorts(host.Context()), Verdict::kOk, "7490", "the running agent, process 12");
+}
+
+// A line of /proc/net/tcp or tcp6 for a socket with inode 78 that listens on port 7490.
+std::string Listening(const std::string& address) {
+  const std::string other(address.size(), '0');
+  return absl::StrCat("  sl  local_address rem_address   st\n   0: ", address, ":1D42 ", other,
+                      ":0000 0A 00000000:00000000 00:00000000 00000000 0 0 78 1\n");
+}
+
+TEST(DoctorPortsTest, ComparesAddressesToo) {
+  const std::string v6_any(32, '0');
+  struct Row {
+    const char* wanted;
+    const char* table;
+    std::string taken;
+    bool clash;
+  };
+  const Row rows[] = {
+      {"127.0.0.1:7490", "tcp", "0100007F", true},
+      {"localhost:7490", "tcp", "0100007F", true},
+      {"127.0.0.1:7490", "tcp", "00000000", true},
+      {"127.0.0.1:7490", "tcp", "0200007F", false},
+      {"127.0.0.1:7490", "tcp", "0A00000A", false},
+      {"0.0.0.0:7490", "tcp", "0A00000A", true},
+      {"127.0.0.1:7490", "tcp6", "0000000000000000FFFF00000100007F", true},
+      {"127.0.0.1:7490", "tcp6", "00000000000000000000000001000000", false},
+      {"[::1]:7490", "tcp6", "00000000000000000000000001000000", true},
+      {"[::1]:7490", "tcp6", v6_any, true},
+      {"[::1]:7490", "tcp", "00000000", false},
+      {"[::]:7490", "tcp", "0100007F", true},
+      {"127.0.0.1:7491", "tcp", "0100007F", false},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(absl::StrCat(row.wanted, " beside ", row.table, " ", row.taken));
+    FakeHost host;
+    host.options().status_listen = row.wanted;
+    host.Write(absl::StrCat("proc/net/", row.table), Listening(row.taken));
+    ExpectFinding(CheckPorts(host.Context()), row.clash ? Verdict::kFails : Verdict::kOk,
+                  "--status-listen", row.clash ? "in use by another program" : "free");
+  }
+}
+
+// /proc does not say whether a socket on [::] takes IPv4.
+TEST(DoctorPortsTest, AsksWhoListensOnAllOfIpv6) {
+  for (const int v6_only : {0, 1}) {
+    SCOPED_TRACE(v6_only);
+    const UniqueFd fd(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd.valid()) GTEST_SKIP() << "SKIPPED: ipv6";
+    ASSERT_EQ(setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only)), 0);
+    sockaddr_in6 name{};
+    name.sin6_family = AF_INET6;
+    socklen_t size = sizeof(name);
+    ASSERT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size), 0);
+    ASSERT_EQ(listen(fd.get(), 8), 0);
+    ASSERT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&name), &size), 0);
+    FakeHost host;
+    host.options().status_listen = absl::StrCat("127.0.0.1:", ntohs(name.sin6_port));
+    std::string line = Listening(std::string(32, '0'));
+    absl::StrReplaceAll(
+        {{":1D42", absl::StrCat(":", absl::Hex(ntohs(name.sin6_port), absl::kZeroPad4))}}, &line);
+    host.Write("proc/net/tcp6", line);
+    ExpectFinding(CheckPorts(host.Context()), v6_only != 0 ? Verdict::kOk : Verdict::kFails,
+                  "--status-listen", v6_only != 0 ? "free" : "in use by another program");
+  }
+}
+
+// Runs a block as a user without rights, in a process of its own; its status is the block's.
+void AsNobody(const std::function<bool()>& block) {
+  constexpr uid_t kNobody = 65534;
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (geteuid() == 0 && setresuid(kNobody, kNobody, kNobody) != 0) _exit(2);
+    _exit(block() ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(DoctorPortsTest, SaysWhatThisUserMayNotSee) {
+  FakeHost host;
+  chmod(host.Path("").c_str(), 0755);
+  host.Write("proc/net/tcp", Listening("0100007F"));
+  host.Write("proc/12/comm", "tokenwatch-agen\n");
+  host.Link("proc/12/fd/3", "socket:[78]");
+  host.Write("closed/file", "");
+  host.Context();
+  // Of another user: a process, a socket, a directory.
+  Listener listener(host.Path("agent.sock"), "");
+  for (const char* path : {"proc/12/fd", "agent.sock", "closed"}) {
+    ASSERT_EQ(chmod(host.Path(path).c_str(), 0000), 0);
+  }
+  const auto is_unknown = [&host](const char* what, const char* why) {
+    const std::vector<Finding> findings = CheckPorts(host.Context());
+    return findings.size() == 1 && Find(findings, Verdict::kUnknown, what, why) != nullptr;
+  };
+  host.options().status_listen = "127.0.0.1:7490";
+  AsNobody([&] { return is_unknown("7490", "may not see by whom"); });
+  host.options().status_listen = "";
+  host.options().fingerprint_listen = host.Path("agent.sock");
+  AsNobody([&] { return is_unknown("agent.sock", "may not connect to"); });
+  host.options().fingerprint_listen = host.Path("closed/agent.sock");
+  AsNobody([&] { return is_unknown("closed/agent.sock", "may not look into"); });
+  for (const char* path : {"proc/12/fd", "closed"}) chmod(host.Path(path).c_str(), 0700);
 }
 
 TEST(DoctorPortsTest, NamesWhoHasTheSocket) {
