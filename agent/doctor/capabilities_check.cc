@@ -7,6 +7,14 @@ namespace tokenwatch {
 
 std::vector<Finding> CheckOwnCapabilities(const DoctorContext& context) {
   std::vector<Finding> findings;
+  if (context.facts.in_user_namespace) {
+    findings.push_back(
+        Fails("user namespace",
+              "this process is in one of its own, and its capabilities count in that "
+              "only",
+              "run on the host, or in a container that shares the host's user "
+              "namespace"));
+  }
   for (const CapabilityRow& row : CapabilityRows()) {
     if (HasCapability(context.facts, row)) continue;
     const std::string remedy = "run as root, or grant it to the service or container";
@@ -16,10 +24,7 @@ std::vector<Finding> CheckOwnCapabilities(const DoctorContext& context) {
       findings.push_back(Degraded(row.name, absl::StrCat("is missing: ", row.without), remedy));
     }
   }
-  if (findings.empty()) {
-    findings.push_back(FromStatus("all that are needed", CheckCapabilities(context.facts)));
-  }
-  return findings;
+  return findings.empty() ? std::vector<Finding>{Ok("all that are needed")} : findings;
 }
 
 }  // namespace tokenwatch
