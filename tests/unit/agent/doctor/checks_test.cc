@@ -8,11 +8,16 @@
 #include <unistd.h>
 
 #include <functional>
+#include <memory>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "agent/capture/unique_fd.h"
+#include "agent/common/http_server.h"
+#include "collector/enrol/certificate_authority.h"
 #include "tests/unit/agent/doctor/fake_host.h"
 
 namespace tokenwatch {
@@ -283,6 +288,112 @@ TEST(DoctorCollectorTest, SaysWhereThereIsNoTls) {
   host.options().collector = "unix:" + host.Path("collector.sock");
   Listener listener(host.Path("collector.sock"), "HTTP/1.1 400 Bad Request\r\n");
   ExpectFinding(CheckCollector(host.Context()), Verdict::kFails, "collector.sock", "TLS");
+}
+
+// A server whose certificate is for localhost, as for a collector at a Unix socket.
+class DoctorCertificateTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    host_.options().plaintext = false;
+    host_.options().collector = "unix:" + host_.Path("collector.sock");
+    Serve(absl::Now(), "localhost");
+  }
+
+  // With a certificate that was made then, for an hour.
+  void Serve(absl::Time made, const std::string& name) {
+    server_.reset();
+    const PrivateKey key = *PrivateKey::Generate();
+    const auto certificate =
+        authority_.IssueServer(key.get(), std::vector<std::string>{name}, made, absl::Hours(1));
+    ASSERT_TRUE(certificate.ok()) << certificate.status();
+    auto tls = ServerTls::Create(absl::StrCat(std::string(key.ToPem().view()), certificate->ToPem(),
+                                              authority_.certificate().ToPem()));
+    ASSERT_TRUE(tls.ok()) << tls.status();
+    auto server =
+        HttpServer::Create(*ParseAddress(host_.options().collector), {.tls = *std::move(tls)},
+                           [](const HttpRequest&) { return HttpResponse(); });
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+
+  // The agent's certificate, as agent/report/identity.h keeps it.
+  void Enrol(absl::Time made, const CertificateAuthority& authority) {
+    const PrivateKey key = *PrivateKey::Generate();
+    const auto request =
+        ReadCertificateRequest(*MakeCertificateRequest(key, "agt_00000000000000000000000001"));
+    ASSERT_TRUE(request.ok()) << request.status();
+    const auto certificate = authority.IssueAgent(*request, made, absl::Hours(24));
+    ASSERT_TRUE(certificate.ok()) << certificate.status();
+    host_.Write("spool/identity/agent.pem", certificate->ToPem() + authority.certificate().ToPem());
+  }
+
+  // From before every certificate of a test.
+  const CertificateAuthority authority_ =
+      *CertificateAuthority::Make(absl::Now() - absl::Hours(1000));
+  FakeHost host_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(DoctorCertificateTest, OfAnAgentThatNeverRan) {
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kOk, "collector.sock",
+                "answers with TLS");
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kUnknown, "enrolment",
+                "no certificate that this user can read");
+  host_.options().enrol_secret_file = host_.Path("enrol.secret");
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kOk, "enrolment",
+                "enrols when it starts");
+  // Half a file is none.
+  host_.Write("spool/identity/agent.pem", authority_.certificate().ToPem());
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kOk, "enrolment",
+                "enrols when it starts");
+}
+
+TEST_F(DoctorCertificateTest, OfTheAgent) {
+  struct Row {
+    absl::Duration made;
+    Verdict verdict;
+    const char* why;
+    const char* remedy;
+  };
+  for (const Row& row : {Row{absl::Hours(-1), Verdict::kOk, "until ", ""},
+                         Row{absl::Hours(-48), Verdict::kFails, "ended at ", "enrol again"},
+                         Row{absl::Hours(48), Verdict::kFails, "begins at ", "set the clock"}}) {
+    SCOPED_TRACE(row.why);
+    Enrol(absl::Now() + row.made, authority_);
+    const std::vector<Finding> findings = CheckCollector(host_.Context());
+    ExpectFinding(findings, Verdict::kOk, "collector.sock", "is the one that is trusted");
+    ExpectFinding(findings, row.verdict, "the agent's certificate", row.why);
+    EXPECT_TRUE(absl::StrContains(findings.back().remedy, row.remedy)) << findings.back().remedy;
+  }
+}
+
+TEST_F(DoctorCertificateTest, OfTheCollector) {
+  Enrol(absl::Now(), authority_);
+  Serve(absl::Now() - absl::Hours(48), "localhost");
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kFails, "collector.sock", "ended");
+  Serve(absl::Now() + absl::Hours(48), "localhost");
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kFails, "collector.sock", "clock");
+  Serve(absl::Now(), "other.example");
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kFails, "collector.sock",
+                "is not for localhost");
+  Serve(absl::Now(), "localhost");
+  Enrol(absl::Now(), *CertificateAuthority::Make(absl::Now()));
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kFails, "collector.sock",
+                "another certificate authority");
+}
+
+TEST(DoctorClockTest, ToleratesAMinute) {
+  FakeHost host;
+  host.Write("spool/0", "");
+  for (const auto& [ahead, findings] : {std::pair(-86400, 1u), {30, 1u}, {120, 2u}}) {
+    std::filesystem::last_write_time(
+        host.Path("spool/0"),
+        std::filesystem::file_time_type::clock::now() + std::chrono::seconds(ahead));
+    EXPECT_EQ(CheckClock(host.Context()).size(), findings) << ahead;
+  }
+  ExpectFinding(CheckClock(host.Context()), Verdict::kFails, "clock", "behind the last file");
+  host.options().spool_dir = host.Path("no-spool");
+  EXPECT_EQ(CheckClock(host.Context()).size(), 1u);
 }
 
 TEST(DoctorContainersTest, FindsTheRuntimesSocket) {
