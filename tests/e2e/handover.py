@@ -74,14 +74,14 @@ class Agents:
         self.last = Agent(world, collector.grpc, name="agent-0", spool_dir=self.spool,
                           program=self.binary)
 
-    def come(self, wait=True):
+    def come(self, wait=True, args=()):
         """Starts the next agent, which takes over from `last`; returns it."""
         self.number += 1
         agent = Agent.__new__(Agent)
         agent.__dict__.update(self.last.__dict__)
         agent.name = f"agent-{self.number}"
         agent.log = self.world.path(f"{agent.name}.log")
-        agent.args = ["--take-over"]
+        agent.args = ["--take-over", *args]
         agent.start(wait=wait)
         return agent
 
@@ -155,6 +155,12 @@ class Stranger:
     def end(self):
         if self.poll() is None:
             self.kill()
+
+
+def children(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as file:
+        return file.read().split()
+    return []
 
 
 def log_of(agent):
@@ -264,6 +270,31 @@ def owner_killed(world, truth, collector, agents):
           f"{len(comparison.doubled)} doubled and {len(bare)} missing without a gap")
 
 
+def refused(world, truth, collector, agents):
+    """A successor that cannot take over leaves the agent that is there as it is."""
+    gaps = gaps_without_agent(collector)
+    successor = agents.come(wait=False, args=("--worker-user", "nobody"))
+    check(successor.process.wait(60) == 1, "one with another user was not refused")
+    check("to go on as nobody, stop that agent" in log_of(successor), log_of(successor))
+    check(os.stat(agents.spool).st_uid == os.stat(os.path.join(agents.spool, "lock")).st_uid != 65534,
+          "the spool went to the one that was refused")
+
+    # An owner that answers nothing keeps nobody from being stopped.
+    worker = agents.last.worker_pid()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        successor = agents.come(wait=False)
+        wait_until(lambda: children(successor.process.pid), 60, "the successor's worker", 0.05)
+        time.sleep(1)
+        begin = time.monotonic()
+        check(stop(successor.process) == 0, f"it ended with {successor.process.returncode}")
+        note(f"a successor that waits ends {time.monotonic() - begin:.1f} s after SIGTERM")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    agents.hand_over()
+    check(gaps_without_agent(collector) == gaps, "it left a gap")
+
+
 def stand_by(world, truth, collector, agents):
     """Where the agent that took over is gone, the one before, if it is still there, watches again."""
     successor = agents.come()
@@ -283,7 +314,7 @@ def scenario(world):
     truth, collector = Truth(world, workers=2, http2=True, plain_http2=False), Collector(world)
     world.hold_openssl()
     agents = Agents(world, collector)
-    for part in (orderly, successor_killed, stand_by, owner_killed):
+    for part in (orderly, successor_killed, refused, stand_by, owner_killed):
         note(part.__name__)
         part(world, truth, collector, agents)
 
