@@ -261,7 +261,7 @@ absl::StatusOr<std::unique_ptr<Registry>> Registry::Open(const std::string& dire
 }
 
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Make(const std::string& directory) {
-  const absl::Status made = WriteNewFile(directory + "/registry", "");
+  absl::Status made = WriteNewFile(directory + "/registry", "");
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   return Open(directory);
 }
