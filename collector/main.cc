@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "agent/common/address.h"
@@ -65,9 +66,10 @@ void AddEnrolCommands(Options* options, Config* config) {
   init.Add("out-dir", &enrol.out_dir, "where what is to be handed out goes, outside --data-dir")
       .Placeholder("DIR")
       .FlagOnly();
-  init.Add("server-name", &enrol.server_names,
-           "name or address by which agents and people reach this collector, besides those that its "
-           "certificate has; default: the host's name")
+  init.Add(
+          "server-name", &enrol.server_names,
+          "name or address by which agents and people reach this collector, besides those that its "
+          "certificate has; default: the host's name")
       .Placeholder("NAME")
       .FlagOnly();
   add_lifetime(&init);
@@ -160,7 +162,8 @@ class Collector {
         plain_http_(options.IsPlain(options.http_listen)),
         api_({.local_hosts_only = plain_http_ && !options.http_listen.starts_with("unix:"),
               .authorize = Authorizer(plain_http_),
-              .add_counters = [this](Counters* counters) { AddCounters(counters); }}) {}
+              .add_counters = [this](Counters* counters) { AddCounters(counters); },
+              .certificates = [this] { return Certificates(); }}) {}
 
   absl::Status Start() {
     if (!plain_grpc_ || !plain_http_) {
@@ -305,6 +308,15 @@ class Collector {
     (*counters)["http_connections_gave_way"] = gave_way_;
     if (started_) ingest_->AddCounters(counters);
     if (gatekeeper_ != nullptr) gatekeeper_->AddCounters(counters);
+  }
+
+  std::vector<CertificateLife> Certificates() const {
+    std::vector<CertificateLife> certificates;
+    if (gatekeeper_ == nullptr) return certificates;
+    for (const Gatekeeper::Life& life : gatekeeper_->Certificates()) {
+      certificates.push_back({life.of, life.left, life.lifetime});
+    }
+    return certificates;
   }
 
   const Options options_;

@@ -137,6 +137,7 @@ HttpResponse HttpApi::Metrics() const {
                      .grpc = options_.grpc_counts == nullptr ? RequestCounts::Counts()
                                                              : options_.grpc_counts->Get(),
                      .counters = std::move(counters)};
+  if (options_.certificates) input.certificates = options_.certificates();
   // A store that cannot be read says so by the gauges.
   if (const Queries* const queries = queries_; queries != nullptr) {
     input.damaged = queries->CheckHealth().code() == absl::StatusCode::kDataLoss;

@@ -6,10 +6,12 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "agent/common/counters.h"
 #include "agent/common/http_server.h"
+#include "collector/api/metrics.h"
 #include "collector/api/queries.h"
 #include "collector/api/request_counts.h"
 
@@ -27,6 +29,8 @@ class HttpApi {
     std::function<absl::Status(std::string_view authorization, bool metrics)> authorize = nullptr;
     // Adds counters of other rooms to /metrics; may be empty. Any thread.
     std::function<void(Counters*)> add_counters;
+    // For /metrics; may be empty. Any thread.
+    std::function<std::vector<CertificateLife>()> certificates = nullptr;
     // Counts of gRPC queries for /metrics; may be null.
     const RequestCounts* grpc_counts = nullptr;
   };

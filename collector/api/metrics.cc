@@ -19,6 +19,8 @@ struct CounterRow {
 
 // What other rooms count. A counter that is not here is shown too, with its name as help.
 constexpr CounterRow kCounters[] = {
+    {"enrol_ended_agents", true,
+     "Agents that are enrolled and whose certificate has ended; those revoked left out."},
     {"enrol_registry_unreadable", true,
      "1 while the list of agents and credentials cannot be read: nobody can enrol or be revoked."},
     {"http_connections_gave_way", false,
@@ -53,6 +55,22 @@ void AddRequests(const std::string& name, const std::string& help, const std::st
   }
 }
 
+void AddCertificates(const std::vector<CertificateLife>& certificates, PrometheusText* text) {
+  if (certificates.empty()) return;
+  text->Family("tokenwatch_certificate_left_seconds", "gauge",
+               "Time until a certificate ends: the server's, the certificate authority's, and of "
+               "agents' the one that ends first of those that have not ended and are not revoked.");
+  for (const CertificateLife& each : certificates) {
+    text->Sample({{"of", each.of}}, absl::ToDoubleSeconds(each.left));
+  }
+  text->Family("tokenwatch_certificate_lifetime_seconds", "gauge",
+               "How long such a certificate is made for; those of agents and of the server are "
+               "renewed when a third of it is left.");
+  for (const CertificateLife& each : certificates) {
+    text->Sample({{"of", each.of}}, absl::ToDoubleSeconds(each.lifetime));
+  }
+}
+
 }  // namespace
 
 std::string MetricsPage(const MetricsInput& input) {
@@ -82,6 +100,7 @@ std::string MetricsPage(const MetricsInput& input) {
           input.space->free_bytes);
     gauge("tokenwatch_store_capacity_bytes", "Bytes of their disk.", input.space->capacity_bytes);
   }
+  AddCertificates(input.certificates, &text);
   if (input.fleet.has_value()) AddFleetMetrics(*input.fleet, &text);
   AddProcessMetrics(&text);
   // Those that have not happened yet are zero, so that an alert has something to look at.

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/time/time.h"
 #include "agent/common/counters.h"
 #include "agent/common/prometheus_text.h"
 #include "collector/api/fleet_metrics.h"
@@ -14,13 +16,21 @@
 
 namespace tokenwatch {
 
+// A certificate, or the one of several that ends first.
+struct CertificateLife {
+  std::string of;
+  absl::Duration left;      // less than none: it has ended
+  absl::Duration lifetime;  // of one that is new
+};
+
 struct MetricsInput {
   int64_t started_seconds = 0;  // since the epoch
   bool ready = false;
-  bool damaged = false;                    // the store
-  RequestCounts::Counts http;              // {path of the table, status}
-  RequestCounts::Counts grpc;              // {rpc, status name}
-  Counters counters;                       // of other rooms
+  bool damaged = false;        // the store
+  RequestCounts::Counts http;  // {path of the table, status}
+  RequestCounts::Counts grpc;  // {rpc, status name}
+  Counters counters;           // of other rooms
+  std::vector<CertificateLife> certificates;
   std::optional<StoreSpace> space;         // none: it cannot be told
   std::optional<FleetMetricsInput> fleet;  // none: the store cannot be read
 };

@@ -310,7 +310,31 @@ absl::StatusOr<bool> Gatekeeper::Refresh() {
 }
 
 absl::StatusOr<bool> Gatekeeper::KeepServer() {
-  return directory_.KeepServer(authority_, {}, clock_->Now());
+  absl::StatusOr<bool> made = directory_.KeepServer(authority_, {}, clock_->Now());
+  if (!made.ok()) return made;
+  // Also where `init` made it.
+  const absl::StatusOr<Certificate> server = directory_.LoadServer();
+  if (!server.ok()) return server.status();
+  server_until_ = absl::ToUnixSeconds(server->NotAfter());
+  return made;
+}
+
+std::vector<Gatekeeper::Life> Gatekeeper::Certificates() const {
+  const absl::Time now = clock_->Now();
+  const Certificate& authority = authority_.certificate();
+  std::vector<Life> lives = {
+      {"authority", authority.NotAfter() - now, authority.NotAfter() - authority.NotBefore()},
+      {"server", absl::FromUnixSeconds(server_until_) - now, EnrolDirectory::kServerLifetime}};
+  absl::Time first = absl::InfiniteFuture();
+  registry_->Look([&](const RegistryState& state) {
+    for (const auto& [id, agent] : state.agents) {
+      if (!agent.revoked && agent.until >= now) first = std::min(first, agent.until);
+    }
+  });
+  if (first != absl::InfiniteFuture()) {
+    lives.push_back({"agents", first - now, options_.certificate_lifetime});
+  }
+  return lives;
 }
 
 bool Gatekeeper::MayTry(const std::string& address) {
@@ -342,6 +366,11 @@ void Gatekeeper::Count(const char* name) {
 void Gatekeeper::AddCounters(Counters* counters) const {
   const absl::MutexLock lock(&mutex_);
   for (const auto& [name, value] : counters_) (*counters)[name] += value;
+  uint64_t ended = 0;
+  registry_->Look([&, now = clock_->Now()](const RegistryState& state) {
+    for (const auto& [id, agent] : state.agents) ended += !agent.revoked && agent.until < now;
+  });
+  (*counters)["enrol_ended_agents"] = ended;
   (*counters)["enrol_registry_unreadable"] = registry_unreadable_ ? 1 : 0;
 }
 

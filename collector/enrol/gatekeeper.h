@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -68,6 +69,15 @@ class Gatekeeper : public AgentGate {
   absl::StatusOr<bool> KeepServer();
   std::string ServerFile() const { return directory_.ServerFile(); }
 
+  // A kind of certificate, by the one of it that ends first.
+  struct Life {
+    std::string of;
+    absl::Duration left, lifetime;
+  };
+  // "authority", "server", and "agents" where one has a certificate that has not ended and is not
+  // revoked.
+  std::vector<Life> Certificates() const;
+
   void AddCounters(Counters* counters) const;
 
  private:
@@ -98,6 +108,7 @@ class Gatekeeper : public AgentGate {
   const std::unique_ptr<Registry> registry_;
   RefusalLog refusals_;
   std::atomic<bool> registry_unreadable_{false};
+  std::atomic<int64_t> server_until_{0};  // seconds since the epoch
 
   mutable absl::Mutex mutex_;
   int64_t minute_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -19,8 +19,9 @@ from harness.tokenwatch import Agent, Collector
 from harness.world import Skip, check, main, note, wait_until
 
 DASHBOARDS = REPOSITORY / "packaging/dashboards"
-# Prometheus' own, and families that exist only once something has happened.
-NOT_ALWAYS = {"tokenwatch_fleet_agent_losses_by_kind_total"}
+# Families that exist only once something has happened, or only with TLS.
+NOT_ALWAYS = {"tokenwatch_fleet_agent_losses_by_kind_total", "tokenwatch_certificate_left_seconds",
+              "tokenwatch_certificate_lifetime_seconds"}
 NAME = re.compile(r"\b((?:tokenwatch|process)_[a-z0-9_]+)\b")
 
 

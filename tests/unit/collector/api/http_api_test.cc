@@ -100,13 +100,16 @@ class HttpApiTest : public testing::Test {
   FakeStore store_;
   Queries queries_{&store_, [](const std::string& agent) { return agent == "agt_on"; }};
   RequestCounts grpc_counts_;
-  HttpApi api_{{.add_counters =
-                    [](Counters* counters) {
-                      (*counters)["ingest_uses"] = 5;
-                      (*counters)["ingest_connected_agents"] = 1;
-                      (*counters)["something_else"] = 2;
-                    },
-                .grpc_counts = &grpc_counts_}};
+  HttpApi api_{
+      {.add_counters =
+           [](Counters* counters) {
+             (*counters)["ingest_uses"] = 5;
+             (*counters)["ingest_connected_agents"] = 1;
+             (*counters)["something_else"] = 2;
+           },
+       .certificates =
+           [] { return std::vector<CertificateLife>{{"server", absl::Hours(1), absl::Hours(24)}}; },
+       .grpc_counts = &grpc_counts_}};
   std::unique_ptr<HttpServer> server_;
 };
 
@@ -306,6 +309,10 @@ TEST_F(HttpApiTest, MetricsAreValidText) {
        R"(tokenwatch_fleet_agent_connected{agent="agt_on",host="web\n\"1\""} 1)",
        R"(tokenwatch_fleet_agent_connected{agent="agt_off",host=""} 0)",
        "tokenwatch_store_bytes 4096",
+       "# TYPE tokenwatch_certificate_left_seconds gauge",
+       "tokenwatch_certificate_left_seconds{of=\"server\"} 3600",
+       "tokenwatch_certificate_lifetime_seconds{of=\"server\"} 86400",
+       "tokenwatch_enrol_ended_agents 0",
        "tokenwatch_store_free_bytes 1048576",
        "tokenwatch_store_capacity_bytes 2097152",
        "# TYPE process_cpu_seconds_total counter",

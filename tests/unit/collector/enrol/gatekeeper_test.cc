@@ -260,6 +260,50 @@ TEST_F(GatekeeperTest, CredentialsHaveAScope) {
              absl::StatusCode::kUnauthenticated, "revoked");
 }
 
+TEST_F(GatekeeperTest, TellsWhichCertificateEndsFirst) {
+  const auto left = [this](const std::string& of) {
+    for (const Gatekeeper::Life& life : gatekeeper_->Certificates()) {
+      if (life.of == of) return life.left;
+    }
+    return absl::InfiniteDuration();
+  };
+  const auto ended = [this] {
+    Counters counters;
+    gatekeeper_->AddCounters(&counters);
+    return counters["enrol_ended_agents"];
+  };
+  EXPECT_EQ(left("agents"), absl::InfiniteDuration());
+  EXPECT_EQ(left("server"), absl::Hours(24 * 90));
+  EXPECT_GT(left("authority"), absl::Hours(24 * 3650));
+  ASSERT_TRUE(Enrol(key_).ok());
+  clock_.Advance(absl::Hours(24));
+  ASSERT_TRUE(Enrol(*PrivateKey::Generate(), kOther).status().code() ==
+              absl::StatusCode::kUnauthenticated);  // the secret lasted a day
+  EXPECT_EQ(left("agents"), absl::Hours(24 * 29));
+  EXPECT_EQ(left("server"), absl::Hours(24 * 89));
+  clock_.Advance(absl::Hours(24 * 28));
+  secret_.clear();
+  options_.out_file = directory_ / "second.secret";
+  Run("enrol-secret");
+  secret_ = std::string(LoadEnrolSecret(options_.out_file)->secret.view());
+  ASSERT_TRUE(Enrol(*PrivateKey::Generate(), kOther).ok());
+  EXPECT_EQ(left("agents"), absl::Hours(24));
+  EXPECT_EQ(ended(), 0u);
+  // One that has ended, or may not report, is nothing that is to come.
+  clock_.Advance(absl::Hours(24) + absl::Seconds(1));
+  EXPECT_EQ(left("agents"), absl::Hours(24 * 29) - absl::Seconds(1));
+  EXPECT_EQ(ended(), 1u);
+  for (const char* agent : {kAgent, kOther}) {
+    options_.agent = agent;
+    Run("agents revoke");
+  }
+  EXPECT_EQ(left("agents"), absl::InfiniteDuration());
+  EXPECT_EQ(ended(), 0u);
+  clock_.Advance(absl::Hours(24 * 40));
+  EXPECT_TRUE(*gatekeeper_->KeepServer());
+  EXPECT_EQ(left("server"), absl::Hours(24 * 90));
+}
+
 TEST_F(GatekeeperTest, TheServersCertificateIsRenewedInTime) {
   const EnrolDirectory directory(options_.data_dir);
   const auto first = directory.LoadServer();
