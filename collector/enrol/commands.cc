@@ -25,6 +25,7 @@
 #include "agent/token/fingerprint.h"
 #include "agent/token/fleet_key.h"
 #include "collector/enrol/enrol_directory.h"
+#include "collector/enrol/owner_rights.h"
 #include "collector/enrol/registry.h"
 
 namespace tokenwatch {
@@ -72,14 +73,16 @@ SecretBuffer Line(std::string_view secret) {
   return line;
 }
 
-// To a file that must not exist, or to a person.
-absl::Status HandOut(std::string_view secret, const std::string& file, std::ostream* out) {
+// To a file that must not exist, or to a person. What is handed out is written with the caller's
+// rights, as are all functions' files that are not in the data directory.
+absl::Status HandOut(std::string_view secret, const std::string& file, OwnerRights* rights,
+                     std::ostream* out) {
   const SecretBuffer line = Line(secret);
   if (file.empty()) {
     out->write(line.view().data(), static_cast<std::streamsize>(line.size()));
     return absl::OkStatus();
   }
-  const absl::Status status = WriteNewFile(file, line.view());
+  const absl::Status status = rights->AsCaller([&] { return WriteNewFile(file, line.view()); });
   if (absl::IsAlreadyExists(status)) {
     return absl::AlreadyExistsError(
         absl::StrCat(file, " exists and is not overwritten: name another file"));
@@ -188,11 +191,15 @@ absl::Status ShowCa(const EnrolCommandOptions& options, std::ostream* out) {
   return absl::OkStatus();
 }
 
-absl::Status Init(const EnrolCommandOptions& options, absl::Time now, std::ostream* out) {
+absl::Status Init(const EnrolCommandOptions& options, absl::Time now, OwnerRights* rights,
+                  std::ostream* out) {
   if (const auto lifetime = ParseLifetime(options.lifetime); !lifetime.ok()) {
     return lifetime.status();
   }
-  if (absl::Status status = MakeOutDirectory(options); !status.ok()) return status;
+  if (absl::Status status = rights->AsCaller([&] { return MakeOutDirectory(options); });
+      !status.ok()) {
+    return status;
+  }
   const std::string handout = options.out_dir + "/";
   Rooms rooms{.directory = EnrolDirectory(options.data_dir)};
   const bool had_server = rooms.directory.LoadServer().ok();
@@ -209,7 +216,9 @@ absl::Status Init(const EnrolCommandOptions& options, absl::Time now, std::ostre
   const absl::StatusOr<bool> new_server = rooms.directory.KeepServer(*authority, names, now);
   if (!new_server.ok()) return new_server.status();
   const std::string ca_file = handout + "ca.pem";
-  if (absl::Status status = HandOutCa(ca_file, authority->certificate().ToPem()); !status.ok()) {
+  if (absl::Status status =
+          rights->AsCaller([&] { return HandOutCa(ca_file, authority->certificate().ToPem()); });
+      !status.ok()) {
     return status;
   }
   const auto server = rooms.directory.LoadServer();
@@ -223,10 +232,10 @@ absl::Status Init(const EnrolCommandOptions& options, absl::Time now, std::ostre
   RegistryState state = rooms.registry->State();
   const std::string key_file = handout + "fleet.key";
   if (state.first_key_id.empty()) {
-    absl::Status status = MakeFleetKey(key_file);
+    absl::Status status = rights->AsCaller([&] { return MakeFleetKey(key_file); });
     if (!status.ok() && !absl::IsAlreadyExists(status)) return status;
     const bool made = status.ok();
-    const absl::StatusOr<std::string> id = KeyIdOf(key_file);
+    const absl::StatusOr<std::string> id = rights->AsCaller([&] { return KeyIdOf(key_file); });
     if (!id.ok()) return id.status();
     status = rooms.registry->NoteFleetKey(*id, now);
     if (!status.ok()) return status;
@@ -243,8 +252,8 @@ absl::Status Init(const EnrolCommandOptions& options, absl::Time now, std::ostre
                                   [now](const IssuedSecret& one) { return now < one.expires; });
   if (valid == state.secrets.end()) {
     const std::string file = handout + "enrol.secret";
-    const auto expires = MakeSecret(rooms, options.lifetime, now, [&file](std::string_view text) {
-      return ReplaceFile(file, Line(text).view());
+    const auto expires = MakeSecret(rooms, options.lifetime, now, [&](std::string_view text) {
+      return rights->AsCaller([&] { return ReplaceFile(file, Line(text).view()); });
     });
     if (!expires.ok()) return expires.status();
     *out << "enrolment secret       made, " << file << ", until " << ShownTime(*expires)
@@ -260,7 +269,9 @@ absl::Status Init(const EnrolCommandOptions& options, absl::Time now, std::ostre
     const std::string file = handout + "query.credential";
     if (absl::Status status = MakeCredential(
             rooms.registry.get(), kFirstCredential, CredentialScope::kQuery, now,
-            [&file](std::string_view text) { return ReplaceFile(file, Line(text).view()); });
+            [&](std::string_view text) {
+              return rights->AsCaller([&] { return ReplaceFile(file, Line(text).view()); });
+            });
         !status.ok()) {
       return status;
     }
@@ -277,7 +288,8 @@ absl::Status Init(const EnrolCommandOptions& options, absl::Time now, std::ostre
   return absl::OkStatus();
 }
 
-absl::Status NewEnrolSecret(const EnrolCommandOptions& options, absl::Time now, std::ostream* out) {
+absl::Status NewEnrolSecret(const EnrolCommandOptions& options, absl::Time now, OwnerRights* rights,
+                            std::ostream* out) {
   absl::StatusOr<Rooms> rooms = OpenRooms(options);
   if (!rooms.ok()) return rooms.status();
   if (options.revoke_all) {
@@ -286,7 +298,7 @@ absl::Status NewEnrolSecret(const EnrolCommandOptions& options, absl::Time now, 
     return absl::OkStatus();
   }
   const auto expires = MakeSecret(*rooms, options.lifetime, now, [&](std::string_view text) {
-    return HandOut(text, options.out_file, out);
+    return HandOut(text, options.out_file, rights, out);
   });
   if (!expires.ok()) return expires.status();
   if (!options.out_file.empty()) {
@@ -334,7 +346,8 @@ absl::Status ChangeAgent(const EnrolCommandOptions& options, bool revoke, absl::
   return absl::OkStatus();
 }
 
-absl::Status AddCredential(const EnrolCommandOptions& options, absl::Time now, std::ostream* out) {
+absl::Status AddCredential(const EnrolCommandOptions& options, absl::Time now, OwnerRights* rights,
+                           std::ostream* out) {
   if (options.name.empty() || options.name.size() > kNameMax ||
       !std::all_of(options.name.begin(), options.name.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -353,7 +366,7 @@ absl::Status AddCredential(const EnrolCommandOptions& options, absl::Time now, s
   absl::Status status = MakeCredential(
       rooms->registry.get(), options.name,
       options.metrics_only ? CredentialScope::kMetrics : CredentialScope::kQuery, now,
-      [&](std::string_view text) { return HandOut(text, options.out_file, out); });
+      [&](std::string_view text) { return HandOut(text, options.out_file, rights, out); });
   if (status.ok() && !options.out_file.empty()) {
     *out << options.out_file << ": the credential '" << options.name << "'"
          << (options.metrics_only ? " for /metrics" : "") << "\n";
@@ -432,16 +445,19 @@ absl::StatusOr<absl::Duration> ParseLifetime(const std::string& text) {
 absl::Status RunEnrolCommand(const std::string& command, const EnrolCommandOptions& options,
                              const Clock& clock, std::ostream* out) {
   const absl::Time now = clock.Now();
-  if (command == "init") return Init(options, now, out);
-  if (command == "enrol-secret") return NewEnrolSecret(options, now, out);
+  if (command == "fleet-key") return NewFleetKey(options, out);
+  const auto taken = OwnerRights::TakeOn(options.data_dir);
+  if (!taken.ok()) return taken.status();
+  OwnerRights* const rights = taken->get();
+  if (command == "init") return Init(options, now, rights, out);
+  if (command == "enrol-secret") return NewEnrolSecret(options, now, rights, out);
   if (command == "agents list") return ListAgents(options, now, out);
   if (command == "agents revoke") return ChangeAgent(options, /*revoke=*/true, now, out);
   if (command == "agents forget") return ChangeAgent(options, /*revoke=*/false, now, out);
-  if (command == "credentials add") return AddCredential(options, now, out);
+  if (command == "credentials add") return AddCredential(options, now, rights, out);
   if (command == "credentials list") return ListCredentials(options, out);
   if (command == "credentials revoke") return RevokeCredential(options, now, out);
   if (command == "ca") return ShowCa(options, out);
-  if (command == "fleet-key") return NewFleetKey(options, out);
   return absl::InvalidArgumentError(absl::StrCat("unknown command ", command));
 }
 

@@ -31,8 +31,9 @@ absl::StatusOr<absl::Duration> ParseLifetime(const std::string& text);
 
 // Runs the command of that name, outer words first ("agents revoke"). Writes to `*out` what a
 // person needs to know, secrets only where `out_file` is empty. InvalidArgument is wrong use; every
-// error is a sentence. Nothing that is there is ever overwritten, but a server's certificate whose
-// names change and an enrolment secret's file whose secret has expired.
+// error is a sentence. As root it acts, in a data directory of another user, with that user's
+// rights: for a process of one thread. Nothing that is there is ever overwritten, but a server's
+// certificate whose names change and an enrolment secret's file whose secret has expired.
 absl::Status RunEnrolCommand(const std::string& command, const EnrolCommandOptions& options,
                              const Clock& clock, std::ostream* out);
 

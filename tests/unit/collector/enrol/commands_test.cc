@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <set>
 #include <string>
@@ -172,6 +173,79 @@ TEST_F(EnrolCommandsTest, WhatIsWrongIsSaid) {
   // Another collector's hand-out.
   options_.data_dir = directory_ / "data2";
   EXPECT_TRUE(absl::IsAlreadyExists(Run("init")));
+}
+
+// Root runs commands in the directory of the collector's user.
+class EnrolAsRootTest : public EnrolCommandsTest {
+ protected:
+  static constexpr uid_t kNobody = 65534;
+
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "SKIPPED: root, to work in another user's directory";
+    ASSERT_EQ(chmod(directory_.path().c_str(), 0755), 0);
+    ASSERT_EQ(mkdir(options_.data_dir.c_str(), 0700), 0);
+    ASSERT_EQ(chown(options_.data_dir.c_str(), kNobody, kNobody), 0);
+  }
+  void TearDown() override {
+    if (IsSkipped()) return;
+    EXPECT_EQ(geteuid(), 0u) << "the caller's rights are back";
+  }
+
+  // What that user could have put in place of something of its own.
+  void Link(const std::string& name, const std::string& target) {
+    std::filesystem::remove_all(directory_ / name);
+    std::filesystem::create_symlink(target, directory_ / name);
+    ASSERT_EQ(lchown((directory_ / name).c_str(), kNobody, kNobody), 0);
+  }
+};
+
+TEST_F(EnrolAsRootTest, FilesBelongToWhomTheirFolderDoes) {
+  ASSERT_TRUE(Run("init").ok()) << told_.str();
+  options_.name = "prometheus";
+  options_.out_file = directory_ / "out/prometheus.credential";
+  ASSERT_TRUE(Run("credentials add").ok());
+  options_.out_file = directory_ / "out/second.secret";
+  ASSERT_TRUE(Run("enrol-secret").ok());
+  for (const auto& [path, text] : Files()) {
+    struct stat file;
+    ASSERT_EQ(stat(path.c_str(), &file), 0);
+    EXPECT_EQ(file.st_uid, path.find("/data/") == std::string::npos ? 0u : kNobody) << path;
+  }
+}
+
+TEST_F(EnrolAsRootTest, LinksLeadToNothingThatOnlyRootMayTouch) {
+  ASSERT_TRUE(Run("init").ok()) << told_.str();
+  const std::string secrets = directory_ / "of-root";
+  ASSERT_EQ(mkdir(secrets.c_str(), 0700), 0);
+  // Each would have written there, or have said what is there.
+  for (const char* file : {"server.pem", "registry"}) {
+    std::filesystem::copy(directory_ / (std::string("data/enrol/") + file), secrets + "/" + file);
+  }
+  const auto before = Files();
+  Link("data/enrol/registry", secrets + "/registry");
+  options_.agent = "agt_00000000000000000000000001";
+  for (const char* command : {"agents list", "agents revoke", "enrol-secret", "credentials list"}) {
+    EXPECT_FALSE(Run(command).ok()) << command;
+  }
+  Link("data/enrol/server.pem", secrets + "/server.pem");
+  options_.server_names = {"other.example"};
+  EXPECT_FALSE(Run("init").ok());
+  Link("data/enrol", secrets);
+  EXPECT_FALSE(Run("init").ok());
+  auto after = Files();
+  std::erase_if(after,
+                [](const auto& file) { return file.first.find("of-root") == std::string::npos; });
+  size_t kept = 0;
+  for (const auto& [path, text] : after) {
+    const auto found = before.find(path);
+    ASSERT_NE(found, before.end()) << path << " is new";
+    EXPECT_EQ(found->second, text) << path;
+    ++kept;
+  }
+  EXPECT_EQ(kept, 2u);
+  struct stat info;
+  ASSERT_EQ(stat(secrets.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0u);
 }
 
 TEST_F(EnrolCommandsTest, AnotherFleetKeyGoesToAFile) {
