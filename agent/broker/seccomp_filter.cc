@@ -1,6 +1,7 @@
 #include "agent/broker/seccomp_filter.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -27,7 +29,7 @@ namespace {
 constexpr absl::string_view kAllowed =
     // Descriptors that are open, and new ones as far as Landlock and the user's rights go.
     "read write readv writev pread64 pwrite64 preadv pwritev lseek open openat close close_range "
-    "dup dup2 dup3 fcntl pipe pipe2 eventfd2 stat fstat lstat newfstatat statx statfs fstatfs "
+    "dup dup2 dup3 pipe pipe2 eventfd2 stat fstat lstat newfstatat statx statfs fstatfs "
     "access faccessat faccessat2 readlink readlinkat getcwd getdents64 fadvise64 mkdir mkdirat "
     "rmdir unlink unlinkat rename renameat renameat2 ftruncate fallocate fsync fdatasync flock "
     "umask "
@@ -36,9 +38,8 @@ constexpr absl::string_view kAllowed =
     "futex_waitv nanosleep clock_nanosleep timerfd_create timerfd_settime timerfd_gettime "
     "sched_yield restart_syscall "
     // Connections.
-    "connect accept accept4 bind listen getsockname getpeername getsockopt setsockopt sendto "
-    "recvfrom "
-    "sendmsg recvmsg sendmmsg recvmmsg shutdown "
+    "connect accept accept4 bind listen getsockname getpeername getsockopt setsockopt "
+    "recvfrom recvmsg recvmmsg shutdown "
     // Memory. A file in memory, locked, takes secrets to an agent that takes over.
     "brk munmap mremap madvise mincore memfd_create mlock "
     // Itself.
@@ -97,8 +98,29 @@ void AddConditional(Rules* rules) {
   const auto masked = [](unsigned argument, uint64_t mask, uint64_t value) {
     return scmp_arg_cmp{argument, SCMP_CMP_MASKED_EQ, mask, value};
   };
-  for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
-    rules->Add(SCMP_ACT_ALLOW, "socket", {is(0, family)});
+  // Streams, and for names datagrams; no other protocol, of which some go past Landlock's rule for
+  // TCP ports, as MPTCP does.
+  constexpr uint64_t kType = 0xf;  // SOCK_TYPE_MASK: the flags are not in it
+  rules->Add(SCMP_ACT_ALLOW, "socket", {is(0, AF_UNIX), masked(1, kType, SOCK_STREAM)});
+  for (const uint64_t family : {AF_INET, AF_INET6}) {
+    for (const uint64_t protocol : {IPPROTO_IP, IPPROTO_TCP}) {
+      rules->Add(SCMP_ACT_ALLOW, "socket",
+                 {is(0, family), masked(1, kType, SOCK_STREAM), is(2, protocol)});
+    }
+    for (const uint64_t protocol : {IPPROTO_IP, IPPROTO_UDP}) {
+      rules->Add(SCMP_ACT_ALLOW, "socket",
+                 {is(0, family), masked(1, kType, SOCK_DGRAM), is(2, protocol)});
+    }
+  }
+  // With MSG_FASTOPEN, sending connects without being asked for the port.
+  for (const auto& [name, flags] : {std::pair("sendto", 3), {"sendmsg", 2}, {"sendmmsg", 3}}) {
+    rules->Add(SCMP_ACT_ALLOW, name, {masked(static_cast<unsigned>(flags), MSG_FASTOPEN, 0)});
+  }
+  // Not F_SETOWN and F_SETSIG, by which a descriptor sends signals to others.
+  for (const uint64_t command :
+       {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW,
+        F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_ADD_SEALS, F_GET_SEALS}) {
+    rules->Add(SCMP_ACT_ALLOW, "fcntl", {is(1, command)});
   }
   // getaddrinfo(3) asks which addresses this host has.
   rules->Add(SCMP_ACT_ALLOW, "socket", {is(0, AF_NETLINK), is(2, 0 /* NETLINK_ROUTE */)});

@@ -23,6 +23,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "agent/broker/seccomp_filter.h"
 #include "agent/capture/unique_fd.h"
 
@@ -126,6 +127,45 @@ TEST_F(ConfinementTest, CallsThatItDoesNotNeedAreNotThere) {
     constexpr int kNoSuchCall = 999;
     int wrong = Wrong(syscall(kNoSuchCall) < 0 && errno == ENOSYS, "an unknown call");
     wrong += Wrong(socket(AF_PACKET, SOCK_RAW, 0) < 0 && errno == ENOSYS, "packet sockets");
+    struct {
+      int family, type, protocol;
+      bool is_needed;
+    } const sockets[] = {
+        {AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP, true},
+        {AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP, true},
+        {AF_INET, SOCK_DGRAM, 0, true},
+        {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, true},
+        {AF_UNIX, SOCK_DGRAM, 0, false},
+        {AF_INET, SOCK_STREAM, 262 /* IPPROTO_MPTCP */, false},
+        {AF_INET, SOCK_DGRAM, IPPROTO_ICMP, false},
+        {AF_INET, SOCK_RAW, IPPROTO_ICMP, false},
+        {AF_INET6, SOCK_SEQPACKET, 0, false},
+    };
+    for (const auto& [family, type, protocol, is_needed] : sockets) {
+      const UniqueFd fd(socket(family, type, protocol));
+      wrong += Wrong(is_needed ? fd.valid() : !fd.valid() && errno == ENOSYS,
+                     absl::StrCat("socket ", family, " ", type, " ", protocol).c_str());
+    }
+    const UniqueFd udp(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    wrong += Wrong(fcntl(udp.get(), F_SETFL, O_NONBLOCK) == 0, "a descriptor's flags are its own");
+    f_owner_ex owner = {.type = F_OWNER_PID, .pid = getppid()};
+    wrong += Wrong(fcntl(udp.get(), F_SETOWN, getppid()) < 0 && errno == ENOSYS, "SIGIO to others");
+    wrong += Wrong(fcntl(udp.get(), F_SETOWN_EX, &owner) < 0 && errno == ENOSYS, "SIGIO, too");
+    wrong += Wrong(fcntl(udp.get(), F_SETSIG, SIGKILL) < 0 && errno == ENOSYS, "another signal");
+    sockaddr_in there = {};
+    there.sin_family = AF_INET;
+    there.sin_port = htons(54);
+    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const UniqueFd tcp(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    wrong += Wrong(sendto(tcp.get(), "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL,
+                          reinterpret_cast<sockaddr*>(&there), sizeof(there)) < 0 &&
+                       errno == ENOSYS,
+                   "a connection by sending");
+    msghdr message = {};
+    message.msg_name = &there;
+    message.msg_namelen = sizeof(there);
+    wrong += Wrong(sendmsg(tcp.get(), &message, MSG_FASTOPEN | MSG_NOSIGNAL) < 0 && errno == ENOSYS,
+                   "a connection by a message");
     wrong += Wrong(kill(getppid(), 0) < 0 && errno == ENOSYS, "signals to others");
     wrong += Wrong(syscall(SYS_tgkill, getppid(), getppid(), 0) < 0 && errno == ENOSYS,
                    "signals to threads of others");
