@@ -31,6 +31,7 @@
 #include "agent/containers/container_resolver.h"
 #include "agent/status/fingerprint_service.h"
 #include "agent/status/status_pages.h"
+#include "agent/workload/user_resolver.h"
 
 namespace tokenwatch {
 namespace {
@@ -87,7 +88,8 @@ struct Agent::Parts {
   Forked forked;
   std::unique_ptr<Capture> capture;
   LocalProcReader proc{"/proc"};
-  SystemUserDatabase users;
+  SystemUserDatabase user_database;
+  UserResolver users{&user_database, &clock};
   std::unique_ptr<ContainerResolver> containers;
   std::unique_ptr<BrokerService> service;
   std::atomic<bool> is_broken{false};  // the worker did what no worker does

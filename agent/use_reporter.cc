@@ -10,12 +10,9 @@ UseReporter::UseReporter(FindWorkload find_workload, const Clock* clock, Emit em
 
 void UseReporter::OnUse(TokenUse use) {
   std::shared_ptr<const Workload> workload = find_workload_(use.process, use.pid);
-  if (!workload->naming) return emit_(std::move(use), std::move(workload));
+  if (IsNamed(*workload)) return emit_(std::move(use), std::move(workload));
   ++waited_;
-  if (waiting_.size() >= kMaxWaiting) {
-    ++unnamed_;
-    return emit_(std::move(use), std::move(workload));
-  }
+  if (waiting_.size() >= kMaxWaiting) return LetGo(std::move(use), std::move(workload));
   const auto patience = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
   waiting_.push_back({std::move(use), clock_->MonotonicNs() + patience});
 }
@@ -26,12 +23,11 @@ void UseReporter::Release() {
   std::deque<Waiting> still;
   for (Waiting& waiting : waiting_) {
     std::shared_ptr<const Workload> workload = find_workload_(waiting.use.process, waiting.use.pid);
-    if (workload->naming && now_ns < waiting.until_ns) {
+    if (!IsNamed(*workload) && now_ns < waiting.until_ns) {
       still.push_back(std::move(waiting));
       continue;
     }
-    if (workload->naming) ++unnamed_;
-    emit_(std::move(waiting.use), std::move(workload));
+    LetGo(std::move(waiting.use), std::move(workload));
   }
   waiting_ = std::move(still);
 }
@@ -39,9 +35,14 @@ void UseReporter::Release() {
 void UseReporter::Finish() {
   for (Waiting& waiting : std::exchange(waiting_, {})) {
     std::shared_ptr<const Workload> workload = find_workload_(waiting.use.process, waiting.use.pid);
-    if (workload->naming) ++unnamed_;
-    emit_(std::move(waiting.use), std::move(workload));
+    LetGo(std::move(waiting.use), std::move(workload));
   }
+}
+
+void UseReporter::LetGo(TokenUse use, std::shared_ptr<const Workload> workload) {
+  if (workload->naming) ++containers_unnamed_;
+  if (workload->naming_users) ++users_unnamed_;
+  emit_(std::move(use), std::move(workload));
 }
 
 absl::Time UseReporter::WaitingSince() const {
@@ -52,7 +53,8 @@ absl::Time UseReporter::WaitingSince() const {
 
 void UseReporter::AddCounters(Counters* counters) const {
   (*counters)["uses_waited_for_names"] += waited_;
-  (*counters)["container_names_unseen"] += unnamed_;
+  (*counters)["container_names_unseen"] += containers_unnamed_;
+  (*counters)["user_names_unseen"] += users_unnamed_;
 }
 
 }  // namespace tokenwatch

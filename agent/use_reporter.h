@@ -17,8 +17,9 @@
 
 namespace tokenwatch {
 
-// Uses whose container is still being named wait a little, in memory, so that they carry its names;
-// then they go on without, counted as `container_names_unseen`. Uses of other processes pass them.
+// Uses whose container or user is still being named wait a little, in memory, so that they carry
+// the names; then they go on without, counted as `container_names_unseen` and `user_names_unseen`.
+// Uses of other processes pass them.
 //
 // On the draining thread, AddCounters on any.
 class UseReporter : public UseSink {
@@ -50,12 +51,19 @@ class UseReporter : public UseSink {
     uint64_t until_ns = 0;
   };
 
+  static bool IsNamed(const Workload& workload) {
+    return !workload.naming && !workload.naming_users;
+  }
+  // It goes on, named or not.
+  void LetGo(TokenUse use, std::shared_ptr<const Workload> workload);
+
   const FindWorkload find_workload_;
   const Clock* const clock_;
   const Emit emit_;
   std::deque<Waiting> waiting_;  // oldest first
   std::atomic<uint64_t> waited_{0};
-  std::atomic<uint64_t> unnamed_{0};
+  std::atomic<uint64_t> containers_unnamed_{0};
+  std::atomic<uint64_t> users_unnamed_{0};
 };
 
 }  // namespace tokenwatch

@@ -130,7 +130,7 @@ class Worker : public HandoverOwner {
   Channel* life_;
   BrokerClient urgent_, other_;
   RemoteProcReader proc_;
-  RemoteUserDatabase users_;
+  RemoteUsers users_;
   RemoteCapture capture_;
   RealClock clock_;
   RemoteContainers containers_;

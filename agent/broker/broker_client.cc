@@ -91,9 +91,12 @@ bool RemoteProcReader::Exists(uint32_t pid, const std::string& path) const {
   return Read<bool>(client_->Call({.kind = RequestKind::kExists, .pid = pid, .text = path}));
 }
 
-std::optional<std::string> RemoteUserDatabase::Name(uint32_t uid) {
-  return Read<std::optional<std::string>>(
-      client_->Call({.kind = RequestKind::kUserName, .number = uid}));
+UserLookup::Answer RemoteUsers::Find(uint32_t uid) {
+  const Channel::Message message = client_->Call({.kind = RequestKind::kUserName, .number = uid});
+  Answer answer;
+  WireReader reader(message.bytes.view());
+  reader(answer.is_pending, answer.name);
+  return reader.IsDone() ? answer : Answer();
 }
 
 bool RemoteCapture::LookAtProcess(uint64_t process, uint32_t pid, const std::string& exe) {

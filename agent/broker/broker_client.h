@@ -60,11 +60,11 @@ class RemoteProcReader : public ProcReader {
   BrokerClient* client_;
 };
 
-class RemoteUserDatabase : public UserDatabase {
+class RemoteUsers : public UserLookup {
  public:
   // `client` outlives this.
-  explicit RemoteUserDatabase(BrokerClient* client) : client_(client) {}
-  std::optional<std::string> Name(uint32_t uid) override;
+  explicit RemoteUsers(BrokerClient* client) : client_(client) {}
+  Answer Find(uint32_t uid) override;
 
  private:
   BrokerClient* client_;

@@ -87,9 +87,11 @@ UniqueFd BrokerService::Answer(const Request& request, WireWriter* answer) const
     case RequestKind::kExists:
       out(proc.Exists(request.pid, request.text));
       break;
-    case RequestKind::kUserName:
-      out(parts_.users->Name(static_cast<uint32_t>(request.number)));
+    case RequestKind::kUserName: {
+      const UserLookup::Answer user = parts_.users->Find(static_cast<uint32_t>(request.number));
+      out(user.is_pending, user.name);
       break;
+    }
     case RequestKind::kLook:
       out(parts_.capture->LookAtProcess(request.number, request.pid, request.text));
       break;

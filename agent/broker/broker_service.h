@@ -23,7 +23,7 @@ namespace tokenwatch {
 struct BrokerParts {
   CaptureControl* capture = nullptr;
   const ProcReader* proc = nullptr;
-  UserDatabase* users = nullptr;
+  UserLookup* users = nullptr;
   ContainerLookup* containers = nullptr;
   // A connection to the collector's Unix socket.
   std::function<absl::StatusOr<UniqueFd>()> connect_collector;

@@ -22,15 +22,16 @@ std::optional<std::string> SystemUserDatabase::Name(uint32_t uid) {
   return std::nullopt;
 }
 
-std::string UserNames::Of(uint32_t uid) {
+UserNames::Name UserNames::Of(uint32_t uid) {
   const uint64_t now = clock_->MonotonicNs();
-  const auto known = answers_.find(uid);
-  const auto fresh_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kFresh));
-  if (known != answers_.end() && now - known->second.asked_ns < fresh_ns) return known->second.name;
+  const auto known = known_.find(uid);
+  if (known != known_.end() && now < known->second.until_ns) return known->second.name;
   // Dropped all at once: it is only a cache, and no machine has so many users at work.
-  if (known == answers_.end() && answers_.size() >= kRemembered) answers_.clear();
-  std::string name = database_->Name(uid).value_or(std::to_string(uid));
-  answers_[uid] = {name, now};
+  if (known == known_.end() && known_.size() >= kRemembered) known_.clear();
+  const UserLookup::Answer answer = lookup_->Find(uid);
+  const Name name = {answer.name.value_or(std::to_string(uid)), answer.is_pending};
+  const absl::Duration valid = answer.is_pending ? kPendingFor : kFresh;
+  known_[uid] = {name, now + static_cast<uint64_t>(absl::ToInt64Nanoseconds(valid))};
   return name;
 }
 

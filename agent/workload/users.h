@@ -27,27 +27,45 @@ class SystemUserDatabase : public UserDatabase {
   std::optional<std::string> Name(uint32_t uid) override;
 };
 
+// Who can be asked on a thread that must not wait. Any thread.
+class UserLookup {
+ public:
+  struct Answer {
+    bool is_pending = false;  // is being asked for: ask again soon
+    std::optional<std::string> name;
+  };
+
+  virtual ~UserLookup() = default;
+  // Never waits. The first call for a user begins the search.
+  virtual Answer Find(uint32_t uid) = 0;
+};
+
 // Remembers answers, also that there is none, for ten minutes. Not thread safe.
 class UserNames {
  public:
   static constexpr size_t kRemembered = 4096;
   static constexpr absl::Duration kFresh = absl::Minutes(10);
+  static constexpr absl::Duration kPendingFor = absl::Milliseconds(10);  // then asks again
 
-  // Both outlive this object.
-  UserNames(UserDatabase* database, const Clock* clock) : database_(database), clock_(clock) {}
-
-  // The name, or the number in digits.
-  std::string Of(uint32_t uid);
-
- private:
-  struct Answer {
-    std::string name;
-    uint64_t asked_ns = 0;
+  struct Name {
+    std::string text;  // the name, or the number in digits
+    bool is_pending = false;
   };
 
-  UserDatabase* database_;
+  // Both outlive this object.
+  UserNames(UserLookup* lookup, const Clock* clock) : lookup_(lookup), clock_(clock) {}
+
+  Name Of(uint32_t uid);
+
+ private:
+  struct Known {
+    Name name;
+    uint64_t until_ns = 0;
+  };
+
+  UserLookup* lookup_;
   const Clock* clock_;
-  std::unordered_map<uint32_t, Answer> answers_;
+  std::unordered_map<uint32_t, Known> known_;
 };
 
 }  // namespace tokenwatch

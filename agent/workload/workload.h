@@ -33,6 +33,8 @@ struct Workload {
   std::string labels;
   // Those six are being looked for: WorkloadTable::Find will soon say more.
   bool naming = false;
+  // So are the names of its users, which are numbers by now.
+  bool naming_users = false;
 };
 
 }  // namespace tokenwatch

@@ -99,7 +99,7 @@ struct WorkloadTable::Facts {
   bool arguments_cut = false;
 };
 
-WorkloadTable::WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users,
+WorkloadTable::WorkloadTable(const ProcReader* proc, std::string host, UserLookup* users,
                              ContainerLookup* containers, const Clock* clock, Limits limits)
     : proc_(*proc),
       host_(std::move(host)),
@@ -237,11 +237,11 @@ void WorkloadTable::Build(const Facts& facts, Image* image) {
   workload.script = Safe(ScriptOf(facts), kPathMax);
   workload.parent_exe = Safe(facts.parent_exe, kPathMax);
   workload.uid = facts.uid;
-  workload.user = Safe(users_.Of(facts.uid), kNameMax);
   if (facts.login_uid != kNoLogin) {
     workload.login_uid = facts.login_uid;
-    workload.login_user = Safe(users_.Of(facts.login_uid), kNameMax);
+    workload.login_user = std::to_string(facts.login_uid);
   }
+  NameUsers(&workload);
   workload.cgroup = Safe(facts.cgroup, kPathMax);
   std::string units = facts.cgroup;
   // Hosts whose processes are not in the unified hierarchy.
@@ -265,7 +265,25 @@ std::string WorkloadTable::ContainerGroup(const Facts& facts) const {
   return facts.cgroup;
 }
 
+void WorkloadTable::NameUsers(Workload* workload) {
+  const UserNames::Name user = users_.Of(workload->uid);
+  workload->user = Safe(user.text, kNameMax);
+  workload->naming_users = user.is_pending;
+  if (workload->login_user.empty()) return;
+  const UserNames::Name login = users_.Of(workload->login_uid);
+  workload->login_user = Safe(login.text, kNameMax);
+  workload->naming_users |= login.is_pending;
+}
+
 void WorkloadTable::Name(Image* image) {
+  if (image->workload->naming_users) {
+    Workload workload = *image->workload;
+    NameUsers(&workload);
+    // Who has it already may go on reading it.
+    if (!workload.naming_users) {
+      image->workload = std::make_shared<const Workload>(std::move(workload));
+    }
+  }
   if (image->container.empty()) return;
   ContainerLookup::Answer answer;
   if (containers_ != nullptr) answer = containers_->Find(image->container);

@@ -50,9 +50,9 @@ class WorkloadTable {
   };
 
   // `host` is this machine's name. Pointers outlive this object; `containers` may be null.
-  WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users,
+  WorkloadTable(const ProcReader* proc, std::string host, UserLookup* users,
                 ContainerLookup* containers, const Clock* clock, Limits limits);
-  WorkloadTable(const ProcReader* proc, std::string host, UserDatabase* users,
+  WorkloadTable(const ProcReader* proc, std::string host, UserLookup* users,
                 ContainerLookup* containers, const Clock* clock)
       : WorkloadTable(proc, std::move(host), users, containers, clock, Limits()) {}
 
@@ -61,7 +61,8 @@ class WorkloadTable {
   void OnExit(const tw_exit& exit);
 
   // Never null. An unknown image is looked for in /proc by its `pid`; where that is gone too, the
-  // result holds host and pid only. A later call for an image may say more of its container.
+  // result holds host and pid only. A later call for an image may say more of its container and its
+  // users.
   std::shared_ptr<const Workload> Find(uint64_t process, uint32_t pid);
 
   // Forgets what ended long ago. To be called every few seconds.
@@ -86,8 +87,9 @@ class WorkloadTable {
   // Replaces the paths that the kernel had to cut.
   void Repair(const tw_process& process, Facts* facts);
   void Build(const Facts& facts, Image* image);
-  // Completes the image's workload by what is known of its container by now.
+  // Completes the image's workload by what is known of its container and its users by now.
   void Name(Image* image);
+  void NameUsers(Workload* workload);
   std::string ContainerGroup(const Facts& facts) const;
   std::string ScriptOf(const Facts& facts);
   std::shared_ptr<const Workload> FromProc(uint32_t pid);

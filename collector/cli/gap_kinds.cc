@@ -43,6 +43,7 @@ constexpr GapKind kKinds[] = {
     {"processes_dropped", "processes beyond what the agent remembers"},
     {"exits_over_limit_dropped", "ends of processes beyond what the agent remembers"},
     {"container_names_unseen", "uses whose container and pod could not be named in time"},
+    {"user_names_unseen", "uses whose user's name could not be found in time"},
     {"pod_labels_dropped", "labels of pods beyond what is told of one"},
     // Reading HTTP.
     {"answers_lost", "answers that could not be read"},

@@ -18,6 +18,11 @@ class UseReporterTest : public testing::Test {
     workload.naming = naming;
     workloads_[process] = std::make_shared<const Workload>(std::move(workload));
   }
+  void StartOfUnknownUser(uint64_t process) {
+    Workload workload;
+    workload.naming_users = true;
+    workloads_[process] = std::make_shared<const Workload>(std::move(workload));
+  }
   void Name(uint64_t process, const std::string& pod) {
     Workload workload;
     workload.pod = pod;
@@ -29,10 +34,10 @@ class UseReporterTest : public testing::Test {
     use.time = clock_.Now();
     reporter_.OnUse(std::move(use));
   }
-  uint64_t Unseen() const {
+  uint64_t Unseen(const char* counter = "container_names_unseen") const {
     Counters counters;
     reporter_.AddCounters(&counters);
-    return counters.at("container_names_unseen");
+    return counters.at(counter);
   }
 
   FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
@@ -44,6 +49,22 @@ class UseReporterTest : public testing::Test {
                           told_.push_back(std::to_string(use.process) + of->pod);
                         }};
 };
+
+TEST_F(UseReporterTest, WaitsForAUsersNameToo) {
+  StartOfUnknownUser(1);
+  StartOfUnknownUser(2);
+  Use(1);
+  Use(2);
+  Name(1, "");
+  reporter_.Release();
+  EXPECT_EQ(told_, std::vector<std::string>{"1"});
+  EXPECT_EQ(Unseen("user_names_unseen"), 0u);
+  clock_.Advance(UseReporter::kPatience);
+  reporter_.Release();
+  EXPECT_EQ(told_, (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(Unseen("user_names_unseen"), 1u);
+  EXPECT_EQ(Unseen(), 0u);
+}
 
 TEST_F(UseReporterTest, LetsAUseWaitForItsNamesAloneAndNoOther) {
   Start(1, true);

@@ -48,11 +48,12 @@ class FakeCapture : public CaptureControl {
   int asked = 0, wipes = 0;
 };
 
-class FakeUsers : public UserDatabase {
+class FakeUsers : public UserLookup {
  public:
-  std::optional<std::string> Name(uint32_t uid) override {
-    if (uid != 1000) return std::nullopt;
-    return "app";
+  Answer Find(uint32_t uid) override {
+    if (uid == 1002) return {true, "old"};
+    if (uid != 1000) return {};
+    return {false, "app"};
   }
 };
 
@@ -247,9 +248,12 @@ TEST_F(BrokerTest, StatusCountersAndWipe) {
 }
 
 TEST_F(BrokerTest, UsersAndTheCollector) {
-  RemoteUserDatabase users(client_.get());
-  EXPECT_EQ(users.Name(1000), "app");
-  EXPECT_EQ(users.Name(1001), std::nullopt);
+  RemoteUsers users(client_.get());
+  EXPECT_EQ(users.Find(1000).name, "app");
+  EXPECT_FALSE(users.Find(1000).is_pending);
+  EXPECT_EQ(users.Find(1001).name, std::nullopt);
+  EXPECT_FALSE(users.Find(1001).is_pending);
+  EXPECT_TRUE(users.Find(1002).is_pending);
   EXPECT_TRUE(ConnectCollector(client_.get()).ok());
   collector_ = false;
   EXPECT_EQ(ConnectCollector(client_.get()).status().message(), "nobody listens");

@@ -18,13 +18,15 @@ namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
 
-class Users : public UserDatabase {
+class Users : public UserLookup {
  public:
-  std::optional<std::string> Name(uint32_t uid) override {
-    if (uid == 1000) return "ann";
-    if (uid == 33) return "www-data";
-    return std::nullopt;
+  Answer Find(uint32_t uid) override {
+    if (is_pending) return {true, std::nullopt};
+    if (uid == 1000) return {false, "ann"};
+    if (uid == 33) return {false, "www-data"};
+    return {};
   }
+  bool is_pending = false;
 };
 
 // Answers as it is told to, and pending before.
@@ -96,6 +98,24 @@ class WorkloadTableTest : public testing::Test {
   FakeContainers containers_;
   FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
 };
+
+TEST_F(WorkloadTableTest, NamesUsersOnceTheyAreKnown) {
+  WorkloadTable table = Make();
+  users_.is_pending = true;
+  table.OnProcess(Record(5, 1234));
+  const auto before = table.Find(5, 1234);
+  EXPECT_TRUE(before->naming_users);
+  EXPECT_EQ(before->user, "33");
+  EXPECT_EQ(before->login_user, "1000");
+  users_.is_pending = false;
+  clock_.Advance(UserNames::kPendingFor);
+  const auto after = table.Find(5, 1234);
+  EXPECT_FALSE(after->naming_users);
+  EXPECT_EQ(after->user, "www-data");
+  EXPECT_EQ(after->login_user, "ann");
+  EXPECT_EQ(before->user, "33") << "whoever has it may be reading it";
+  EXPECT_EQ(table.Find(5, 1234), after);
+}
 
 TEST_F(WorkloadTableTest, KnowsAProcessThatIsGoneFromItsRecordAlone) {
   WorkloadTable table = Make();
