@@ -42,7 +42,7 @@ class Pipeline {
     Fingerprinter* fingerprinter;
     CaptureControl* capture;
     const ProcReader* proc;
-    UserDatabase* users;
+    UserLookup* users;
     ContainerLookup* containers;
     const Clock* clock;
   };
