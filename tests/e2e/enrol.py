@@ -169,6 +169,32 @@ def revocation(fleet):
     note(f"revoked in {took:.1f} s, forgotten, enrolled anew, and what it kept arrived")
 
 
+def hand_over(fleet):
+    """A successor reports under the identity that its predecessor enrolled, and enrols nothing."""
+    key = read_key(fleet.key_file)
+    before = fleet.agents["one"]
+    enrolled = before.collector_state()["certificateUntil"], before.agent_id()
+    gaps = len(fleet.collector.gaps())
+    after = TlsAgent(fleet.world, fleet.collector, "one-after", [fleet.key_file],
+                     secret_file=fleet.world.path("no-such.secret"), scope=before.scope,
+                     spool_dir=before.spool_dir, args=["--take-over"], wait=False)
+    secret, made = secrets.token_hex(16), 0
+    while not after.try_ready():
+        fleet.use("one", secret)
+        made += 1
+    fleet.use("one", secret)
+    wait_until(lambda: after.collector_state()["connected"], 30, "the successor to be connected")
+    fleet.wait_for_uses_of(fingerprint.token_id(key, secret.encode()), made + 1)
+    check((after.collector_state()["certificateUntil"], after.agent_id()) == enrolled,
+          f"the successor has another identity: {after.collector_state()}")
+    check(len(fleet.collector.gaps()) == gaps, f"gaps: {fleet.collector.gaps()[gaps:]}")
+    check(before.stop() == 0, "the agent that handed over did not end cleanly")
+    after.args = []
+    after.secret_file = before.secret_file
+    fleet.agents["one"] = after
+    note(f"handed over under TLS: {made + 1} requests meanwhile, each once, one identity")
+
+
 def rotation(fleet):
     """Two fleet keys for a while: one history under either id."""
     old = read_key(fleet.key_file)
@@ -301,6 +327,7 @@ def scenario(world):
     everybody_reports(fleet)
     credentials(fleet)
     revocation(fleet)
+    hand_over(fleet)
     rotation(fleet)
     mistakes(fleet)
     clocks_and_ends(fleet)

@@ -104,7 +104,7 @@ class Agent:
     """An agent that watches the world's cgroup, or `scope`, and nothing else on this machine."""
 
     def __init__(self, world, collector_port, name="agent", spool_dir=None, inside=False, args=(),
-                 scope=None, program=None):
+                 scope=None, program=None, wait=True):
         self.world = world
         self.name = name
         self.program = program or os.path.join(world.bin_dir, "tokenwatch-agent")
@@ -117,7 +117,7 @@ class Agent:
         self._log_before = 0
         self.status_port = 0
         self.process = None
-        self.start()
+        self.start(wait)
 
     def arguments(self):
         """Flags that say how to speak to the collector, and under which key."""
@@ -137,16 +137,16 @@ class Agent:
 
     def wait_ready(self):
         """Until the probes are attached: uses from now on are seen."""
-        def ready():
-            text = _read(self.log)[self._log_before:]
-            check(self.process.poll() is None, f"the agent ended: {text}")
-            found = _URL.search(text)
-            if not found:
-                return False
-            self.status_port = int(found[2])
-            return _answers(self.status_port, "/healthz")
+        wait_until(self.try_ready, 90, "the agent's /healthz")
 
-        wait_until(ready, 90, "the agent's /healthz")
+    def try_ready(self):
+        text = _read(self.log)[self._log_before:]
+        check(self.process.poll() is None, f"the agent ended: {text}")
+        found = _URL.search(text)
+        if not found:
+            return False
+        self.status_port = int(found[2])
+        return _answers(self.status_port, "/healthz")
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
