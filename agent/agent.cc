@@ -71,7 +71,8 @@ bool IsToldToStop() {
 }
 
 template <typename Message>
-absl::Status SendMessage(Channel* channel, Message message, absl::Span<const int> descriptors) {
+absl::Status SendMessage(Channel* channel, const Message& message,
+                         absl::Span<const int> descriptors) {
   WireWriter writer;
   writer(message);
   return channel->Send(writer.bytes(), descriptors);

@@ -41,7 +41,7 @@ absl::Status BrokerService::Serve(Channel* channel) const {
     WireWriter answer;
     const UniqueFd descriptor = Answer(*request, &answer);
     const int fd = descriptor.get();
-    const absl::Status sent =
+    absl::Status sent =
         channel->Send(answer.bytes(), absl::MakeConstSpan(&fd, descriptor.valid() ? 1 : 0));
     if (absl::IsOutOfRange(sent)) return absl::OkStatus();
     if (!sent.ok()) return sent;

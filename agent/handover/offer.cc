@@ -170,7 +170,7 @@ absl::Status HandoverOffer::CallOff(const absl::Status& why) {
   channel_.reset();
   connections_ = SecretFile();
   state_ = State::kListening;
-  const absl::Status status = is_stranger ? absl::OkStatus() : owner_->Resume();
+  absl::Status status = is_stranger ? absl::OkStatus() : owner_->Resume();
   if (absl::IsAlreadyExists(status)) {
     state_ = State::kGone;
     return absl::OkStatus();
