@@ -1,10 +1,12 @@
 """From nothing to a service that watches."""
 
 import glob
+import json
 import os
 import pwd
 import stat
 import subprocess
+import time
 
 from machine_tools import CERTIFICATE, SERVER_LOG, check, curl, exact, note, out, run, show, wait_for
 
@@ -44,8 +46,23 @@ def install():
               pwd.getpwnam(unit).pw_shell == "/usr/sbin/nologin")
 
 
+def start_with_wrong_key():
+    """A key that cannot be used is one sentence, and no loop of starts."""
+    with open(KEY, "w", encoding="ascii") as file:
+        file.write("not a key\n")
+    os.chmod(KEY, 0o600)
+    done = run("systemctl", "start", "tokenwatch-agent")
+    time.sleep(3)
+    said = out("journalctl", "-b", "-u", "tokenwatch-agent", "-n", "15", "-o", "cat")
+    check("a key that is none: the start fails, says why, and is not tried again",
+          done.returncode != 0 and "hexadecimal" in said
+          and show("tokenwatch-agent", "ActiveState") == "failed", said)
+    run("systemctl", "reset-failed", "tokenwatch-agent")
+
+
 def start():
     """Key, server, agent."""
+    start_with_wrong_key()
     subprocess.run(["sh", "-c", f"umask 077; openssl rand -hex 32 > {KEY}"], check=True)
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
@@ -71,7 +88,16 @@ def start():
                          show("tokenwatch-agent", "StatusText"))
     text = show("tokenwatch-agent", "StatusText")
     check(f"systemctl status says: {text}", connected and "the whole host" in text)
-    expected = {"/etc/tokenwatch": ("root 0755",), "/etc/tokenwatch/agent.yaml": ("root 0644",),
+    done = run("tokenwatch-agent", "--check")
+    check("`tokenwatch-agent --check` by hand finds the key that the unit hands over",
+          done.returncode == 0, done.text)
+    findings = json.loads(out("tokenwatch-agent", "doctor", "--json"))["checks"]
+    check("so does doctor, and nothing fails", any(
+        finding["check"] == "key" and finding["what"] == KEY and finding["status"] == "ok"
+        for finding in findings) and all(finding["status"] != "fails" for finding in findings),
+          findings)
+    expected = {"/run/tokenwatch-agent/status": ("root 0600",),
+                "/etc/tokenwatch": ("root 0755",), "/etc/tokenwatch/agent.yaml": ("root 0644",),
                 KEY: ("root 0600",),
                 "/var/lib/tokenwatch-agent": ("root 0700", "tokenwatch-agent 0700"),
                 "/var/lib/tokenwatch-collector": ("tokenwatch-collector 0700",)}

@@ -1,9 +1,10 @@
 """Remove leaves configuration and data, purge leaves nothing."""
 
 import os
+import time
 
 from installation import PACKAGES, debs
-from machine_tools import check, curl, out, run, show, wait_for
+from machine_tools import check, curl, note, out, run, show, wait_for
 
 # What changes by itself, or belongs to dpkg and to the test.
 ELSEWHERE = ("/proc", "/sys", "/dev", "/run", "/test", "/tmp", "/home/copy", "/var/lib/dpkg", "/var/log",
@@ -51,17 +52,30 @@ def remove():
           [path for path in kept if not os.path.exists(path)])
 
 
+def reinstall():
+    """What was removed and not purged starts again by itself, with what was kept."""
+    done = run("dpkg", "-i", *[deb for deb in debs("newer") if "/tokenwatch_" not in deb])
+    check("dpkg installs again what it removed", done.returncode == 0, done.text)
+    for unit in ("tokenwatch-agent", "tokenwatch-collector"):
+        check(f"{unit} runs again, and at boot", show(unit, "ActiveState") == "active"
+              and out("systemctl", "is-enabled", unit) == "enabled",
+              out("systemctl", "status", unit))
+
+
 def others(lines):
     """Without those about the unit that runs this test."""
     return [line for line in lines.splitlines() if "tokenwatch-test" not in line]
 
 
 def purge(files_before, users_before):
+    began = time.monotonic()
     done = run("dpkg", "-P", *PACKAGES)
+    note(f"dpkg -P: {time.monotonic() - began:.1f} s")
     check("dpkg purges", done.returncode == 0, done.text)
-    left = sorted(files() - files_before)
+    files_after = files()
+    left = sorted(files_after - files_before)
     check("no file is left", not left, left)
-    missing = sorted(files_before - files())
+    missing = sorted(files_before - files_after)
     check("and none of another package is missing", not missing, missing)
     check("no user and no group is left", users() == users_before, users())
     units = others(out("systemctl", "list-units", "--all", "--no-legend", "tokenwatch-*"))

@@ -133,7 +133,8 @@ def sandbox():
 
 def journal():
     """Levels and fields, through a collector that goes away and comes back."""
-    entries = out("journalctl", "-b", "-u", "tokenwatch-agent", "-o", "json", "TOKENWATCH_EVENT=ready")
+    entries = out("journalctl", "-b", "-u", "tokenwatch-agent", "-o", "json", "TOKENWATCH_EVENT=ready",
+                  f"_SYSTEMD_INVOCATION_ID={show('tokenwatch-agent', 'InvocationID')}")
     ready = [json.loads(line) for line in entries.splitlines()]
     check("readiness is an event of the journal, with fields", len(ready) == 1
           and ready[0]["PRIORITY"] == "6" and len(ready[0]["MESSAGE_ID"]) == 32

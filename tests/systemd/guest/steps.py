@@ -13,8 +13,9 @@ import service  # noqa: E402
 import upgrade  # noqa: E402
 
 
-STEPS = (service.watches, service.sandbox, service.journal, faults.killed, faults.watchdog,
-         faults.key_missing, upgrade.in_traffic, upgrade.half_written_configuration, removal.remove,
+# The three after `killed` are what the watchdog leaves alone.
+STEPS = (faults.killed, service.watches, service.sandbox, service.journal, faults.watchdog,
+         upgrade.in_traffic, upgrade.half_written_configuration, removal.remove, removal.reinstall,
          removal.purge, removal.without_systemd)
 
 
