@@ -2,6 +2,7 @@
 
 import dataclasses
 import subprocess
+import threading
 import time
 
 QEMU = "qemu-system-x86_64"
@@ -26,21 +27,23 @@ class Run:
     seconds: float  # from power on to power off
 
 
-def boot(kernel, initramfs, directory, timeout, memory="1024"):
+def boot(kernel, initramfs, directory, timeout, memory="1024", stop=None):
     """Boots until the steps have ended, or for `timeout` seconds, with so many megabytes of memory.
 
     A boot that falls silent before init is tried again: that is the emulation's fault. What happens
-    after init has begun is the test's.
+    after init has begun is the test's. Several threads may boot at once, each in a directory of its
+    own; once the event `stop` is set they end.
     """
+    stop = stop or threading.Event()
     for attempt in range(1, BOOTS + 1):
-        run = _boot_once(kernel, initramfs, directory, timeout, memory)
+        run = _boot_once(kernel, initramfs, directory, timeout, memory, stop)
         run.boots = attempt
-        if run.boot_seconds:
+        if run.boot_seconds or stop.is_set():
             break
     return run
 
 
-def _boot_once(kernel, initramfs, directory, timeout, memory):
+def _boot_once(kernel, initramfs, directory, timeout, memory, stop):
     console = directory / "console"
     results = directory / "results"
     for path in (console, results):
@@ -54,7 +57,7 @@ def _boot_once(kernel, initramfs, directory, timeout, memory):
             # Away from the terminal, which stops a background process that touches it.
             start_new_session=True) as process:
         try:
-            init_seconds = _wait(process, console, results, started, timeout)
+            init_seconds = _wait(process, console, results, started, timeout, stop)
         finally:
             process.kill()
     output = results.read_text(errors="replace").replace("\r\n", "\n")
@@ -68,11 +71,12 @@ def _boot_once(kernel, initramfs, directory, timeout, memory):
                seconds=time.monotonic() - started)
 
 
-def _wait(process, console, results, started, timeout):
-    """Until the machine has gone, its time is up or it is silent; returns when init began, or 0."""
+def _wait(process, console, results, started, timeout, stop):
+    """Until the machine has gone, its time is up, it is silent or shall stop; returns when init began,
+    or 0."""
     init_seconds = 0.0
     said, last_said = 0, 0.0
-    while process.poll() is None:
+    while process.poll() is None and not stop.is_set():
         elapsed = time.monotonic() - started
         if not init_seconds and results.stat().st_size > 0:
             init_seconds = elapsed
