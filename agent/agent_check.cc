@@ -6,10 +6,13 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/broker/worker_user.h"
 #include "agent/capture/scope.h"
 #include "agent/common/address.h"
 #include "agent/report/collector_address.h"
@@ -19,6 +22,20 @@
 
 namespace tokenwatch {
 namespace {
+
+// A directory right below /run may be the service manager's to make (RuntimeDirectory=).
+absl::Status CheckSocketPath(const std::string& flag, const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error) || folder.parent_path() == "/run" ||
+      folder.parent_path() == "/var/run") {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(flag, " unix:", path, ": there is no directory ",
+                                                 folder.string(),
+                                                 "; make it, or name a path in another"));
+}
 
 absl::Status CheckStatusListen(const std::string& listen) {
   if (listen.empty()) return absl::OkStatus();
@@ -34,7 +51,7 @@ absl::Status CheckStatusListen(const std::string& listen) {
         "TLS or a credential: give an address such as 127.0.0.1:",
         address->port, " or unix:/run/tokenwatch-status.sock"));
   }
-  return absl::OkStatus();
+  return CheckSocketPath("--status-listen", address->path);
 }
 
 bool IsNumeric(const std::string& host) {
@@ -134,6 +151,13 @@ absl::Status CheckAgentOptions(const AgentOptions& options) {
   if (absl::Status status = Fingerprinter::Create(*keys).status(); !status.ok()) return status;
   if (absl::Status status = CheckScope(options.scope); !status.ok()) return status;
   if (absl::Status status = CheckContainerOptions(options.containers); !status.ok()) return status;
+  if (absl::Status status = FindWorkerUser(options.worker_user).status(); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = CheckSocketPath("--fingerprint-listen", options.fingerprint_listen);
+      !status.ok()) {
+    return status;
+  }
   return CheckStatusListen(options.status_listen);
 }
 

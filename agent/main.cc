@@ -1,6 +1,7 @@
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -77,6 +78,14 @@ int AfterHandover(const tokenwatch::AgentOptions& options, const tokenwatch::Ren
   execv("/proc/self/exe", argv);
   std::cerr << "tokenwatch-agent: cannot start anew\n";
   return kExitNothing;
+}
+
+// Of `listen`, where that is a Unix socket: the worker that listened there may not.
+void RemoveSocketFile(absl::string_view listen) {
+  if (!absl::ConsumePrefix(&listen, "unix:")) return;
+  const std::string path(listen);
+  struct stat file;
+  if (lstat(path.c_str(), &file) == 0 && S_ISSOCK(file.st_mode)) unlink(path.c_str());
 }
 
 tokenwatch::DoctorOptions ForDoctor(const tokenwatch::AgentOptions& options) {
@@ -275,6 +284,8 @@ int main(int argc, char** argv) {
     return kExitOk;
   }
   if (is_handed_over) return AfterHandover(options, renewal, argv, &notifier);
+  RemoveSocketFile(options.status_listen);
+  RemoveSocketFile(fingerprint_listen);
   if (exit_status.ok()) return *exit_status;
   std::cerr << "tokenwatch-agent: " << exit_status.status().message() << "\n";
   return kExitNothing;

@@ -233,7 +233,7 @@ void Discovery::Publish() {
 
 void Discovery::AddCounters(Counters* counters) const {
   (*counters)["mappings_seen"] = mappings_;
-  (*counters)["mappings_gone_unseen"] = missed_;
+  (*counters)["mappings_gone"] = missed_;
   (*counters)["mapping_events_lost"] = lost_;
   (*counters)["files_written_seen"] = written_;
   (*counters)["file_events_lost"] = writes_unseen_;

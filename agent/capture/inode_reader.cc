@@ -54,7 +54,9 @@ absl::Status InodeReader::Run(const void* page) {
   const int error = bpf_prog_test_run_opts(program_, &options);
   if (error != 0) return KernelError(error, "running the BPF program that identifies files");
   if (options.retval != 0 || skeleton_->bss->tw_inode_address == 0) {
-    return absl::UnavailableError("the kernel did not say which file it is");
+    return absl::UnavailableError(
+        "the kernel did not say which file it is; where it is a TLS library, what programs send by "
+        "it is not seen until it is mapped again");
   }
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "agent/common/address.h"
 #include "agent/common/certificate.h"
+#include "agent/common/enrol_secret.h"
 #include "agent/doctor/check.h"
 #include "agent/doctor/connection.h"
 #include "agent/report/tls_probe.h"
@@ -66,8 +67,11 @@ std::vector<Finding> CheckTls(const DoctorContext& context, const Address& addre
   const std::vector<Certificate> own = OwnChain(context.options.spool_dir);
   if (own.empty()) {
     const Finding answers = Ok(collector, "answers with TLS");
-    if (!context.options.enrol_secret_file.empty()) {
-      return {answers, Ok("enrolment", "the agent enrols when it starts")};
+    if (const std::string& file = context.options.enrol_secret_file; !file.empty()) {
+      const absl::Status secret = LoadEnrolSecret(file).status();
+      if (secret.ok()) return {answers, Ok("enrolment", "the agent enrols when it starts")};
+      return {answers, Fails("enrolment", std::string(secret.message()),
+                             "put one of \"tokenwatch-collector enrol-secret\" there")};
     }
     return {answers, Unknown("enrolment", "there is no certificate that this user can read",
                              "run as root; where the agent never ran, give --enrol-secret-file")};

@@ -10,7 +10,10 @@
 namespace tokenwatch {
 
 absl::StatusOr<Listener> FingerprintService::Listen(const std::string& path) {
-  return Listener::Open({.path = path}, 0600);
+  absl::StatusOr<Listener> listener = Listener::Open({.path = path}, 0600);
+  if (listener.ok()) return listener;
+  return absl::Status(listener.status().code(),
+                      absl::StrCat("--fingerprint-listen: ", listener.status().message()));
 }
 
 absl::StatusOr<std::unique_ptr<FingerprintService>> FingerprintService::Start(

@@ -9,7 +9,10 @@ namespace tokenwatch {
 absl::StatusOr<Listener> ListenForStatus(const std::string& listen) {
   absl::StatusOr<Address> address = ParseAddress(listen);
   if (!address.ok()) return address.status();
-  return Listener::Open(*std::move(address), kStatusSocketMode);
+  absl::StatusOr<Listener> listener = Listener::Open(*std::move(address), kStatusSocketMode);
+  if (listener.ok()) return listener;
+  return absl::Status(listener.status().code(),
+                      absl::StrCat("--status-listen: ", listener.status().message()));
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> ServeStatusPages(Listener listener,

@@ -223,7 +223,13 @@ absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_
       result == CURLE_GOT_NOTHING) {
     return AnotherServer(server_.url, asks_agent);
   }
-  if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE) {
+  if (result == CURLE_SSL_CACERT_BADFILE) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--ca-file ", server_.ca_file,
+                     " holds no certificate that can be read: give "
+                     "the ca.pem of that collector's \"tokenwatch-collector init\""));
+  }
+  if (result == CURLE_PEER_FAILED_VERIFICATION) {
     return UntrustedServer(server_, curl.get(), error);
   }
   if (result == CURLE_SSL_CONNECT_ERROR) {

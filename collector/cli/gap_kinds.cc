@@ -37,7 +37,7 @@ constexpr GapKind kKinds[] = {
     {"probes_failed_unseen", "libraries that could not be watched"},
     {"mapping_events_lost", "reports of newly loaded libraries that were lost"},
     {"libraries_being_written_unseen", "TLS libraries that were opened for writing while in use"},
-    {"mappings_gone_unseen", "libraries that were gone before they could be watched"},
+    {"files_refused_unseen", "files that may be TLS libraries and could not be identified"},
     {"processes_unseen", "processes that had ended before they could be described"},
     {"processes_cut_unseen", "processes whose description was too long, cut"},
     {"processes_dropped", "processes beyond what the agent remembers"},

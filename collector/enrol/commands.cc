@@ -156,7 +156,12 @@ std::string HostName() {
 }
 
 bool IsInside(const fs::path& inner, const fs::path& outer) {
-  const fs::path in = fs::weakly_canonical(inner), out = fs::weakly_canonical(outer);
+  // Where one leads nowhere, as /dev/stdout to a pipe does, its name has to do.
+  std::error_code error;
+  fs::path in = fs::weakly_canonical(inner, error);
+  if (error) in = fs::absolute(inner).lexically_normal();
+  fs::path out = fs::weakly_canonical(outer, error);
+  if (error) out = fs::absolute(outer).lexically_normal();
   return std::mismatch(out.begin(), out.end(), in.begin(), in.end()).first == out.end();
 }
 

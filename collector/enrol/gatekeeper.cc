@@ -177,8 +177,8 @@ absl::Status Gatekeeper::CheckSecret(std::string_view secret, const std::string&
   CountFailure(address);
   if (expired != absl::InfinitePast()) {
     return absl::UnauthenticatedError(absl::StrCat(
-        "the enrolment secret ended at ", ShownTime(expired), " and the collector's clock says ",
-        ShownTime(now), ": make a new one with \"tokenwatch-collector enrol-secret\""));
+        "the enrolment secret ended at ", ShownTime(expired),
+        " by the collector's clock: make a new one with \"tokenwatch-collector enrol-secret\""));
   }
   return absl::UnauthenticatedError(
       "the enrolment secret is wrong: copy it again, or make a new one with "

@@ -340,6 +340,11 @@ TEST_F(DoctorCertificateTest, OfAnAgentThatNeverRan) {
   ExpectFinding(CheckCollector(host_.Context()), Verdict::kUnknown, "enrolment",
                 "no certificate that this user can read");
   host_.options().enrol_secret_file = host_.Path("enrol.secret");
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kFails, "enrolment", "enrol.secret");
+  host_.Write("enrol.secret", "made up");
+  ExpectFinding(CheckCollector(host_.Context()), Verdict::kFails, "enrolment",
+                "this is no enrolment secret");
+  host_.Write("enrol.secret", "twe_" + std::string(77, '0') + "\n");
   ExpectFinding(CheckCollector(host_.Context()), Verdict::kOk, "enrolment",
                 "enrols when it starts");
   // Half a file is none.
