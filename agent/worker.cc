@@ -29,6 +29,7 @@
 #include "agent/common/log.h"
 #include "agent/common/version.h"
 #include "agent/handover/offer.h"
+#include "agent/handover/renewal.h"
 #include "agent/handover/secret_file.h"
 #include "agent/handover/successor.h"
 #include "agent/pipeline.h"
@@ -287,7 +288,12 @@ absl::Status Worker::StartReporter(absl::Duration patience) {
 
 absl::StatusOr<std::unique_ptr<Successor>> Worker::MeetOwner() const {
   if (!options_.take_over) return nullptr;
-  return Successor::Meet(kHere, Self());
+  absl::StatusOr<std::unique_ptr<Successor>> successor = Successor::Meet(kHere, Self());
+  if (!successor.ok() || *successor != nullptr || !IsRenewal()) return successor;
+  // It would be a second agent beside the one that started this.
+  return absl::FailedPreconditionError(
+      absl::StrCat("nobody offers a hand-over in the spool directory ", options_.spool_dir,
+                   ": was it, or handover.sock in it, removed or replaced? Restart the agent"));
 }
 
 // Watches beside the owner, keeping everything, until the owner has let the spool go. It is told

@@ -1,5 +1,6 @@
 #include "agent/common/config_file.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <cerrno>
@@ -7,6 +8,8 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -74,20 +77,52 @@ absl::StatusOr<std::vector<FileSetting>> ReadMap(const YAML::Node& root, const s
   return settings;
 }
 
+// Where documents begin; the rest is read by YAML::Load.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { mark_ = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  const YAML::Mark& last() const { return mark_; }
+
+ private:
+  YAML::Mark mark_;
+};
+
+// YAML::LoadAll finds documents without end in a file with a ',' outside of brackets: its parser
+// stays where that is (yaml-cpp 0.7 and 0.8). So no more than two are asked for.
+std::optional<YAML::Mark> SecondDocument(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStarts starts;
+  if (!parser.HandleNextDocument(starts) || !parser.HandleNextDocument(starts)) return std::nullopt;
+  return starts.last();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<FileSetting>> ParseConfigFile(const std::string& text,
                                                          const std::string& name) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      return ErrorAt(name, documents[1].Mark(), "only one YAML document is allowed in the file");
+    if (const std::optional<YAML::Mark> second = SecondDocument(text)) {
+      return ErrorAt(name, *second, "only one YAML document is allowed in the file");
     }
-    if (documents.empty() || documents[0].IsNull()) return std::vector<FileSetting>();
-    if (!documents[0].IsMap()) {
-      return ErrorAt(name, documents[0].Mark(), "expected lines of the form 'key: value'");
+    const YAML::Node document = YAML::Load(text);
+    if (document.IsNull()) return std::vector<FileSetting>();
+    if (!document.IsMap()) {
+      return ErrorAt(name, document.Mark(), "expected lines of the form 'key: value'");
     }
-    return ReadMap(documents[0], name);
+    return ReadMap(document, name);
   } catch (const YAML::Exception& error) {
     return ErrorAt(name, error.mark, absl::StrCat("not valid YAML: ", error.msg));
   }

@@ -50,8 +50,23 @@ absl::Status HandoverOffer::Listen() {
   const int error = errno;
   umask(mask);
   if (!listens) return absl::ErrnoToStatus(error, absl::StrCat("listening on ", path));
+  struct stat file = {};
+  if (stat(path.c_str(), &file) == 0) socket_inode_ = file.st_ino;
   listener_ = std::move(listener);
   return absl::OkStatus();
+}
+
+// Somebody tidied up: without the file nobody could ever take over.
+void HandoverOffer::ListenAnewIfRemoved() {
+  struct stat file = {};
+  if (!listener_.valid() || (stat(HandoverSocketPath(spool_directory_).c_str(), &file) == 0 &&
+                             file.st_ino == socket_inode_)) {
+    return;
+  }
+  if (const absl::Status status = Listen(); !status.ok()) {
+    Log(LogLevel::kWarning, "no hand-over is offered any more: ", status.message());
+    listener_ = UniqueFd();
+  }
 }
 
 void HandoverOffer::StopListening() {
@@ -67,6 +82,7 @@ void HandoverOffer::Enter(State state, uint64_t now_ns, uint64_t patience_ns) {
 
 absl::Status HandoverOffer::Step(uint64_t now_ns) {
   if (state_ == State::kListening) Meet(now_ns);
+  if (state_ == State::kListening) ListenAnewIfRemoved();
   while (IsActive()) {
     const absl::StatusOr<Frame> frame = channel_->Next();
     if (frame.ok()) {

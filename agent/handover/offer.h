@@ -87,6 +87,7 @@ class HandoverOffer {
                 const HandoverLimits& limits)
       : spool_directory_(std::move(spool_directory)), self_(self), owner_(owner), limits_(limits) {}
   absl::Status Listen();
+  void ListenAnewIfRemoved();
   void StopListening();
   void Meet(uint64_t now_ns);
   absl::Status Take(const Frame& frame, uint64_t now_ns);
@@ -101,6 +102,7 @@ class HandoverOffer {
   HandoverOwner* const owner_;
   const HandoverLimits limits_;
   UniqueFd listener_;
+  ino_t socket_inode_ = 0;  // of the file
   std::unique_ptr<HandoverChannel> channel_;
   SecretFile connections_;  // that was sent: wiped once the successor has it, or has gone
   State state_ = State::kListening;

@@ -108,6 +108,8 @@ void Renewal::Step(uint64_t now_ns) {
   }
 }
 
+bool IsRenewal() { return getenv(Renewal::kFrom) != nullptr; }
+
 absl::Status CheckSpoolKept(const std::string& spool_directory) {
   const char* const from = getenv(Renewal::kFrom);
   if (from == nullptr) return absl::OkStatus();

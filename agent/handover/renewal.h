@@ -48,6 +48,9 @@ class Renewal {
   bool is_ending_ = false;
 };
 
+// Whether this process was started by Renewal: then there is an agent to take over from.
+bool IsRenewal();
+
 // Where this process was started by Renewal: FailedPrecondition unless `spool_directory` is that of
 // the agent that it is to take over from.
 absl::Status CheckSpoolKept(const std::string& spool_directory);

@@ -286,12 +286,15 @@ void Reporter::SetSpoolError(const absl::Status& status) {
   }
   const absl::MutexLock lock(&mutex_);
   if (error == spool_error_) return;
+  // Not for each file that it is tried with.
+  const bool is_news = spool_error_.empty() || status.code() != spool_error_code_;
   if (error.empty()) {
     Log(LogLevel::kInfo, "the spool can be written again");
-  } else {
+  } else if (is_news) {
     LogAbout(LogLevel::kError, LogEvent::kDegraded, error, {{"MODE", "spool-not-writable"}});
   }
   spool_error_ = std::move(error);
+  spool_error_code_ = status.code();
 }
 
 void Reporter::KeepMark(const QueuedReports& reports) {

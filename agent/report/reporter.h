@@ -163,6 +163,7 @@ class Reporter {
   bool attached_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::string spool_error_ ABSL_GUARDED_BY(mutex_);
+  absl::StatusCode spool_error_code_ ABSL_GUARDED_BY(mutex_) = absl::StatusCode::kOk;
   Counters counters_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -91,12 +91,12 @@ class Agents:
         before.process.send_signal(signal.SIGUSR2)
         wait_until(lambda: before.process.poll() is not None, 60, "the old agent's end")
         check(before.process.poll() == 0, f"the old agent ended with {before.process.poll()}")
-        found = re.search(r"handed over to process (\d+)", log_of(before))
+        found = re.findall(r"handed over to process (\d+)", log_of(before))
         check(found, "the old agent does not say to whom it handed over")
         self.number += 1
         after = Agent.__new__(Agent)
         after.__dict__.update(before.__dict__)
-        after.process = Stranger(int(found[1]))
+        after.process = Stranger(int(found[-1]))
         self.world.defer(after.process.end)
         after.status_port = int(re.findall(r"status on http://127.0.0.1:(\d+)",
                                            log_of(before))[-1])

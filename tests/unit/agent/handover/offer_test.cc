@@ -132,6 +132,12 @@ TEST_F(OfferTest, HandsOver) {
   EXPECT_EQ(owner_.steps.size(), 3u);
 }
 
+TEST_F(OfferTest, OffersAgainWhereTheSocketWasRemoved) {
+  std::filesystem::remove(HandoverSocketPath(directory_));
+  Step();
+  EXPECT_NE(Meet(), nullptr);
+}
+
 TEST_F(OfferTest, WaitsForOpenRequestsButNotForEver) {
   owner_.finished = false;
   const auto successor = Agree();
