@@ -188,7 +188,12 @@ AgentStatus Worker::Snapshot() {
 void Worker::ReportCoverage() {
   const uint64_t delivered_ns = ring_->delivered_until_ns();
   if (delivered_ns == 0 || reporter_ == nullptr) return;
-  if (broker_.has_value() && broker_->IsEnding()) return;
+  if (broker_.has_value() && broker_->IsEnding()) {
+    // The agent that comes has seen it all, and reports what the spool does not cover: more in the
+    // spool would be told twice.
+    if (offer_ != nullptr && offer_->IsActive()) _exit(kExitNothing);
+    return;
+  }
   reporter_->SetCoverage(pipeline_->CoverageUntil(delivered_ns));
 }
 

@@ -101,7 +101,9 @@ void AddConditional(Rules* rules) {
   // Streams, and for names datagrams; no other protocol, of which some go past Landlock's rule for
   // TCP ports, as MPTCP does.
   constexpr uint64_t kType = 0xf;  // SOCK_TYPE_MASK: the flags are not in it
-  rules->Add(SCMP_ACT_ALLOW, "socket", {is(0, AF_UNIX), masked(1, kType, SOCK_STREAM)});
+  for (const uint64_t type : {SOCK_STREAM, SOCK_DGRAM /* the journal's */}) {
+    rules->Add(SCMP_ACT_ALLOW, "socket", {is(0, AF_UNIX), masked(1, kType, type)});
+  }
   for (const uint64_t family : {AF_INET, AF_INET6}) {
     for (const uint64_t protocol : {IPPROTO_IP, IPPROTO_TCP}) {
       rules->Add(SCMP_ACT_ALLOW, "socket",

@@ -279,6 +279,18 @@ def refused(world, truth, collector, agents):
     check(os.stat(agents.spool).st_uid == os.stat(os.path.join(agents.spool, "lock")).st_uid != 65534,
           "the spool went to the one that was refused")
 
+    # Where the spool is another one, the agent's own successor would report beside it.
+    kept, before = f"{agents.spool}.kept", log_of(agents.last).count("this agent goes on")
+    os.rename(agents.spool, kept)
+    os.mkdir(agents.spool, 0o700)
+    agents.last.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: log_of(agents.last).count("this agent goes on") > before, 60,
+               "the successor's end")
+    check("nobody offers a hand-over in the spool directory" in log_of(agents.last),
+          log_of(agents.last))
+    shutil.rmtree(agents.spool)
+    os.rename(kept, agents.spool)
+
     # An owner that answers nothing keeps nobody from being stopped.
     worker = agents.last.worker_pid()
     os.kill(worker, signal.SIGSTOP)
