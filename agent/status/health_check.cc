@@ -15,6 +15,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "agent/common/address.h"
 
 namespace tokenwatch {
@@ -23,8 +24,21 @@ namespace {
 constexpr std::string_view kRequest =
     "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
+// The deadline is one for all: each call that waits gets what is left. False, and ETIMEDOUT, once
+// nothing is.
+bool WaitUntil(absl::Time deadline, int fd, int option) {
+  const absl::Duration left = deadline - absl::Now();
+  if (left < absl::Microseconds(1)) {  // 0 would be for ever
+    errno = ETIMEDOUT;
+    return false;
+  }
+  const timeval patience = absl::ToTimeval(left);
+  setsockopt(fd, SOL_SOCKET, option, &patience, sizeof(patience));
+  return true;
+}
+
 // Connects, or returns -1 with errno set. The status is served on this host only.
-int Connect(const Address& address, const timeval& patience) {
+int Connect(const Address& address, absl::Time deadline) {
   sockaddr_storage storage = {};
   socklen_t size = 0;
   if (!address.path.empty()) {
@@ -49,9 +63,9 @@ int Connect(const Address& address, const timeval& patience) {
   }
   const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));  // of connect, too
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0) return fd;
+  if (WaitUntil(deadline, fd, SO_SNDTIMEO) &&  // of connect, too
+      connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0)
+    return fd;
   const int error = errno;
   close(fd);
   errno = error;
@@ -70,23 +84,32 @@ absl::Status CheckHealth(const std::string& listen, absl::Duration patience) {
     return absl::InvalidArgumentError(
         absl::StrCat("--status-listen: ", address.status().message()));
   }
-  const auto unreachable = [&](const char* what) {
+  const auto unreachable = [&](absl::string_view what) {
     return absl::UnavailableError(
         absl::StrCat("no agent answers at ", address->ToString(), ": ", what));
   };
-  const int fd = Connect(*address, absl::ToTimeval(patience));
-  if (fd < 0) return unreachable(std::strerror(errno));
+  const auto failed = [&](int error) {
+    // A timeout of connect is EINPROGRESS, or EAGAIN at a Unix socket; the others' is EAGAIN.
+    if (error != EINPROGRESS && error != EAGAIN && error != ETIMEDOUT) {
+      return unreachable(std::strerror(error));
+    }
+    return unreachable(absl::StrCat("no answer within ", absl::ToDoubleSeconds(patience), " s"));
+  };
+  const absl::Time deadline = absl::Now() + patience;
+  const int fd = Connect(*address, deadline);
+  if (fd < 0) return failed(errno);
   const absl::Cleanup close_fd = [fd] { close(fd); };
   if (send(fd, kRequest.data(), kRequest.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(kRequest.size())) {
-    return unreachable(std::strerror(errno));
+    return failed(errno);
   }
   std::array<char, 512> answer;
   size_t length = 0;
   std::string_view line;
   while (length < answer.size()) {
+    if (!WaitUntil(deadline, fd, SO_RCVTIMEO)) return failed(errno);
     const ssize_t got = recv(fd, answer.data() + length, answer.size() - length, 0);
-    if (got < 0) return unreachable(std::strerror(errno));
+    if (got < 0) return failed(errno);
     length += static_cast<size_t>(got);
     line = std::string_view(answer.data(), length);
     const size_t end = line.find("\r\n");

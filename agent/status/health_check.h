@@ -11,8 +11,8 @@
 namespace tokenwatch {
 
 // `listen` is the agent's --status-listen. Unavailable where nothing listens there, or nothing
-// comes within `patience`; FailedPrecondition where /healthz answers anything but 200;
-// InvalidArgument where `listen` cannot be read. Blocks.
+// comes, to the end of its first line, within `patience`; FailedPrecondition where /healthz answers
+// anything but 200; InvalidArgument where `listen` cannot be read. Blocks.
 absl::Status CheckHealth(const std::string& listen, absl::Duration patience);
 
 }  // namespace tokenwatch

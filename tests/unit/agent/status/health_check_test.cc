@@ -1,6 +1,7 @@
 #include "agent/status/health_check.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "agent/common/http_server.h"
 #include "agent/common/listen_socket.h"
 
@@ -57,13 +59,37 @@ TEST(HealthCheckTest, CannotBeAsked) {
   EXPECT_TRUE(absl::IsUnavailable(CheckHealth("no-such-host:7490", kPatience)));
 }
 
+// A byte now and then is no answer.
+TEST(HealthCheckTest, AnswerThatNeverEnds) {
+  Address address = *ParseAddress(SocketPath(".slow"));
+  const absl::StatusOr<int> listener = ListenOn(&address, 0600);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  std::thread slow([&listener] {
+    const int fd = accept(*listener, nullptr, nullptr);
+    pollfd hung_up = {.fd = fd, .events = 0, .revents = 0};
+    for (int sent = 0; sent < 400 && poll(&hung_up, 1, 10) == 0; ++sent) {
+      send(fd, "H", 1, MSG_NOSIGNAL);
+    }
+    close(fd);
+  });
+  const absl::Time began = absl::Now();
+  const absl::Status status = CheckHealth(address.ToString(), absl::Milliseconds(200));
+  EXPECT_LT(absl::Now() - began, absl::Seconds(3));
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_NE(status.message().find("no answer within 0.2 s"), std::string::npos) << status;
+  slow.join();
+  close(*listener);
+  unlink(address.path.c_str());
+}
+
 // A server that accepts in the kernel's queue and says nothing, and one that speaks another
 // language.
 TEST(HealthCheckTest, SilenceAndNonsense) {
   Address address = *ParseAddress(SocketPath(".odd"));
   const absl::StatusOr<int> listener = ListenOn(&address, 0600);
   ASSERT_TRUE(listener.ok()) << listener.status();
-  EXPECT_TRUE(absl::IsUnavailable(CheckHealth(address.ToString(), absl::Milliseconds(50))));
+  EXPECT_EQ(CheckHealth(address.ToString(), absl::Milliseconds(50)).message(),
+            "no agent answers at " + address.ToString() + ": no answer within 0.05 s");
   const int silent = accept(*listener, nullptr, nullptr);
 
   std::thread odd([&listener] {
