@@ -1,5 +1,7 @@
 #include "agent/common/config_file.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -36,18 +38,21 @@ absl::Status ReadValues(const YAML::Node& value, const YAML::Mark& mark, const s
     return absl::OkStatus();
   }
   if (value.IsNull()) {
-    return ErrorAt(name, mark,
-                   absl::StrCat("'", setting->key, "' has no value: give one or remove the line"));
+    return ErrorAt(
+        name, mark,
+        absl::StrCat("'", Shown(setting->key), "' has no value: give one or remove the line"));
   }
   if (value.IsMap()) {
-    return ErrorAt(name, mark,
-                   absl::StrCat("'", setting->key, "' must be a value or a list, not a map"));
+    return ErrorAt(
+        name, mark,
+        absl::StrCat("'", Shown(setting->key), "' must be a value or a list, not a map"));
   }
   setting->list = true;
   for (const YAML::Node& item : value) {
     if (!item.IsScalar()) {
-      return ErrorAt(name, item.Mark(),
-                     absl::StrCat("the list '", setting->key, "' may hold plain values only"));
+      return ErrorAt(
+          name, item.Mark(),
+          absl::StrCat("the list '", Shown(setting->key), "' may hold plain values only"));
     }
     setting->values.push_back(item.Scalar());
   }
@@ -124,7 +129,8 @@ absl::StatusOr<std::vector<FileSetting>> ParseConfigFile(const std::string& text
     }
     return ReadMap(document, name);
   } catch (const YAML::Exception& error) {
-    return ErrorAt(name, error.mark, absl::StrCat("not valid YAML: ", error.msg));
+    // It quotes the file.
+    return ErrorAt(name, error.mark, absl::StrCat("not valid YAML: ", absl::CHexEscape(error.msg)));
   }
 }
 
@@ -135,9 +141,17 @@ absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
     if (error == ENOENT) return absl::NotFoundError(text);
     return absl::FailedPreconditionError(text);
   };
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
+  // A pipe would be waited for, before anybody sees why nothing starts.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(fd < 0 ? nullptr : fdopen(fd, "r"),
                                                              std::fclose);
   if (file == nullptr) return fail(errno);
+  struct stat status;
+  if (fstat(fd, &status) != 0) return fail(errno);
+  if (S_ISFIFO(status.st_mode)) {
+    return absl::FailedPreconditionError(absl::StrCat("cannot read the configuration file '", path,
+                                                      "': it is a pipe, name a regular file"));
+  }
   std::string text(kMaxFileBytes + 1, '\0');
   errno = 0;
   text.resize(std::fread(text.data(), 1, text.size(), file.get()));

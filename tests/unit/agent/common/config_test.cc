@@ -1,11 +1,15 @@
 #include "agent/common/config.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "agent/common/config_file.h"
 #include "agent/common/exit_status.h"
 #include "agent/common/version.h"
@@ -251,6 +255,26 @@ TEST(ConfigTest, FilesAreBounded) {
   const TempFile file("# " + std::string(size_t{1} << 20, 'x'));
   EXPECT_EQ(ReadConfigFile(file.Path()).status().message(),
             "cannot read the configuration file '" + file.Path() + "': File too large");
+}
+
+TEST(ConfigTest, PipesAreNotWaitedFor) {
+  const std::string path = testing::TempDir() + "config." + std::to_string(getpid()) + ".fifo";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_TRUE(absl::StrContains(ReadConfigFile(path).status().message(), "it is a pipe"));
+  unlink(path.c_str());
+  EXPECT_EQ(*ReadConfigFile("/dev/null"), "");
+}
+
+TEST(ConfigTest, WhatYamlQuotesIsHarmless) {
+  for (const char* yaml :
+       {"a: *x\x1b[2J\n", "a: \"\\\x1b\"\n", "\x1b[2J: \n", "\x1b[2J: {a: b}\n", "\x1b[2J: [[a]]\n",
+        "a: !\x1b[2J<\n", "a: &\x1b[2J\n b\n", "- a\n\x1b[2J: b\n"}) {
+    const TempFile file(yaml);
+    Sample sample(file.Path());
+    const std::string text = sample.Parse({"--config", file.Path()}).text;
+    EXPECT_FALSE(text.empty()) << yaml;
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+  }
 }
 
 TEST(ConfigTest, CheckRunsTheProgramsOwnChecks) {
