@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -132,6 +133,10 @@ int RunDoctor(const DoctorOptions& options, bool json, std::ostream* out) {
     PrintJson(results, out);
   } else {
     PrintText(results, size.ws_col, out);
+  }
+  if (!out->flush()) {
+    std::cerr << "tokenwatch-agent: standard output cannot be written\n";
+    return kExitNothing;
   }
   return ExitStatusOf(results);
 }

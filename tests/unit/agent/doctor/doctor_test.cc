@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -51,6 +52,16 @@ TEST(DoctorTest, JsonIsOneObject) {
   EXPECT_EQ(json["checks"][1]["check"], "collector");
   EXPECT_EQ(json["checks"][1]["status"], "fails");
   EXPECT_EQ(json["checks"][1]["remedy"], "start it");
+}
+
+// Standard output on a full disk, as /dev/full is one.
+TEST(DoctorTest, WhatCannotBeWrittenIsAFailure) {
+  FakeHost fake;
+  for (const bool json : {false, true}) {
+    std::ofstream full("/dev/full");
+    ASSERT_TRUE(full.is_open());
+    EXPECT_EQ(RunDoctor(fake.options(), json, &full), 1);
+  }
 }
 
 TEST(DoctorTest, EveryCheckOfTheTableSaysSomethingButForPorts) {
