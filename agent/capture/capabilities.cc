@@ -73,7 +73,8 @@ std::vector<std::string> LostCapabilities(const HostFacts& facts) {
 }
 
 absl::Status CheckHost(const HostFacts& facts) {
-  absl::Status status = CheckKernelRelease(facts);
+  absl::Status status = CheckProc(facts);
+  status.Update(CheckKernelRelease(facts));
   status.Update(CheckBtf(facts));
   status.Update(CheckCapabilities(facts));
   status.Update(CheckLockdown(facts));

@@ -1,5 +1,7 @@
 #include "agent/capture/host_facts.h"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,8 +31,17 @@ std::string Bracketed(const std::string& line) {
   return line.substr(open + 1, close - open - 1);
 }
 
+uint64_t OwnCapabilities() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return 0;
+  return uint64_t{data[1].effective} << 32 | data[0].effective;
+}
+
 void ReadStatus(const std::string& path, HostFacts* facts) {
   std::ifstream status(path);
+  facts->has_proc = status.is_open();
+  if (!facts->has_proc) facts->capabilities = OwnCapabilities();
   for (std::string line; std::getline(status, line);) {
     absl::string_view value = line;
     if (absl::ConsumePrefix(&value, "CapEff:\t")) {
@@ -84,6 +95,12 @@ absl::Status CheckKernelRelease(const HostFacts& facts) {
   if (facts.major == 0 || !facts.IsBefore(5, 10)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "kernel ", facts.release, " is too old for the BPF programs: boot 5.10 or a later one"));
+}
+
+absl::Status CheckProc(const HostFacts& facts) {
+  if (facts.has_proc) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "/proc cannot be read, by which processes and their libraries are found: mount proc there");
 }
 
 absl::Status CheckBtf(const HostFacts& facts) {

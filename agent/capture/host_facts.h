@@ -15,6 +15,8 @@ struct HostFacts {
   std::string release;  // of the kernel: "6.12.9-cloud-amd64"; empty: not known
   int major = 0, minor = 0;
   Btf btf = Btf::kMissing;
+  // Whether proc is mounted. Where it is not, only the capabilities are known of what it tells.
+  bool has_proc = true;
   uint64_t capabilities = 0;       // effective, of this process
   bool in_user_namespace = false;  // another than the host's
   bool has_seccomp_filter = false;
@@ -35,6 +37,7 @@ HostFacts ReadHostFacts(const std::string& proc_root = "/proc",
 // Each OK, or FailedPrecondition in one sentence that says what to do. A release that is not known
 // passes, as the kernel itself will tell.
 absl::Status CheckKernelRelease(const HostFacts& facts);
+absl::Status CheckProc(const HostFacts& facts);
 absl::Status CheckBtf(const HostFacts& facts);
 absl::Status CheckLockdown(const HostFacts& facts);
 

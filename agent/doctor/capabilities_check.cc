@@ -7,6 +7,12 @@ namespace tokenwatch {
 
 std::vector<Finding> CheckOwnCapabilities(const DoctorContext& context) {
   std::vector<Finding> findings;
+  if (!context.facts.has_proc) {
+    findings.push_back(Unknown("user namespace",
+                               "whether this process is in one of its own is not "
+                               "known without /proc",
+                               "mount /proc"));
+  }
   if (context.facts.in_user_namespace) {
     findings.push_back(
         Fails("user namespace",

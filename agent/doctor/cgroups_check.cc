@@ -19,7 +19,10 @@ std::vector<Finding> CheckCgroups(const DoctorContext& context) {
     has_old |= fields[2] == "cgroup";
   }
   std::vector<Finding> findings;
-  if (unified.empty()) {
+  if (!context.facts.has_proc) {
+    findings.push_back(
+        Unknown("cgroups", "what is mounted is not known without /proc", "mount /proc"));
+  } else if (unified.empty()) {
     findings.push_back(
         Degraded("cgroups", has_old ? "only version 1 is mounted" : "none are mounted",
                  "mount cgroup2 (mount -t cgroup2 none /sys/fs/cgroup/unified); --scope-cgroup and "

@@ -132,6 +132,9 @@ Finding Show(const DoctorHost& host, const File& file) {
 }  // namespace
 
 std::vector<Finding> CheckLibraries(const DoctorContext& context) {
+  if (!context.facts.has_proc) {
+    return {Unknown("TLS libraries", "processes cannot be looked at without /proc", "mount /proc")};
+  }
   std::string why;
   const std::vector<uint32_t> pids = ProcessesInScope(context, &why);
   if (!why.empty()) return {Unknown("TLS libraries", why, "see /status of a running agent")};

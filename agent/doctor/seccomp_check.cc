@@ -6,7 +6,12 @@ namespace tokenwatch {
 
 std::vector<Finding> CheckSeccomp(const DoctorContext& context) {
   std::vector<Finding> findings;
-  if (context.facts.has_seccomp_filter) {
+  if (!context.facts.has_proc) {
+    findings.push_back(Unknown("seccomp filter",
+                               "whether this process is under one is not known "
+                               "without /proc",
+                               "mount /proc"));
+  } else if (context.facts.has_seccomp_filter) {
     findings.push_back(Degraded(
         "seccomp filter", "this process is under one, which may refuse bpf and perf_event_open",
         "allow both in the container's profile, as runtimes do where CAP_SYS_ADMIN is granted"));

@@ -190,6 +190,16 @@ TEST_F(HostFactsTest, ReadsAContainersFiles) {
   EXPECT_EQ(facts.lockdown, "");
 }
 
+TEST_F(HostFactsTest, WithoutProcTheKernelTellsTheCapabilities) {
+  EXPECT_TRUE(Read().has_proc);
+  const uint64_t own = ReadHostFacts().capabilities;
+  fs::remove_all(root_ / "proc");
+  const HostFacts facts = Read();
+  EXPECT_FALSE(facts.has_proc);
+  EXPECT_EQ(facts.capabilities, own);
+  EXPECT_TRUE(absl::StrContains(CheckHost(facts).message(), "mount proc")) << CheckHost(facts);
+}
+
 TEST_F(HostFactsTest, NonsenseIsNotKnown) {
   Write("proc/sys/kernel/osrelease", "linux\n");
   Write("proc/self/status", "CapEff:\tall of them\n");
