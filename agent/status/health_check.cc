@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <string_view>
 
@@ -15,8 +16,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "agent/common/address.h"
+#include "agent/common/clock.h"
 
 namespace tokenwatch {
 namespace {
@@ -26,19 +27,19 @@ constexpr std::string_view kRequest =
 
 // The deadline is one for all: each call that waits gets what is left. False, and ETIMEDOUT, once
 // nothing is.
-bool WaitUntil(absl::Time deadline, int fd, int option) {
-  const absl::Duration left = deadline - absl::Now();
-  if (left < absl::Microseconds(1)) {  // 0 would be for ever
+bool WaitUntil(uint64_t deadline_ns, int fd, int option) {
+  const uint64_t now_ns = RealClock().MonotonicNs();
+  if (now_ns + 1000 > deadline_ns) {  // in microseconds 0, which would be for ever
     errno = ETIMEDOUT;
     return false;
   }
-  const timeval patience = absl::ToTimeval(left);
+  const timeval patience = absl::ToTimeval(absl::Nanoseconds(deadline_ns - now_ns));
   setsockopt(fd, SOL_SOCKET, option, &patience, sizeof(patience));
   return true;
 }
 
 // Connects, or returns -1 with errno set. The status is served on this host only.
-int Connect(const Address& address, absl::Time deadline) {
+int Connect(const Address& address, uint64_t deadline_ns) {
   sockaddr_storage storage = {};
   socklen_t size = 0;
   if (!address.path.empty()) {
@@ -63,9 +64,10 @@ int Connect(const Address& address, absl::Time deadline) {
   }
   const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
-  if (WaitUntil(deadline, fd, SO_SNDTIMEO) &&  // of connect, too
-      connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0)
+  if (WaitUntil(deadline_ns, fd, SO_SNDTIMEO) &&  // of connect, too
+      connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0) {
     return fd;
+  }
   const int error = errno;
   close(fd);
   errno = error;
@@ -95,8 +97,9 @@ absl::Status CheckHealth(const std::string& listen, absl::Duration patience) {
     }
     return unreachable(absl::StrCat("no answer within ", absl::ToDoubleSeconds(patience), " s"));
   };
-  const absl::Time deadline = absl::Now() + patience;
-  const int fd = Connect(*address, deadline);
+  const uint64_t deadline_ns =
+      RealClock().MonotonicNs() + static_cast<uint64_t>(absl::ToInt64Nanoseconds(patience));
+  const int fd = Connect(*address, deadline_ns);
   if (fd < 0) return failed(errno);
   const absl::Cleanup close_fd = [fd] { close(fd); };
   if (send(fd, kRequest.data(), kRequest.size(), MSG_NOSIGNAL) !=
@@ -107,7 +110,7 @@ absl::Status CheckHealth(const std::string& listen, absl::Duration patience) {
   size_t length = 0;
   std::string_view line;
   while (length < answer.size()) {
-    if (!WaitUntil(deadline, fd, SO_RCVTIMEO)) return failed(errno);
+    if (!WaitUntil(deadline_ns, fd, SO_RCVTIMEO)) return failed(errno);
     const ssize_t got = recv(fd, answer.data() + length, answer.size() - length, 0);
     if (got < 0) return failed(errno);
     length += static_cast<size_t>(got);
