@@ -121,7 +121,9 @@ def test_wrong_values_are_refused():
                        ("agent.scopeNamespaces", ["Not_A_Name"]), ("agent.cri.directory", "run"),
                        ("agent.extraArgs", ["collector"]), ("agent.hostNetwork", True),
                        ("collector.replicas", 2), ("collector.persistence.size", "large"),
-                       ("image.pullPolicy", "Sometimes"), ("collector.enabled", "perhaps"),
+                       ("image.pullPolicy", "Sometimes"),
+                       ("monitoring.prometheusRule.runbookUrl", "a page#entry"),
+                       ("collector.enabled", "perhaps"),
                        ("collector.enabled", False)):
         said = template({key: value}, expect=1)
         check(key.split(".")[-1] in said or "agent.collector" in said,
@@ -147,6 +149,19 @@ def test_plain_manifests_are_in_order():
               f"{item['kind']} is elsewhere: {item['metadata']}")
     check("Namespace" not in {item["kind"] for item in objects(template())},
           "helm install would meet a namespace that exists")
+
+
+def test_alerts_link_to_the_runbook():
+    for values, page in (({}, "packaging/runbook.md"),
+                         ({"monitoring.prometheusRule.runbookUrl": "https://wiki.example.com/a"},
+                          "https://wiki.example.com/a")):
+        rule = of_kind(objects(template(EVERYTHING | values)), "PrometheusRule")
+        alerts = [alert for group in rule["spec"]["groups"] for alert in group["rules"]
+                  if "alert" in alert]
+        check(len(alerts) > 10, f"only {len(alerts)} alerts")
+        for alert in alerts:
+            link = alert["annotations"]["runbook"]
+            check(link == f"{page}#{alert['alert'].lower()}", f"{alert['alert']} links to {link}")
 
 
 def test_app_armor_profiles():
