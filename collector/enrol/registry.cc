@@ -1,6 +1,7 @@
 #include "collector/enrol/registry.h"
 
 #include <fcntl.h>
+#include <openssl/sha.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr absl::Duration kExpiredSecretsKept = absl::Hours(24 * 30);
 constexpr size_t kReadAtOnce = size_t{1} << 20;
+constexpr size_t kLineMax = size_t{64} << 10;  // ours have a kilobyte or two
 // Fewer lines are read in no time. One row that counts among four is still worth the append.
 constexpr uint64_t kCompactFrom = 4096, kCompactRatio = 4;
 
@@ -45,6 +47,19 @@ absl::Status Unreadable(const std::string& path, uint64_t line) {
       path, ":", line,
       ": this line cannot be read; restore the file from a backup, or start a newer collector if "
       "one wrote it"));
+}
+
+absl::Status TooLong(const std::string& path, off_t at) {
+  return absl::DataLossError(
+      absl::StrCat(path, ": the line at byte ", at, " has more than ", kLineMax,
+                   " bytes, which no collector writes; restore the file from a backup"));
+}
+
+absl::Status Shrunk(const std::string& path) {
+  return absl::DataLossError(absl::StrCat(
+      path,
+      " has lost lines that it had while this collector ran: move a backup of it to its place; or, "
+      "if what it has now is to hold, start the collector again"));
 }
 
 Json Event(const char* kind, absl::Time now) {
@@ -247,11 +262,23 @@ absl::Status Registry::File::ReadLines(
     rest.append(part.data(), static_cast<size_t>(got));
     size_t begin = 0;
     for (size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      if (end - begin > kLineMax) return TooLong(path, *from);
       if (absl::Status status = take(rest.substr(begin, end - begin)); !status.ok()) return status;
       *from += static_cast<off_t>(end + 1 - begin);
     }
     rest.erase(0, begin);
+    if (rest.size() > kLineMax) return TooLong(path, *from);
   }
+}
+
+void Registry::Progress::Take(const std::string& line) {
+  last_line = until;
+  ++lines;
+  sha256_before_last = std::move(sha256);
+  const std::string text = absl::StrCat(sha256_before_last, line);
+  sha256.assign(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+         reinterpret_cast<unsigned char*>(sha256.data()));
 }
 
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Open(const std::string& directory) {
@@ -298,20 +325,20 @@ absl::StatusOr<bool> Registry::ReadOn() {
     const int fd = open(path_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return errno == ENOENT ? Missing(path_) : Failure(errno, path_, "open");
     read = ReadAnew(std::make_shared<const File>(fd));
-  } else if (there.st_size < read_until_) {  // a line was taken back that could not be written
+  } else if (there.st_size < progress_.until) {  // a line was taken back that could not be written
     read = ReadAnew(file_);
-  } else if (there.st_size > read_until_) {
-    const off_t from = read_until_;
+  } else if (there.st_size > progress_.until) {
+    const off_t from = progress_.until;
     const absl::Status status =
-        file_->ReadLines(path_, &read_until_, [this](const std::string& line) {
+        file_->ReadLines(path_, &progress_.until, [this](const std::string& line) {
           file_mutex_.AssertHeld();
           const absl::MutexLock lock(&mutex_);
-          if (!ApplyLine(line, &state_)) return Unreadable(path_, lines_ + 1);
-          ++lines_;
+          if (!ApplyLine(line, &state_)) return Unreadable(path_, progress_.lines + 1);
+          progress_.Take(line);
           return absl::OkStatus();
         });
     // A line that was taken back and others since leave no line's end where we were.
-    read = status.ok() ? absl::StatusOr<bool>(read_until_ > from) : ReadAnew(file_);
+    read = status.ok() ? absl::StatusOr<bool>(progress_.until > from) : ReadAnew(file_);
   }
   unreadable_ = version;
   unreadable_why_ = absl::IsDataLoss(read.status()) ? read.status() : absl::OkStatus();
@@ -326,21 +353,31 @@ absl::StatusOr<bool> Registry::ReadAnew(const std::shared_ptr<const File>& file)
     return absl::DataLossError(absl::StrCat(path_, " is no regular file"));
   }
   RegistryState state;
-  off_t until = 0;
-  uint64_t lines = 0;
-  if (absl::Status status = file->ReadLines(path_, &until,
+  Progress progress;
+  const Progress before = progress_;
+  const bool same = file == file_;
+  // Whether all that was read before is there, but for a last line that was taken back.
+  bool kept = !same;
+  const auto look = [&] {
+    kept = kept ||
+           (progress.until == before.last_line && progress.sha256 == before.sha256_before_last);
+  };
+  if (absl::Status status = file->ReadLines(path_, &progress.until,
                                             [&](const std::string& line) {
-                                              ++lines;
+                                              look();
+                                              progress.Take(line);
                                               return ApplyLine(line, &state)
                                                          ? absl::OkStatus()
-                                                         : Unreadable(path_, lines);
+                                                         : Unreadable(path_, progress.lines);
                                             });
       !status.ok()) {
     return status;
   }
+  look();
+  const bool emptied = same && progress.until == 0 && before.until > 0;
+  if (!kept || emptied) return Shrunk(path_);
   file_ = file;
-  read_until_ = until;
-  lines_ = lines;
+  progress_ = std::move(progress);
   const absl::MutexLock lock(&mutex_);
   state_ = std::move(state);
   return true;
@@ -368,6 +405,7 @@ absl::StatusOr<std::shared_ptr<const Registry::File>> Registry::Lock() {
 
 absl::Status Registry::Append(const std::function<absl::Status(const RegistryState&)>& check,
                               const std::string& line) {
+  if (line.size() > kLineMax) return absl::InvalidArgumentError("the name is too long");
   const absl::MutexLock appending(&append_mutex_);
   const auto file = Lock();
   if (!file.ok()) return file.status();
@@ -381,7 +419,7 @@ absl::Status Registry::Append(const std::function<absl::Status(const RegistrySta
     const absl::MutexLock lock(&file_mutex_);
     if (const auto read = ReadOn(); !read.ok()) return read.status();
     if (file_ != *file) return Failure(ESTALE, path_, "write");
-    lines = lines_;
+    lines = progress_.lines;
   }
   uint64_t rows = 0;
   Look([&rows](const RegistryState& state) { rows = RowsOf(state); });
@@ -393,7 +431,7 @@ absl::Status Registry::Write(const File& file, const std::string& line) {
   off_t end = 0;
   {
     const absl::MutexLock lock(&file_mutex_);
-    end = read_until_;
+    end = progress_.until;
   }
   // What a crash left of a line goes: with the lock nobody is writing it.
   if (ftruncate(file.fd(), end) != 0) return Failure(errno, path_, "write");

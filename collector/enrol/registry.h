@@ -53,11 +53,12 @@ struct RegistryState {
 // A file of lines, one JSON object an event, appended to under a lock: `init`, `agents revoke` and
 // the like write to it while the collector runs, which reads on at its end. A line that was cut
 // short by a crash is none. Once most lines say what others have overtaken, whoever appends puts a
-// file in its place that has the rest; every process notices and goes on with that one.
+// file in its place that has the rest; every process notices and goes on with that one. A file that
+// is not another one has lost at most its last line, which its writer took back, or it is damaged.
 //
-// Where the file is missing or cannot be read, what was read of it before holds: whom it kept out
-// stays out. Every function that reads or writes it is then an error, so that nobody is let in
-// anew.
+// Where the file is missing, damaged or cannot be read, what was read of it before holds: whom it
+// kept out stays out. Every function that reads or writes it is then an error, so that nobody is
+// let in anew.
 //
 // Thread safe. Looking waits for no disk and for no other process.
 class Registry {
@@ -102,6 +103,17 @@ class Registry {
     bool operator==(const Version&) const = default;
   };
 
+  // How far a file was read.
+  struct Progress {
+    off_t until = 0;      // the end of the last whole line
+    off_t last_line = 0;  // its begin
+    uint64_t lines = 0;
+    std::string sha256, sha256_before_last;  // of all lines, and of all but the last
+
+    // Before `until` is moved to the line's end.
+    void Take(const std::string& line);
+  };
+
   explicit Registry(std::string path) : path_(std::move(path)) {}
   absl::StatusOr<bool> ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
   absl::StatusOr<bool> ReadAnew(const std::shared_ptr<const File>& file)
@@ -122,9 +134,8 @@ class Registry {
   absl::Mutex file_mutex_ ABSL_ACQUIRED_AFTER(append_mutex_);
   mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(file_mutex_);
   std::shared_ptr<const File> file_ ABSL_GUARDED_BY(file_mutex_);
-  off_t read_until_ ABSL_GUARDED_BY(file_mutex_) = 0;  // the end of the last whole line
-  uint64_t lines_ ABSL_GUARDED_BY(file_mutex_) = 0;    // up to there
-  Version unreadable_ ABSL_GUARDED_BY(file_mutex_);    // what failed last, and how
+  Progress progress_ ABSL_GUARDED_BY(file_mutex_);
+  Version unreadable_ ABSL_GUARDED_BY(file_mutex_);  // what failed last, and how
   absl::Status unreadable_why_ ABSL_GUARDED_BY(file_mutex_);
   RegistryState state_ ABSL_GUARDED_BY(mutex_);
 };

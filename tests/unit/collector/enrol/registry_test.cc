@@ -7,10 +7,13 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/unit/collector/enrol/temporary_directory.h"
 
@@ -125,6 +128,66 @@ TEST_F(RegistryTest, ADamagedLineIsNamed) {
     EXPECT_NE(std::string(registry.status().message()).find("registry:2"), std::string::npos);
     std::ofstream(File(), std::ios::binary | std::ios::trunc) << before;
   }
+}
+
+TEST_F(RegistryTest, AFileThatLostLinesIsDamaged) {
+  const auto registry = Open();
+  std::vector<uint64_t> ends = {0};
+  const auto end = [&] { ends.push_back(std::filesystem::file_size(File())); };
+  ASSERT_TRUE(registry->AddSecret(kHash, kNow + absl::Hours(1), kNow).ok());
+  end();
+  ASSERT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+  end();
+  ASSERT_TRUE(registry->RevokeAgent("agt_1", kNow).ok());
+  end();
+  ASSERT_TRUE(registry->AddAgent("agt_2", SomeAgent()).ok());
+  std::ifstream file(File(), std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(file), {}};
+  const std::string other_end = whole.substr(ends[3]);
+  for (const std::string& rest :
+       {std::string(), whole.substr(0, ends[1]), whole.substr(0, ends[2]),
+        whole.substr(0, ends[2]) + other_end,              // another program went on
+        whole.substr(0, ends[2]) + other_end + other_end,  // further than the end was
+        whole.substr(0, ends[3] - 1)}) {
+    const auto write = [this](const std::string& text) {
+      std::ofstream(File(), std::ios::trunc | std::ios::binary) << text;
+    };
+    write(rest);
+    const auto read = registry->Refresh();
+    EXPECT_TRUE(absl::IsDataLoss(read.status())) << rest.size() << ": " << read.status();
+    EXPECT_EQ(registry->Refresh().status(), read.status());
+    EXPECT_TRUE(absl::IsDataLoss(registry->AddAgent("agt_3", SomeAgent())));
+    EXPECT_TRUE(registry->State().agents.at("agt_1").revoked);
+    EXPECT_TRUE(registry->State().agents.contains("agt_2"));
+    write(whole);
+    EXPECT_TRUE(registry->Refresh().ok());
+    EXPECT_TRUE(registry->State().agents.at("agt_1").revoked);
+  }
+  // The last line was taken back.
+  ASSERT_EQ(truncate(File().c_str(), static_cast<off_t>(ends[3])), 0);
+  EXPECT_TRUE(registry->Refresh().ok());
+  EXPECT_FALSE(registry->State().agents.contains("agt_2"));
+  EXPECT_TRUE(registry->AddAgent("agt_3", SomeAgent()).ok());
+  // Another file is believed.
+  std::ofstream(directory_ / "new", std::ios::binary) << whole.substr(0, ends[2]);
+  ASSERT_EQ(rename((directory_ / "new").c_str(), File().c_str()), 0);
+  EXPECT_TRUE(registry->Refresh().ok());
+  EXPECT_FALSE(registry->State().agents.at("agt_1").revoked);
+}
+
+TEST_F(RegistryTest, ALineHasABound) {
+  const auto registry = Open();
+  ASSERT_TRUE(registry->AddAgent("agt_1", SomeAgent()).ok());
+  const uint64_t size = std::filesystem::file_size(File());
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      registry->AddCredential(std::string(65 << 10, 'a'), kHash, CredentialScope::kQuery, kNow)));
+  EXPECT_EQ(std::filesystem::file_size(File()), size);
+  Append(std::string(65 << 10, 'a'));  // and no end
+  EXPECT_TRUE(absl::IsDataLoss(registry->Refresh().status()));
+  EXPECT_TRUE(absl::IsDataLoss(Registry::Open(directory_.path()).status()));
+  Append("\n");
+  EXPECT_TRUE(absl::IsDataLoss(registry->Refresh().status()));
+  EXPECT_TRUE(registry->State().agents.contains("agt_1"));
 }
 
 TEST_F(RegistryTest, AFileThatIsMissingIsNotBegunAnew) {
