@@ -16,6 +16,7 @@
 #include "agent/common/clock.h"
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
+#include "agent/common/file_limit.h"
 #include "agent/common/http_server.h"
 #include "agent/common/listen_socket.h"
 #include "agent/common/log.h"
@@ -30,6 +31,7 @@
 #include "collector/enrol/gate_watch.h"
 #include "collector/enrol/gatekeeper.h"
 #include "collector/ingest/ingest.h"
+#include "collector/ingest/listener_check.h"
 #include "collector/store/sqlite/sqlite_store.h"
 
 namespace tokenwatch {
@@ -151,6 +153,9 @@ absl::Status Check(const Options& options, const std::string& command) {
   return CheckListen(options, "http-listen", options.http_listen);
 }
 
+// A process that gave its listener up may be short of what an orderly end needs: SIGALRM ends it.
+constexpr unsigned kLostStopSeconds = 30;
+
 // gRPC has words of its own about each failed connection; ours are in the Status.
 void DropGrpcLog(gpr_log_func_args* /*unused*/) {}
 
@@ -163,6 +168,7 @@ class Collector {
         api_({.local_hosts_only = plain_http_ && !options.http_listen.starts_with("unix:"),
               .authorize = Authorizer(plain_http_),
               .add_counters = [this](Counters* counters) { AddCounters(counters); },
+              .health = [this] { return ListenerHealth(); },
               .certificates = [this] { return Certificates(); }}) {}
 
   absl::Status Start() {
@@ -194,6 +200,8 @@ class Collector {
     }
     service_ = std::make_unique<QueryService>(queries_.get(), std::move(authorize));
     if (absl::Status status = StartGrpc(); !status.ok()) return status;
+    listener_check_ =
+        std::make_unique<ListenerCheck>(grpc_address_, !plain_grpc_, ListenerCheck::Options());
     started_ = true;
     if (gatekeeper_ != nullptr) {
       watch_ = std::make_unique<GateWatch>(
@@ -207,12 +215,15 @@ class Collector {
     return absl::OkStatus();
   }
 
-  // Whether what was received is being committed and the store answers, since the last call; for a
-  // watchdog. Called by one thread, after Start.
+  // Whether agents cannot come any more and only another process can help. After Start.
+  bool IsListenerLost() const { return listener_check_->IsLost(); }
+
+  // Whether what was received is being committed and the store answers, since the last call, and
+  // agents can come; for a watchdog. Called by one thread, after Start.
   bool IsAlive() {
     const uint64_t rounds = ingest_->CommitRounds();
     const bool commits = std::exchange(commit_rounds_, rounds) != rounds;
-    return commits && store_->CommittedSequence("", "").ok();
+    return commits && !IsListenerLost() && store_->CommittedSequence("", "").ok();
   }
 
   // One sentence for the service manager.
@@ -227,6 +238,8 @@ class Collector {
   void Stop() {
     watch_.reset();
     http_.reset();
+    started_ = false;
+    listener_check_.reset();
     if (service_ != nullptr) service_->Shutdown();
     if (ingest_ != nullptr) ingest_->Shutdown();
     if (grpc_ != nullptr) {
@@ -301,13 +314,21 @@ class Collector {
     }
     if (address.path.empty()) address.port = static_cast<uint16_t>(port);
     Log(LogLevel::kInfo, "listening for agents on ", address.ToString());
+    grpc_address_ = address;
     return absl::OkStatus();
   }
 
   void AddCounters(Counters* counters) const {
     (*counters)["http_connections_gave_way"] = gave_way_;
-    if (started_) ingest_->AddCounters(counters);
+    if (started_) {
+      ingest_->AddCounters(counters);
+      (*counters)["grpc_self_check_failures"] = listener_check_->Failures();
+    }
     if (gatekeeper_ != nullptr) gatekeeper_->AddCounters(counters);
+  }
+
+  absl::Status ListenerHealth() const {
+    return started_ ? listener_check_->Health() : absl::OkStatus();
   }
 
   std::vector<CertificateLife> Certificates() const {
@@ -333,6 +354,8 @@ class Collector {
   std::unique_ptr<QueryService> service_;
   std::unique_ptr<EnrolmentService> enrolment_;
   std::unique_ptr<grpc::Server> grpc_;
+  Address grpc_address_;  // where it listens
+  std::unique_ptr<ListenerCheck> listener_check_;
   std::atomic<bool> started_{false};
   uint64_t commit_rounds_ = 0;
   std::unique_ptr<GateWatch> watch_;  // its thread uses the rest
@@ -359,6 +382,8 @@ int Run(const Options& options) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   gpr_set_log_function(DropGrpcLog);
+  // Each agent is a descriptor, and gRPC does not get over having none left.
+  RaiseFileLimit();
 
   Collector collector(options);
   if (const absl::Status status = collector.Start(); !status.ok()) {
@@ -370,7 +395,9 @@ int Run(const Options& options) {
   notifier.Ready();
   const RealClock clock;
   const timespec second = {.tv_sec = 1, .tv_nsec = 0};
-  while (sigtimedwait(&signals, nullptr, &second) < 0) {
+  bool lost = false;
+  while (!lost && sigtimedwait(&signals, nullptr, &second) < 0) {
+    lost = collector.IsListenerLost();
     if (collector.IsAlive()) notifier.Alive(clock.MonotonicNs());
     notifier.Status(collector.Sentence());
   }
@@ -378,8 +405,9 @@ int Run(const Options& options) {
   // A second signal ends the process at once: everything acknowledged is on disk.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   Log(LogLevel::kInfo, "stopping");
+  if (lost) alarm(kLostStopSeconds);
   collector.Stop();
-  return kExitOk;
+  return lost ? kExitNothing : kExitOk;
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <sys/resource.h>
 
 #include <atomic>
 #include <cerrno>
@@ -24,6 +23,7 @@
 #include "agent/capture/state_sweeper.h"
 #include "agent/capture/tls_inspector.h"
 #include "agent/capture/tls_probes.h"
+#include "agent/common/file_limit.h"
 #include "agent/common/log.h"
 
 namespace tokenwatch {
@@ -67,14 +67,6 @@ absl::Status Exclude(int map, const ExcludedAddress& excluded) {
     }
   }
   return absl::OkStatus();
-}
-
-// A probed library keeps some descriptors. Where that is refused the usual 1024 have to do.
-void RaiseFileLimit() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace

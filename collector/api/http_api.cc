@@ -125,6 +125,11 @@ HttpResponse HttpApi::Ready() const {
     return ErrorResponse(absl::UnavailableError(
         absl::StrCat(damaged ? "" : "uses cannot be written: ", std::string(status.message()))));
   }
+  if (options_.health) {
+    if (const absl::Status status = options_.health(); !status.ok()) {
+      return ErrorResponse(absl::UnavailableError(status.message()));
+    }
+  }
   return JsonResponse({{"status", "ok"}});
 }
 

@@ -29,6 +29,8 @@ class HttpApi {
     std::function<absl::Status(std::string_view authorization, bool metrics)> authorize = nullptr;
     // Adds counters of other rooms to /metrics; may be empty. Any thread.
     std::function<void(Counters*)> add_counters;
+    // Why uses cannot be taken in, besides the store's health; may be empty. Any thread.
+    std::function<absl::Status()> health = nullptr;
     // For /metrics; may be empty. Any thread.
     std::function<std::vector<CertificateLife>()> certificates = nullptr;
     // Counts of gRPC queries for /metrics; may be null.

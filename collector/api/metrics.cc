@@ -23,6 +23,8 @@ constexpr CounterRow kCounters[] = {
      "Agents that are enrolled and whose certificate has ended; those revoked left out."},
     {"enrol_registry_unreadable", true,
      "1 while the list of agents and credentials cannot be read: nobody can enrol or be revoked."},
+    {"grpc_self_check_failures", false,
+     "Connections of the collector to its own listener for agents that got no answer."},
     {"http_connections_gave_way", false,
      "HTTP connections ended before a whole request had come, as others waited."},
     {"ingest_agent_record_failures", false, "Updates of an agent's row that failed."},

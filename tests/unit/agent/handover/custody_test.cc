@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/report/fake_file_system.h"
 #include "agent/report/reporter.h"

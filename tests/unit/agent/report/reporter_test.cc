@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "agent/report/fake_file_system.h"
 #include "collector/store/fake_store.h"
 #include "tests/unit/agent/report/sample_uses.h"

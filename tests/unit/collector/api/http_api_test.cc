@@ -228,6 +228,18 @@ TEST_F(HttpApiTest, HeadIsGetWithoutTheBody) {
   EXPECT_NE(reply.fields.find("Content-Length: 31\r\n"), std::string::npos) << reply.fields;
 }
 
+TEST_F(HttpApiTest, NotReadyWhileTheListenerForAgentsIsSilent) {
+  absl::Status health = absl::UnavailableError("nobody answers at 127.0.0.1:7443");
+  HttpApi api({.health = [&health] { return health; }});
+  const HttpRequest request{.method = "GET", .target = {.path = "/readyz"}};
+  api.SetReady(&queries_);
+  const HttpResponse response = api.Handle(request);
+  EXPECT_EQ(response.status, 503);
+  EXPECT_NE(response.body.find("nobody answers at 127.0.0.1:7443"), std::string::npos);
+  health = absl::OkStatus();
+  EXPECT_EQ(api.Handle(request).status, 200);
+}
+
 TEST_F(HttpApiTest, NotReadyBeforeTheStoreIs) {
   EXPECT_EQ(Get("/healthz").status, 200);
   ExpectError(Get("/readyz"), 503, "unavailable", "the collector is starting");

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "agent/common/enrol_secret.h"
 #include "agent/common/http_server.h"
 #include "agent/common/listen_socket.h"
