@@ -79,8 +79,9 @@ absl::Status HandOut(std::string_view secret, const std::string& file, OwnerRigh
                      std::ostream* out) {
   const SecretBuffer line = Line(secret);
   if (file.empty()) {
-    out->write(line.view().data(), static_cast<std::streamsize>(line.size()));
-    return absl::OkStatus();
+    // Flushed, as a full disk shows only then.
+    out->write(line.view().data(), static_cast<std::streamsize>(line.size())).flush();
+    return *out ? absl::OkStatus() : absl::InternalError("standard output cannot be written");
   }
   const absl::Status status = rights->AsCaller([&] { return WriteNewFile(file, line.view()); });
   if (absl::IsAlreadyExists(status)) {

@@ -170,6 +170,17 @@ TEST_F(EnrolCommandsTest, WhatIsWrongIsSaid) {
   EXPECT_TRUE(absl::IsInvalidArgument(Run("credentials add")));
   options_.name = "operator";
   EXPECT_TRUE(absl::IsAlreadyExists(Run("credentials add")));
+  // What could not be shown to anybody does not count.
+  options_.name = "unseen";
+  options_.out_file.clear();
+  const auto before = Files();
+  std::ofstream full("/dev/full");
+  for (const char* command : {"credentials add", "enrol-secret"}) {
+    full.clear();
+    EXPECT_TRUE(absl::IsInternal(RunEnrolCommand(command, options_, clock_, &full))) << command;
+  }
+  EXPECT_EQ(Files(), before);
+  EXPECT_TRUE(Run("credentials add").ok());
   // Another collector's hand-out.
   options_.data_dir = directory_ / "data2";
   EXPECT_TRUE(absl::IsAlreadyExists(Run("init")));
