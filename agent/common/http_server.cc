@@ -223,6 +223,10 @@ class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
     if (!target.ok()) {
       return HttpError(400, "invalid_argument", std::string(target.status().message()));
     }
+    // Which one counts would be a guess, and that of a proxy in front may be another.
+    if (message.count(http::field::authorization) > 1) {
+      return HttpError(400, "invalid_argument", "a request has one Authorization field at most");
+    }
     const auto authorization = message[http::field::authorization];
     const HttpRequest request = {.method = std::string(message.method_string()),
                                  .target = *std::move(target),

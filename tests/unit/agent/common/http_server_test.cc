@@ -89,6 +89,7 @@ TEST(HttpServerTest, RefusesWhatIsTooLargeOrNoHttp) {
       {"garbage\r\n\r\n", 400},
       {std::string("\0\0\0\0\r\n\r\n", 8), 400},
       {"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
+      {"GET / HTTP/1.1\r\nAuthorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n", 400},
       {"GET /%zz HTTP/1.1\r\n\r\n", 400},
       {"GET /throw HTTP/1.1\r\n\r\n", 500},
   };
