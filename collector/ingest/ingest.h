@@ -25,7 +25,7 @@ struct PeerLimits {
   absl::Duration handshake_patience = absl::Seconds(20);
   absl::Duration idle_patience = absl::Minutes(1);       // for a connection without a call
   absl::Duration connection_life = absl::Hours(24 * 7);  // then it is to come again
-  int calls_per_connection = 32;
+  int calls_per_connection = 4;                          // more wait at the client
   size_t memory_bytes = size_t{512} << 20;  // of all connections; beyond, new calls are refused
 };
 
