@@ -2,6 +2,7 @@
 #include "agent/capture/capture.h"
 
 #include <arpa/inet.h>
+#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <chrono>
@@ -119,9 +120,18 @@ TEST_F(CaptureTest, AForkedChildIsAnotherConnection) {
   EXPECT_EQ(seen.answers.size(), 1u);
 }
 
+// In OpenSSL 3.5 no function behind the public ones begins with an instruction that the kernel
+// emulates, so these are probed, and what goes past them is named.
+bool SeesBehindPublicFunctions() { return OpenSSL_version_num() < 0x30500000UL; }
+
 TEST_F(CaptureTest, FilterBiosAreSeenBehindThePublicFunctions) {
   ASSERT_TRUE(Start());
+  const bool sees_behind = SeesBehindPublicFunctions();
   const Seen seen = Collect(RunWorkload("bio"));
+  if (!sees_behind) {
+    EXPECT_EQ(CountGaps(seen, TW_GAP_PAST_API), 1);
+    return;
+  }
   EXPECT_EQ(seen.Paths(), "/bio");
   EXPECT_EQ(seen.answers.size(), 1u);
   EXPECT_EQ(CountGaps(seen, TW_GAP_PAST_API), 0);
@@ -239,13 +249,14 @@ TEST_F(CaptureTest, NothingIsReadOutsideTheScope) {
   ASSERT_TRUE(Start());
   RunWorkload("tls", /*in_scope=*/false);
   RunWorkload("plain", /*in_scope=*/false);
+  const bool sees_behind = SeesBehindPublicFunctions();
   const pid_t pid = RunWorkload("bio");
   const Seen seen = Collect(pid);
-  EXPECT_EQ(seen.Paths(), "/bio");
+  EXPECT_EQ(seen.Paths(), sees_behind ? "/bio" : "");
   for (const tw_process& process : seen.processes) {
     EXPECT_EQ(process.pid, static_cast<uint32_t>(pid));
   }
-  EXPECT_EQ(CounterValue("tls_calls"), 2u);
+  EXPECT_EQ(CounterValue("tls_calls"), sees_behind ? 2u : 0u);
 }
 
 TEST_F(CaptureTest, ExcludedAddressesAreLeftAlone) {
