@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -21,6 +22,12 @@ struct TokenPair {
   TokenIdBytes token_id{};
 };
 
+// Something learnt of a token (agent/token/facts.h says which names there are). Printable ASCII.
+struct TokenFact {
+  std::string_view name;  // a constant
+  std::string value;
+};
+
 // Strings come from captured bytes: bounded and printable ASCII, any other byte percent-encoded;
 // still hostile wherever they are shown.
 struct TokenUse {
@@ -31,7 +38,7 @@ struct TokenUse {
   // is 0.
   bool unresolved = false;
   std::vector<TokenPair> tokens;  // one a fleet key in force; the first is the primary key's
-  std::string format;             // "opaque" until formats are known
+  std::string format;             // a row's id of agent/token/formats.yaml, else "opaque"
   std::string provider;
   std::string carrier;        // e.g. "authorization/bearer", "header/x-api-key", "query/key"
   uint32_t token_length = 0;  // bytes of the normalised secret
@@ -55,6 +62,8 @@ struct TokenUse {
   bool inbound = false;
   std::string probe;  // "openssl" or "socket"
   uint32_t count = 1;
+  uint32_t traits = 0;           // sum of v1::UseTrait values
+  std::vector<TokenFact> facts;  // to be told of the token with this use
 };
 
 // Receives finished uses, on the draining thread.
