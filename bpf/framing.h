@@ -10,7 +10,7 @@
 #ifndef TOKENWATCH_BPF_FRAMING_H_
 #define TOKENWATCH_BPF_FRAMING_H_
 
-#define TW_STATES 128
+#define TW_STATES 256
 #define TW_CLASSES 64
 
 /* States that the programs know; the others are the table's own. */
@@ -28,9 +28,12 @@ enum tw_state {
 	TW_STATES_KNOWN,
 };
 
-/* A table entry is the next state in its low byte and these in its high byte. */
+/*
+ * A table entry is the next state in its low byte and these in its high byte. The walk stops at
+ * END, BAD and HTTP2.
+ */
 enum tw_action {
-	TW_ACT_STOP = 1 << 0,	 /* END, BAD or HTTP2 is reached */
+	TW_ACT_BODY = 1 << 0,	 /* the bodies of this exchange are wanted */
 	TW_ACT_DIGIT = 1 << 1,	 /* the byte is the number's next digit */
 	TW_ACT_RESET = 1 << 2,	 /* a new number begins */
 	TW_ACT_LINE = 1 << 3,	 /* the start line has ended; the number is the status */

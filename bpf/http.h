@@ -45,6 +45,9 @@ __noinline int tw_next(void)
 		return TW_STEP_SCAN;
 	if (mode >= TW_MODE_PREFACE)
 		return TW_STEP_FRAME;
+	if (s->frame_flags & TW_WANTED && (mode == TW_MODE_BODY || mode == TW_MODE_CHUNK_DATA ||
+					   mode == TW_MODE_UNTIL_CLOSE))
+		return tw_take_body(s, w);
 	n = tw_here(w);
 	if (mode == TW_MODE_BODY || mode == TW_MODE_CHUNK_DATA) {
 		if (n > s->remaining)
@@ -151,6 +154,11 @@ static __always_inline void tw_pass_unseen(struct tw_connection *c, u8 direction
 	if ((mode == TW_MODE_BODY || mode == TW_MODE_CHUNK_DATA || mode == TW_MODE_SKIP) &&
 	    n <= s->remaining) {
 		s->remaining -= n;
+		/* What of it is wanted has a hole. */
+		if (mode != TW_MODE_SKIP && s->frame_flags & TW_WANTED) {
+			s->frame_flags = 0;
+			s->sequence++;
+		}
 		if (!s->remaining)
 			tw_body_ended(s);
 		tw_add(TW_COUNT_BODY_BYTES, n);

@@ -15,6 +15,8 @@
 #define TW_DATA_MAX 4096
 /* A header block is followed up to this many bytes, then cut and flagged. */
 #define TW_BLOCK_MAX 65536
+/* Of a body that is wanted this many bytes leave the kernel; then it is cut and flagged. */
+#define TW_BODY_MAX 16384
 /* tw_data.message of an answer to a request that was not seen. */
 #define TW_NO_MESSAGE 0xffffffff
 
@@ -53,6 +55,12 @@ enum tw_data_flag {
 	 * and a jump of the sequence the HPACK state is unknown; with TW_LATE it always was.
 	 */
 	TW_HTTP2 = 1 << 6,
+	/*
+	 * A piece of a body, in order and without chunk sizes. Where the flags above say block they
+	 * mean the body. Only of exchanges whose request the automaton of framing.h marked: calls
+	 * that obtain, renew or end tokens.
+	 */
+	TW_BODY = 1 << 7,
 };
 
 enum tw_certainty {

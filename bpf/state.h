@@ -74,8 +74,15 @@ struct tw_stream {
 	u8 seen;	/* enum tw_action, all of the current block; HTTP/2: tw_frames_seen */
 	u8 emitted;	/* a piece of the current block, or frame, has left */
 	u8 cut;		/* the current block has outgrown TW_BLOCK_MAX */
-	u8 frame_flags; /* HTTP/2: the current frame's; HTTP/1: first bytes, of "PRI", held back */
+	/*
+	 * HTTP/2: the current frame's; HTTP/1: first bytes, of "PRI", held back; in a body
+	 * TW_WANTED
+	 */
+	u8 frame_flags;
 };
+
+/* The current body leaves the kernel; `block` counts what has. */
+#define TW_WANTED 0x80
 
 /* tw_connection.spoke */
 enum tw_spoke {
@@ -127,6 +134,7 @@ struct tw_connection {
 	struct tw_stream streams[2]; /* by enum tw_direction */
 	u64 head_bits;		     /* by request ordinal % 64: HEAD */
 	u64 connect_bits;	     /* CONNECT */
+	u64 body_bits;		     /* whose bodies are wanted */
 	u32 requests;		     /* begun */
 	u32 answered;
 	struct tw_ends ends;

@@ -137,7 +137,7 @@ static __always_inline void tw_put_held(u8 *to, u64 n)
  */
 static __always_inline bool tw_hold_back(struct tw_stream *s, u32 flags)
 {
-	if (flags & TW_HTTP2 || s->emitted || s->block > 3)
+	if (flags & (TW_HTTP2 | TW_BODY) || s->emitted || s->block > 3)
 		return false;
 	if (s->state < TW_STATE_P || s->state > TW_STATE_PRI)
 		return false;
@@ -163,6 +163,8 @@ __noinline int tw_emit(u32 flags)
 	w = &thread->work;
 	n = w->span_len;
 	w->span_len = 0;
+	flags |= w->flags;
+	w->flags = 0;
 	if (c->role == TW_ROLE_SERVER && !tw_inbound)
 		return 0;
 	if (s->cut) {

@@ -4,8 +4,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "agent/capture/body_targets.h"
 
 namespace tokenwatch {
 namespace {
@@ -24,7 +28,7 @@ bool IsMethodByte(int byte) {
 int Lower(int byte) { return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte; }
 
 uint16_t To(int state, int actions = 0) { return static_cast<uint16_t>(actions << 8 | state); }
-const uint16_t kBad = To(TW_STATE_BAD, TW_ACT_STOP);
+const uint16_t kBad = To(TW_STATE_BAD);
 
 class Builder {
  public:
@@ -82,10 +86,10 @@ class Builder {
 
   void BuildFields(int rest) {
     At(TW_STATE_FIELDS).fill(To(rest));
-    At(TW_STATE_FIELDS)['\n'] = To(TW_STATE_END, TW_ACT_STOP);
+    At(TW_STATE_FIELDS)['\n'] = To(TW_STATE_END);
     const int return_seen = AddState(To(rest));
     At(TW_STATE_FIELDS)['\r'] = To(return_seen);
-    At(return_seen)['\n'] = To(TW_STATE_END, TW_ACT_STOP);
+    At(return_seen)['\n'] = To(TW_STATE_END);
 
     // Behind a field that frames the message: a folded line (RFC 9112, 5.2) would go on with it,
     // and recipients differ in what they make of that.
@@ -118,40 +122,119 @@ class Builder {
       row['\n'] = To(framed, i == chunked.size() ? TW_ACT_CHUNKED : 0);
     }
     At(Spell(TW_STATE_FIELDS, "transfer-encoding", rest))[':'] = To(matched[0]);
+    // The value of Host begins with what tells a service apart whose calls all have one path.
+    const int host_value = AddState(To(rest));
+    At(host_value)[' '] = To(host_value);
+    At(host_value)['\n'] = To(TW_STATE_FIELDS);
+    std::map<std::string_view, int> begun = {{"", host_value}};  // by what was read of a host
+    for (const std::string_view host : BodyHosts()) {
+      for (size_t i = 0; i < host.size(); ++i) {
+        const bool last = i + 1 == host.size();
+        const std::string_view read = host.substr(0, i + 1);
+        if (!last && !begun.contains(read)) {
+          begun[read] = AddState(To(rest));
+          At(begun[read])['\n'] = To(TW_STATE_FIELDS);
+        }
+        for (int byte = 0; byte < 256; ++byte) {
+          if (Lower(byte) != host[i]) continue;
+          At(begun[host.substr(0, i)])[byte] = last ? To(rest, TW_ACT_BODY) : To(begun[read]);
+        }
+      }
+    }
+    At(Spell(TW_STATE_FIELDS, "host", rest))[':'] = To(host_value);
     At(framed) = At(TW_STATE_FIELDS);
     At(framed)[' '] = At(framed)['\t'] = kBad;
   }
 
-  // Methods are told apart only where framing depends on them.
-  void BuildRequest() {
-    const std::string_view version = "HTTP/1.";
-    std::vector<int> matched;
-    for (size_t i = 0; i <= version.size(); ++i) matched.push_back(AddState(0));
-    const int minor = AddState(0);
-    const int return_seen = AddState(kBad);
-    At(return_seen)['\n'] = To(TW_STATE_FIELDS, TW_ACT_LINE);
-    for (size_t i = 0; i <= version.size() + 1; ++i) {
-      Row& row = At(i <= version.size() ? matched[i] : minor);
-      row.fill(To(matched[0]));
-      row['H'] = To(matched[1]);
-      row['\n'] = row['\r'] = kBad;
-      if (i < version.size()) {
-        row[version[i]] = To(matched[i + 1]);
-      } else if (i == version.size()) {
-        for (int byte = '0'; byte <= '9'; ++byte) row[byte] = To(minor);
-      } else {
-        row['\r'] = To(return_seen);
-        row['\n'] = To(TW_STATE_FIELDS, TW_ACT_LINE);
+  // What may stand at a place of a target: a word, with the action of its last byte.
+  struct Word {
+    std::string text;
+    int actions = 0;
+  };
+
+  // States that find every one of `words` in what follows `root` (Aho and Corasick, 1975), and the
+  // version at the end of the line behind all of them.
+  std::vector<int> FindWords(int root, std::vector<Word> words) {
+    const std::string version = "HTTP/1.";
+    words.push_back({version});
+    std::map<std::string, int> states = {{"", root}};  // by what was read
+    std::vector<std::string> order = {""};             // shorter ones first
+    std::map<std::pair<std::string, char>, int> actions;
+    for (size_t length = 1; length <= 64; ++length) {
+      for (const Word& word : words) {
+        if (word.text.size() < length) continue;
+        const std::string read = word.text.substr(0, length);
+        if (word.text.size() == length && word.actions != 0) {
+          actions[{read.substr(0, length - 1), read.back()}] |= word.actions;
+        }
+        // Nothing follows the last byte of a word, but for the version's.
+        if (word.text.size() == length && word.actions != 0) continue;
+        if (states.contains(read)) continue;
+        states[read] = AddState(0);
+        order.push_back(read);
       }
     }
+    std::vector<int> all;
+    for (const std::string& read : order) {
+      Row& row = At(states[read]);
+      for (int byte = 0; byte < 256; ++byte) {
+        // The longest end of what is read that a word begins with, and the words that end here.
+        std::string end = read + static_cast<char>(byte);
+        int action = 0;
+        for (size_t cut = 0; cut < end.size(); ++cut) {
+          const auto known = actions.find({end.substr(cut, end.size() - cut - 1), end.back()});
+          if (known != actions.end()) action |= known->second;
+        }
+        while (!states.contains(end)) end.erase(0, 1);
+        row[byte] = To(states[end], action);
+      }
+      row['\n'] = row['\r'] = kBad;
+      all.push_back(states[read]);
+    }
+    const int minor = AddState(0);
+    const int return_seen = AddState(kBad);
+    for (int byte = '0'; byte <= '9'; ++byte) At(states[version])[byte] = To(minor);
+    At(minor) = At(root);
+    At(minor)['\r'] = To(return_seen);
+    At(minor)['\n'] = At(return_seen)['\n'] = To(TW_STATE_FIELDS, TW_ACT_LINE);
+    all.push_back(minor);
+    return all;
+  }
 
+  // From behind the blank that ends the method to the end of the line. Returns the first state.
+  int BuildTarget() {
+    const auto words = [](absl::Span<const std::string_view> texts) {
+      std::vector<Word> out;
+      for (const std::string_view text : texts) {
+        if (!text.ends_with('$')) {
+          out.push_back({std::string(text), TW_ACT_BODY});
+          continue;
+        }
+        for (const char end : {' ', '?'}) {
+          out.push_back({std::string(text.substr(0, text.size() - 1)) + end, TW_ACT_BODY});
+        }
+      }
+      return out;
+    };
+    const int query = AddState(0);
+    FindWords(query, words(BodyQueryWords()));
+    const int path = AddState(0);
+    for (const int state : FindWords(path, words(BodyPathWords()))) {
+      At(state)['?'] = To(query, At(state)['?'] >> 8);
+    }
+    return path;
+  }
+
+  // Methods are told apart only where framing depends on them.
+  void BuildRequest() {
+    const int target = BuildTarget();
     const int method = AddState(kBad);
     const auto init = [&](int state) {
       At(state).fill(kBad);
       for (int byte = 0; byte < 256; ++byte) {
         if (IsMethodByte(byte)) At(state)[byte] = To(method);
       }
-      if (state != TW_STATE_REQUEST) At(state)[' '] = To(matched[0]);
+      if (state != TW_STATE_REQUEST) At(state)[' '] = To(target);
     };
     init(TW_STATE_REQUEST);
     init(method);
@@ -165,9 +248,9 @@ class Builder {
       }
       At(state)[' '] = then;
     };
-    spell("HEAD", To(matched[0], TW_ACT_HEAD));
-    spell("CONNECT", To(matched[0], TW_ACT_CONNECT));
-    spell("PRI", To(TW_STATE_HTTP2, TW_ACT_STOP), TW_STATE_P);  // RFC 9113, 3.4
+    spell("HEAD", To(target, TW_ACT_HEAD));
+    spell("CONNECT", To(target, TW_ACT_CONNECT));
+    spell("PRI", To(TW_STATE_HTTP2), TW_STATE_P);  // RFC 9113, 3.4
   }
 
   void BuildResponse() {
@@ -195,7 +278,7 @@ class Builder {
   }
 
   void BuildChunk() {
-    const uint16_t end = To(TW_STATE_END, TW_ACT_STOP);
+    const uint16_t end = To(TW_STATE_END);
     const int digits = AddState(kBad);
     const int extension = AddState(0);
     const int return_seen = AddState(kBad);

@@ -25,7 +25,8 @@ void AddHole(UnfinishedBlock& block) {
 
 bool Continues(const UnfinishedBlock& block, const tw_data& meta) {
   return !Starts(meta) && block.first.message == meta.message &&
-         IsResponse(block.first) == IsResponse(meta) && IsHttp2(block.first) == IsHttp2(meta);
+         IsResponse(block.first) == IsResponse(meta) && IsHttp2(block.first) == IsHttp2(meta) &&
+         IsBody(block.first) == IsBody(meta);
 }
 
 }  // namespace
@@ -102,7 +103,10 @@ void BlockAssembler::Continue(Connection& connection, const DataSegment& data, b
   Append(*stream.block, data);
 }
 
-BlockSink& BlockAssembler::SinkOf(const tw_data& meta) { return IsHttp2(meta) ? *http2_ : *http1_; }
+BlockSink& BlockAssembler::SinkOf(const tw_data& meta) {
+  if (IsBody(meta)) return *bodies_;
+  return IsHttp2(meta) ? *http2_ : *http1_;
+}
 
 void BlockAssembler::Append(UnfinishedBlock& block, const DataSegment& data) {
   if (block.holes.size() < kMaxHoles) {

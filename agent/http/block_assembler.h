@@ -1,4 +1,5 @@
-// Puts blocks, which are HTTP/1 header blocks or HTTP/2 frames, together from their pieces.
+// Puts blocks, which are HTTP/1 header blocks or bodies or HTTP/2 frames, together from their
+// pieces.
 //
 // A block whose one piece has all of it is handed on where it lies. Other pieces are copied into a
 // buffer that is wiped when the block ends. Missing pieces show as jumps of the sequence and become
@@ -43,8 +44,8 @@ struct BlockStream {
 class BlockAssembler {
  public:
   // All must outlive the assembler.
-  BlockAssembler(BlockSink* http1, BlockSink* http2, ReaderContext* context)
-      : http1_(http1), http2_(http2), context_(context) {}
+  BlockAssembler(BlockSink* http1, BlockSink* http2, BlockSink* bodies, ReaderContext* context)
+      : http1_(http1), http2_(http2), bodies_(bodies), context_(context) {}
   BlockAssembler(const BlockAssembler&) = delete;
   BlockAssembler& operator=(const BlockAssembler&) = delete;
 
@@ -84,6 +85,7 @@ class BlockAssembler {
 
   BlockSink* const http1_;
   BlockSink* const http2_;
+  BlockSink* const bodies_;
   ReaderContext* const context_;
   std::list<UnfinishedBlock> blocks_;  // oldest first
   size_t bytes_ = 0;                   // in blocks_

@@ -82,12 +82,26 @@ struct Answer {
   absl::Span<const HeaderField> fields;
 };
 
+// A body of an exchange whose bodies the kernel side was asked for (agent/capture/body_targets.h):
+// of a call that obtains, renews or ends tokens. As sent: no chunk sizes, but any content coding.
+// Valid during the call; secret.
+struct Body {
+  uint64_t exchange = 0;
+  bool answer = false;    // the answer's, else the request's
+  bool complete = false;  // else bytes are missing at its end or before, or it was cut
+  std::string_view bytes;
+};
+
 // Receives exchanges. Called on the thread that drains the segments.
 class ExchangeSink {
  public:
   virtual ~ExchangeSink() = default;
   virtual void OnRequest(const RequestHead& request) = 0;
   virtual void OnAnswer(const Answer& answer) = 0;
+  // A request's body comes between the two, or after OnAnswer where the answer was quicker; an
+  // answer's body after OnAnswer, before the next exchange of its connection ends. Neither is sure
+  // to come. At most one of each.
+  virtual void OnBody(const Body& /*body*/) {}
 };
 
 }  // namespace tokenwatch

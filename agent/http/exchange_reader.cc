@@ -22,7 +22,8 @@ ExchangeReader::ExchangeReader(ExchangeSink* sink, const ReaderLimits& limits)
       pairer_(&exchanges_, &context_),
       streams_(&exchanges_, &context_),
       http2_(&streams_, &context_),
-      assembler_(&pairer_, &http2_, &context_) {}
+      bodies_(sink, &exchanges_, &context_),
+      assembler_(&pairer_, &http2_, &bodies_, &context_) {}
 
 void ExchangeReader::OnSegment(const Segment& segment) {
   context_.counters.Add(ReaderCount::kSegments);

@@ -18,6 +18,7 @@
 #include "agent/common/counters.h"
 #include "agent/common/secret_buffer.h"
 #include "agent/http/block_assembler.h"
+#include "agent/http/body_reader.h"
 #include "agent/http/connection.h"
 #include "agent/http/exchange.h"
 #include "agent/http/exchange_pairer.h"
@@ -98,6 +99,7 @@ class ExchangeReader {
   ExchangePairer pairer_;
   Http2Streams streams_;
   Http2Headers http2_;
+  BodyReader bodies_;
   BlockAssembler assembler_;
   Connections connections_;  // longest silent first
   absl::flat_hash_map<uint64_t, Connections::iterator> by_id_;

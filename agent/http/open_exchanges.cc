@@ -56,6 +56,7 @@ void OpenExchanges::End(PendingExchange& pending, Answer answer) {
                                                                  : ReaderCount::kUnanswered);
   const auto at = std::find_if(state.pending.begin(), state.pending.end(),
                                [&](PendingExchanges::iterator one) { return &*one == &pending; });
+  state.ended = {pending.exchange, pending.message};
   const PendingExchanges::iterator kept = *at;
   state.pending.erase(at);
   pending_.erase(kept);

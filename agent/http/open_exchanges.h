@@ -32,9 +32,16 @@ struct PendingExchange {
 };
 using PendingExchanges = std::list<PendingExchange>;
 
+// The exchange of a connection that ended last: its answer's body may still come.
+struct EndedExchange {
+  uint64_t exchange = 0;  // 0: none
+  uint32_t message = 0;
+};
+
 // The part of a connection that belongs to OpenExchanges, and its peer.
 struct ExchangeState {
   absl::InlinedVector<PendingExchanges::iterator, 1> pending;  // oldest first
+  EndedExchange ended;
   Peer peer;
 };
 

@@ -48,6 +48,8 @@ constexpr Row kRows[] = {
     {ReaderCount::kFieldsUnresolved, "header_fields_unresolved"},
     {ReaderCount::kFieldsOverLimit, "header_fields_over_limit_lost"},
     {ReaderCount::kStatusesUnresolved, "answers_status_unresolved_lost"},
+    {ReaderCount::kBodies, "bodies"},
+    {ReaderCount::kBodiesOrphaned, "bodies_orphaned_lost"},
     {ReaderCount::kGrpcStatusesUnresolved, "grpc_status_unresolved_lost"},
 };
 

@@ -51,6 +51,8 @@ enum class ReaderCount {
   kFieldsUnresolved,        // fields whose name an unseen entry holds
   kFieldsOverLimit,         // blocks with too many fields or bytes; the rest was dropped
   kStatusesUnresolved,      // answers whose status is unresolved; their exchanges end unanswered
+  kBodies,                  // bodies handed on, of calls that concern tokens' lives
+  kBodiesOrphaned,          // bodies whose exchange is not known any more
   kGrpcStatusesUnresolved,  // gRPC calls whose result is; their HTTP status stands
   kCount,
 };

@@ -149,7 +149,10 @@ Seen CaptureTest::Collect(pid_t pid, int milliseconds) {
       block.flags |= data->meta.flags;
       block.text.append(data->bytes);
       if ((data->meta.flags & TW_BLOCK_END) != 0) {
-        ((block.flags & TW_RESPONSE) != 0 ? seen.answers : seen.requests).push_back(block);
+        ((block.flags & TW_BODY) != 0       ? seen.bodies
+         : (block.flags & TW_RESPONSE) != 0 ? seen.answers
+                                            : seen.requests)
+            .push_back(block);
         open.erase(key);
       }
     } else if (const auto* peer = std::get_if<tw_peer>(&segment)) {

@@ -24,6 +24,7 @@ struct Block {
 // What a run delivered, copied out of the ring.
 struct Seen {
   std::vector<Block> requests, answers;
+  std::vector<Block> bodies;      // that were wanted
   std::vector<Block> unfinished;  // whose end did not come
   std::vector<tw_peer> peers;
   std::vector<tw_close> closes;

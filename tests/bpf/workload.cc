@@ -147,6 +147,33 @@ void CallUntil(const std::atomic<bool>& is_over) {
   }
 }
 
+// Calls whose bodies are wanted, in one piece and in many, and others between them.
+template <typename Write, typename Read>
+void AskForTokens(const Write& write, const Read& read) {
+  const auto post = [](const std::string& target, const std::string& host, size_t length) {
+    return "POST " + target + " HTTP/1.1\r\nHost: " + host +
+           "\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n";
+  };
+  write(post("/oauth/token", "test", 12) + "grant_type=a");
+  read();
+  write("POST /token?x=1 HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (const char* part : {"3\r\none", "\r\n1\r\n,\r\n3", "\r\nt", "wo\r", "\n"}) write(part);
+  write("0\r\nTrailer: x\r\n\r\n");
+  read();
+  write(post("/upload", "test", 6) + "secret");
+  read();
+  write(post("/", "STS.test", 17));
+  for (const char c : std::string("Action=AssumeRole")) write(std::string(1, c));
+  read();
+  const std::string body(40000, 'y');
+  write(post("/oauth/token", "test", body.size()));
+  write(body.substr(0, 15000));
+  write(body.substr(15000));
+  read();
+  write(Get("/after"));
+  read();
+}
+
 using Scenario = std::function<void(int tls, int plain)>;
 
 const std::map<std::string, Scenario>& Scenarios() {
@@ -220,6 +247,18 @@ const std::map<std::string, Scenario>& Scenarios() {
            client.Read();
            client.Write(Get("/after"));
            client.Read();
+         }},
+        {"tokens",
+         [](int tls, int) {
+           TlsClient client(tls);
+           AskForTokens([&](const std::string& bytes) { client.Write(bytes); },
+                        [&] { client.Read(); });
+         }},
+        {"tokens_plain",
+         [](int, int plain) {
+           const int fd = Dial(plain);
+           AskForTokens([&](const std::string& bytes) { Send(fd, bytes); }, [&] { PlainRead(fd); });
+           close(fd);
          }},
         {"chunked",
          [](int tls, int) {

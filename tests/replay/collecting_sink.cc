@@ -1,5 +1,7 @@
 #include "tests/replay/collecting_sink.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace tokenwatch {
@@ -38,6 +40,20 @@ void CollectingSink::OnAnswer(const Answer& answer) {
   exchange.latency_ns = answer.latency_ns;
   exchange.peer = *answer.peer;
   exchange.answer_fields = Copy(answer.fields);
+}
+
+void CollectingSink::OnBody(const Body& body) {
+  const auto found = index_.find(body.exchange);
+  const std::string whose = body.answer ? "answer: " : "request: ";
+  if (found != index_.end() && (!body.answer || exchanges_[found->second].kind.has_value())) {
+    std::vector<std::string>& bodies = exchanges_[found->second].bodies;
+    const bool again = std::any_of(bodies.begin(), bodies.end(), [&](const std::string& known) {
+      return known.starts_with(whose);
+    });
+    bodies.push_back(absl::StrCat(whose, std::string(body.bytes), body.complete ? "" : "..."));
+    if (!again) return;
+  }
+  complaints_.push_back(absl::StrCat("body of exchange ", body.exchange, " out of place"));
 }
 
 std::optional<std::string> FieldOf(const Fields& fields, std::string_view name) {

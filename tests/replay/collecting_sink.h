@@ -28,16 +28,19 @@ struct CollectedExchange {
   uint64_t latency_ns = 0;
   Peer peer;
   Fields answer_fields;
+  std::vector<std::string> bodies;  // "request: TEXT" or "answer: TEXT", "..." behind what is cut
 };
 
 class CollectingSink : public ExchangeSink {
  public:
   void OnRequest(const RequestHead& request) override;
   void OnAnswer(const Answer& answer) override;
+  void OnBody(const Body& body) override;
 
   // In the order of their requests.
   const std::vector<CollectedExchange>& Exchanges() const { return exchanges_; }
-  // Broken promises of ExchangeSink: an exchange id twice, an answer too many or to nothing.
+  // Broken promises of ExchangeSink: an exchange id twice, an answer or a body too many or to
+  // nothing.
   const std::vector<std::string>& Complaints() const { return complaints_; }
 
  private:

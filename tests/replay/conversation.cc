@@ -69,6 +69,14 @@ void Conversation::Response(uint32_t message, std::string_view block, const Trav
   Block(inbound ? TW_SENT : TW_RECEIVED, TW_RESPONSE, message, block, travel);
 }
 
+void Conversation::RequestBody(uint32_t message, std::string_view body, const Travel& travel) {
+  Block(inbound ? TW_RECEIVED : TW_SENT, TW_BODY, message, body, travel);
+}
+
+void Conversation::ResponseBody(uint32_t message, std::string_view body, const Travel& travel) {
+  Block(inbound ? TW_SENT : TW_RECEIVED, TW_BODY | TW_RESPONSE, message, body, travel);
+}
+
 void Conversation::Peer(uint8_t certainty, std::array<uint8_t, 4> peer, uint16_t peer_port,
                         std::array<uint8_t, 4> local, uint16_t local_port) {
   tw_peer segment{};

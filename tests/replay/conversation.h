@@ -39,6 +39,9 @@ class Conversation {
   uint32_t Request(std::string_view block, const Travel& travel = {});
   // An answer's, 1xx or final, to the request with ordinal `message`.
   void Response(uint32_t message, std::string_view block, const Travel& travel = {});
+  // The body of either, as it leaves the kernel where it is wanted.
+  void RequestBody(uint32_t message, std::string_view body, const Travel& travel = {});
+  void ResponseBody(uint32_t message, std::string_view body, const Travel& travel = {});
   void Peer(uint8_t certainty, std::array<uint8_t, 4> peer, uint16_t peer_port,
             std::array<uint8_t, 4> local = {127, 0, 0, 1}, uint16_t local_port = 40000);
   void Close(bool is_final);

@@ -35,7 +35,7 @@ Scan Walk(int start, const std::string& text, int base = 10) {
     if ((actions & TW_ACT_DIGIT) != 0) {
       scan.number = scan.number * base + ((byte & 15) + 9 * (byte >> 6));
     }
-    if ((actions & TW_ACT_STOP) != 0) {
+    if (scan.state >= TW_STATE_END && scan.state <= TW_STATE_HTTP2) {
       scan.stopped = true;
       break;
     }
@@ -134,6 +134,50 @@ TEST(FramingTableTest, ChunkSizes) {
   EXPECT_EQ(Walk(TW_STATE_CHUNK, "1aF\r\n", 16).state, TW_STATE_END);
   EXPECT_EQ(Walk(TW_STATE_CHUNK, "\r\n", 16).state, TW_STATE_BAD);
   EXPECT_EQ(Walk(TW_STATE_CHUNK, "xyz\r\n", 16).state, TW_STATE_BAD);
+}
+
+struct BodyCase {
+  const char* request;  // to the end of the header block
+  bool wanted;
+};
+
+TEST(FramingTableTest, MarksRequestsWhoseBodiesAreWanted) {
+  const BodyCase cases[] = {
+      {"POST /oauth/token HTTP/1.1\r\nHost: a\r\n\r\n", true},
+      {"POST /oauth2/v2.0/token?x=1 HTTP/1.1\r\n\r\n", true},
+      {"POST http://a.example/token HTTP/1.0\r\n\r\n", true},
+      {"POST /token/token HTTP/1.1\n\n", true},
+      {"POST /toke/token HTTP/1.1\n\n", true},
+      {"POST /tok/to//token HTTP/1.1\n\n", true},
+      {"GET /token HTTP/1.1\n\n", true},
+      {"POST /login/oauth/access_token HTTP/1.1\n\n", true},
+      {"POST /app/installations/1/access_tokens HTTP/1.1\n\n", true},
+      {"POST /v1/auth/approle/login HTTP/1.1\n\n", true},
+      {"POST /v1/projects/-/serviceAccounts/x:generateAccessToken HTTP/1.1\n\n", true},
+      {"GET /?Action=AssumeRole&Version=1 HTTP/1.1\n\n", true},
+      {"GET /a?b=Action=Action=AssumeRole HTTP/1.1\n\n", true},
+      {"POST / HTTP/1.1\r\nHost: sts.eu-west-1.amazonaws.com\r\n\r\n", true},
+      {"POST / HTTP/1.1\r\nX: y\r\nhOSt:STS.amazonaws.com\r\nContent-Length: 7\r\n\r\n", true},
+      {"POST /tokens/7 HTTP/1.1\r\n\r\n", false},
+      {"POST /tokenize HTTP/1.1\r\n\r\n", false},
+      {"POST /oauth/token/ HTTP/1.1\r\n\r\n", false},
+      {"POST /OAUTH/TOKEN HTTP/1.1\r\n\r\n", false},
+      {"POST /a?b=/oauth/token HTTP/1.1\r\n\r\n", false},
+      {"POST /a?b=/token?c HTTP/1.1\r\n\r\n", false},
+      {"POST / HTTP/1.1\r\nX-Host: sts.a\r\n\r\n", false},
+      {"POST / HTTP/1.1\r\nHost: a.sts.b\r\n\r\n", false},
+      {"POST / HTTP/1.1\r\nHost: st\r\ns.: 1\r\n\r\n", false},
+      {"POST / HTTP/1.1\r\nReferer: https://a/oauth/token\r\n\r\n", false},
+  };
+  for (const BodyCase& test : cases) {
+    SCOPED_TRACE(test.request);
+    const Scan scan = Walk(TW_STATE_REQUEST, test.request);
+    EXPECT_EQ(scan.state, TW_STATE_END);
+    EXPECT_EQ((scan.seen & TW_ACT_BODY) != 0, test.wanted);
+    EXPECT_EQ(scan.seen & (TW_ACT_HEAD | TW_ACT_CONNECT | TW_ACT_CHUNKED), 0);
+  }
+  const Scan length = Walk(TW_STATE_REQUEST, cases[14].request);
+  EXPECT_EQ(length.number, 7u);
 }
 
 TEST(FramingTableTest, StatesAndClassesFit) {
