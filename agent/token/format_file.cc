@@ -291,7 +291,8 @@ void RowReader::CheckShape() {
     for (const std::string& text : *texts) row_.shape.literals += text.size();
   }
   if (format.weak) {
-    if (format.hosts.empty() && format.carriers.empty()) {
+    // That of a self-hosted service may get its hosts from `provider-hosts`.
+    if (format.hosts.empty() && format.carriers.empty() && !format.self_hosted) {
       return Refuse(node_.line, "a weak format needs 'hosts' or 'carriers' that tell it");
     }
     if (format.min_length < kWeakLengthMin) {
