@@ -16,6 +16,7 @@
 #include "agent/capture/scope.h"
 #include "agent/common/service_notifier.h"
 #include "agent/containers/container_resolver.h"
+#include "agent/token/formats.h"
 
 namespace tokenwatch {
 
@@ -27,6 +28,7 @@ struct AgentOptions {
   Scope scope;
   // Its pods_dir is that of `scope`.
   ContainerOptions containers;
+  FormatOptions formats;
   bool take_over = false;  // from the agent that uses the spool directory, where there is one
   bool inbound = false;
   bool plaintext = false;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "agent/broker/worker_user.h"
 #include "agent/capture/scope.h"
 #include "agent/common/address.h"
@@ -133,6 +134,14 @@ absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::strin
   // name that cannot be resolved yet does no harm.
   if (!IsNumeric(address->host)) return Resolve(*address);
   return std::vector<ExcludedAddress>{{address->host, address->port}};
+}
+
+absl::Status CheckFormats(const FormatOptions& options) {
+  std::vector<std::string> refusals;
+  const auto table = FormatTable::Create(options, &refusals);
+  if (!table.ok()) return table.status();
+  return refusals.empty() ? absl::OkStatus()
+                          : absl::InvalidArgumentError(absl::StrJoin(refusals, "\n"));
 }
 
 absl::Status CheckAgentOptions(const AgentOptions& options) {

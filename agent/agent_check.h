@@ -10,6 +10,7 @@
 #include "agent/agent.h"
 #include "agent/capture/capture.h"
 #include "agent/token/fleet_key.h"
+#include "agent/token/formats.h"
 
 namespace tokenwatch {
 
@@ -23,6 +24,10 @@ std::string SystemdEnrolSecret();
 // The collector's addresses, left alone in the kernel; nothing where it is a Unix socket, or where
 // its name cannot be resolved now.
 absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::string& collector);
+
+// Which formats and hosts of the user are refused, and why; the agent runs without these. OK where
+// none is.
+absl::Status CheckFormats(const FormatOptions& options);
 
 // The sentences with which Agent::Create would refuse these options. Nothing is made or changed.
 absl::Status CheckAgentOptions(const AgentOptions& options);

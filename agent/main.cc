@@ -160,6 +160,15 @@ int main(int argc, char** argv) {
   root.Add("kubelet-dir", &options.containers.kubelet_dir,
            "where the kubelet keeps the volumes of pods, for --service-accounts")
       .Placeholder("DIR");
+  root.Add("formats-file", &options.formats.files,
+           "token formats of your own, in the syntax of agent/token/formats.yaml; a row that is "
+           "wrong "
+           "is left out, and --check says why")
+      .Placeholder("FILE");
+  root.Add("provider-hosts", &options.formats.provider_hosts,
+           "host, or *.DOMAIN, of your own instance of a provider, whose tokens are at home there: "
+           "GitHub=ghe.example.com")
+      .Placeholder("PROVIDER=HOST");
   root.Add("inbound", &options.inbound, "report requests that servers receive, too");
   root.Add("plaintext", &options.plaintext,
            "no TLS to the collector, which must be on loopback or a Unix socket");
@@ -219,6 +228,8 @@ int main(int argc, char** argv) {
   // The agent finds out by itself when it makes the directory.
   config.AddCheck(
       [&] { return config.IsCheckOnly() ? CheckSpoolPath(options.spool_dir) : absl::OkStatus(); });
+  config.AddCheck(
+      [&] { return config.IsCheckOnly() ? CheckFormats(options.formats) : absl::OkStatus(); });
   config.AddCheck([&] {
     return config.IsCheckOnly() ? CheckAddressesFree(ForDoctor(options)) : absl::OkStatus();
   });

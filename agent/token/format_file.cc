@@ -187,7 +187,9 @@ void RowReader::Length(const Node& value) {
   for (size_t i = 0; i + 1 < value.children.size(); i += 2) {
     const Node& key = value.children[i];
     const Node& number = value.children[i + 1];
-    size_t* const out = key.text == "min" ? &length_min_ : key.text == "max" ? &length_max_ : nullptr;
+    size_t* const out = key.text == "min"   ? &length_min_
+                        : key.text == "max" ? &length_max_
+                                            : nullptr;
     if (out == nullptr) {
       return Refuse(key.line, absl::StrCat("'length' has no key '", Shown(key.text), "'"));
     }
@@ -247,11 +249,10 @@ bool IsPrintable(const std::string& text) {
 
 void RowReader::CheckNames() {
   const Format& format = row_.format;
-  const bool id_fits =
-      !format.id.empty() && format.id.size() <= kNameMax &&
-      std::all_of(format.id.begin(), format.id.end(), [](unsigned char c) {
-        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
-      });
+  const bool id_fits = !format.id.empty() && format.id.size() <= kNameMax &&
+                       std::all_of(format.id.begin(), format.id.end(), [](unsigned char c) {
+                         return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+                       });
   if (!id_fits || format.id == "opaque") {
     return Refuse(node_.line,
                   "'id' must be a name of a-z, 0-9 and '_', and not opaque, which is every token "
@@ -329,6 +330,9 @@ std::optional<FormatRow> RowReader::Read() {
     }
     if (name == "pattern") pattern_line_ = key.line;
     if (name == "hosts") hosts_line_ = key.line;
+    if (value.kind == Node::Kind::kNull) {
+      Refuse(key.line, absl::StrCat("'", Shown(name), "' has no value"));
+    }
     Key(name, value);
   }
   if (refusal_.empty()) CheckNames();
@@ -360,7 +364,8 @@ FormatFile ParseFormats(const std::string& text, const std::string& name) {
   const Node root = builder.TakeRoot();
   if (root.kind == Node::Kind::kNull) return file;
   if (root.kind != Node::Kind::kList) {
-    file.refusals = {absl::StrCat(name, ":", root.line, ": expected a list of formats, '- id: ...'")};
+    file.refusals = {
+        absl::StrCat(name, ":", root.line, ": expected a list of formats, '- id: ...'")};
     return file;
   }
   for (const Node& node : root.children) {

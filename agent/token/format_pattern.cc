@@ -11,7 +11,7 @@ namespace tokenwatch {
 namespace {
 
 constexpr size_t kDepthMax = 16;
-constexpr size_t kTextsMax = 16;  // alternatives that are kept apart
+constexpr size_t kTextsMax = 16;     // alternatives that are kept apart
 constexpr size_t kRepeatMax = 1000;  // RE2's own bound
 
 size_t Plus(size_t a, size_t b) {
@@ -235,9 +235,10 @@ absl::Status Parser::Repeat(Sequence* atom) {
     }
     if (!from.has_value() || !to.has_value() || !Take('}') || *to < *from || *from > kRepeatMax ||
         (*to > kRepeatMax && *to != PatternFacts::kUnbounded)) {
-      return Refuse(absl::StrCat("a repetition that is not understood; {n}, {n,} and {n,m} are, up "
-                                 "to ",
-                                 kRepeatMax));
+      return Refuse(
+          absl::StrCat("a repetition that is not understood; {n}, {n,} and {n,m} are, up "
+                       "to ",
+                       kRepeatMax));
     }
     min = *from;
     max = *to;
@@ -273,7 +274,8 @@ void Close(Run* run, PatternFacts* facts) {
   facts->literals += run->size();
   facts->longest_literal = std::max(facts->longest_literal, run->size());
   const size_t known = facts->anchors.empty() ? 0 : facts->anchors.front().size();
-  // A beginning of four characters is looked up at once; a place further on is tried for each secret.
+  // A beginning of four characters is looked up at once; a place further on is tried for each
+  // secret.
   if (known >= 4 && facts->anchor_at == 0) return;
   if (run->at.has_value() && run->size() > known) {
     facts->anchor_at = *run->at;
@@ -289,8 +291,7 @@ absl::StatusOr<PatternFacts> AnalysePattern(std::string_view pattern) {
   PatternFacts facts;
   Run run{0, {""}};
   for (const Piece& piece : *sequence) {
-    const bool fits =
-        !piece.texts.empty() && run.texts.size() * piece.texts.size() <= kTextsMax;
+    const bool fits = !piece.texts.empty() && run.texts.size() * piece.texts.size() <= kTextsMax;
     if (!fits) {
       Close(&run, &facts);
       run = Run{std::nullopt, {""}};

@@ -16,10 +16,10 @@ namespace tokenwatch {
 
 // A row of the table; immutable. formats.yaml says what each key means.
 struct Format {
-  std::string id;        // e.g. "github_pat_classic"
-  std::string provider;  // e.g. "GitHub"
-  std::string kind;      // e.g. "personal access token (classic)"
-  std::string pattern;   // RE2 (format_pattern.h), matched against the whole secret
+  std::string id;         // e.g. "github_pat_classic"
+  std::string provider;   // e.g. "GitHub"
+  std::string kind;       // e.g. "personal access token (classic)"
+  std::string pattern;    // RE2 (format_pattern.h), matched against the whole secret
   size_t min_length = 0;  // bytes of the secret
   size_t max_length = 0;
   std::vector<std::string> hosts;     // patterns (host_pattern.h); of whom it may be shown to

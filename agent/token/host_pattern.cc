@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
@@ -114,8 +113,8 @@ bool IsPrivateHost(std::string_view host) {
 void HostIndex::Add(std::string_view pattern, uint32_t value) {
   const std::string_view ending = Ending(pattern);
   if (ending != pattern) {
-    most_labels_ = std::max<size_t>(most_labels_,
-                                    std::count(ending.begin(), ending.end(), '.') + 1);
+    most_labels_ =
+        std::max<size_t>(most_labels_, std::count(ending.begin(), ending.end(), '.') + 1);
   }
   std::vector<Entry>& entries = by_ending_.try_emplace(std::string(ending)).first->second;
   const auto same = [&](const Entry& entry) {
@@ -126,8 +125,7 @@ void HostIndex::Add(std::string_view pattern, uint32_t value) {
   }
 }
 
-void HostIndex::Find(std::string_view host,
-                     absl::FunctionRef<void(uint32_t value)> found) const {
+void HostIndex::Find(std::string_view host, absl::FunctionRef<void(uint32_t value)> found) const {
   if (host.empty() || host.size() > kHostMax) return;
   const auto look_up = [&](std::string_view ending) {
     const auto entries = by_ending_.find(ending);

@@ -44,9 +44,7 @@ class HostIndex {
   };
   struct Hash {
     using is_transparent = void;
-    size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
 
   // By the labels behind the last '*' of a pattern: a host's own such endings are few.

@@ -34,9 +34,8 @@ constexpr struct {
     {"w", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"},
 };
 absl::Status Refuse(std::string_view what, std::string_view where) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(std::string(what), " '", absl::CHexEscape(std::string(where.substr(0, 40))),
-                   "'"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      std::string(what), " '", absl::CHexEscape(std::string(where.substr(0, 40))), "'"));
 }
 
 // Not std::uniform_int_distribution, which differs between libraries.
@@ -49,9 +48,7 @@ void Append(std::string_view alphabet, size_t count, SampleRandom* random, std::
 void AppendUuid(SampleRandom* random, std::string* out) {
   constexpr std::string_view kHex = "0123456789abcdef";
   for (const char c : std::string_view("xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx")) {
-    *out += c == 'x'   ? kHex[Below(16, random)]
-            : c == 'y' ? kHex[8 + Below(4, random)]
-                       : c;
+    *out += c == 'x' ? kHex[Below(16, random)] : c == 'y' ? kHex[8 + Below(4, random)] : c;
   }
 }
 
@@ -82,8 +79,7 @@ absl::Status AppendRun(std::string_view token, SampleRandom* random, std::string
   return absl::OkStatus();
 }
 
-absl::Status AppendAll(std::string_view text, size_t depth, SampleRandom* random,
-                       std::string* out);
+absl::Status AppendAll(std::string_view text, size_t depth, SampleRandom* random, std::string* out);
 
 absl::Status AppendToken(std::string_view token, size_t depth, SampleRandom* random,
                          std::string* out) {
@@ -99,8 +95,7 @@ absl::Status AppendToken(std::string_view token, size_t depth, SampleRandom* ran
   const bool plain = token.starts_with("64:");
   if (!plain && !token.starts_with("64url:")) return AppendRun(token, random, out);
   std::string inside;
-  absl::Status status =
-      AppendAll(token.substr(token.find(':') + 1), depth + 1, random, &inside);
+  absl::Status status = AppendAll(token.substr(token.find(':') + 1), depth + 1, random, &inside);
   if (!status.ok()) return status;
   *out += plain ? absl::Base64Escape(inside) : absl::WebSafeBase64Escape(inside);
   return absl::OkStatus();
