@@ -52,6 +52,15 @@ class SecretBuffer {
     block_.swap(larger);
   }
 
+  // Adds `count` zero bytes for the caller to fill in; valid until the buffer grows or goes.
+  char* Extend(size_t count) {
+    Reserve(size_ + count);
+    char* added = block_.data() + size_;
+    if (count != 0) std::memset(added, 0, count);
+    size_ += count;
+    return added;
+  }
+
   // Wipes the bytes, keeps the memory.
   void Clear() {
     Wipe();

@@ -55,8 +55,8 @@ absl::StatusOr<Pasted> Whole(std::string_view text) {
   return Pasted{SecretBuffer(text), ""};
 }
 
-absl::StatusOr<Pasted> TheOne(const RequestHead& request) {
-  const Extraction found = FindCredentials(request);
+absl::StatusOr<Pasted> TheOne(const RequestHead& request, const SecretShapes* shapes) {
+  const Extraction found = FindCredentials(request, {{"*"}, shapes});
   if (found.credentials.size() > 1) {
     return absl::InvalidArgumentError(absl::StrCat("this holds several secrets: ", kWhatToPaste));
   }
@@ -70,41 +70,51 @@ absl::StatusOr<Pasted> TheOne(const RequestHead& request) {
   const Credential& credential = found.credentials.front();
   if (credential.unresolved) return absl::InvalidArgumentError("that is too long for a secret");
   return Pasted{SecretBuffer(credential.secret),
-                absl::StrCat("the secret in ", credential.carrier)};
+                absl::StrCat("the secret in ", std::string(credential.carrier))};
 }
 
-absl::StatusOr<Pasted> Field(std::string_view name, std::string_view value) {
+absl::StatusOr<Pasted> Field(std::string_view name, std::string_view value,
+                             const SecretShapes* shapes) {
   if (value.find_first_of("\r\n") != std::string_view::npos) return InTheWay("a line end");
   const HeaderField field = {name, TrimBlanks(value)};
   RequestHead request;
   request.fields = absl::MakeConstSpan(&field, 1);
-  return TheOne(request);
+  return TheOne(request, shapes);
 }
 
-bool IsCarrierField(std::string_view name) {
-  const auto rows = Carriers();
-  return std::any_of(rows.begin(), rows.end(), [name](const CarrierRow& row) {
-    return row.kind != CarrierKind::kQuery && EqualsIgnoreCase(row.name, name);
-  });
+// As the name of a header field.
+bool IsWord(std::string_view text) {
+  return AllOf(text,
+               [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_'; });
 }
 
 // What an agent would find; nothing where `text` has none of the forms that it knows.
-std::optional<absl::StatusOr<Pasted>> AsAgentsDo(std::string_view text) {
+std::optional<absl::StatusOr<Pasted>> AsAgentsDo(std::string_view text,
+                                                 const SecretShapes* shapes) {
   const size_t colon = text.find(':');
-  if (colon != std::string_view::npos && IsCarrierField(text.substr(0, colon))) {
-    return Field(text.substr(0, colon), text.substr(colon + 1));
+  if (colon != std::string_view::npos) {
+    const std::string_view name = text.substr(0, colon);
+    const std::string_view value = text.substr(colon + 1);
+    const NameIs is = FindFieldName(name).is;
+    if (is == NameIs::kCarrier) return Field(name, value, shapes);
+    if (is == NameIs::kUnknown && shapes != nullptr && value.starts_with(' ') && IsWord(name)) {
+      auto found = Field(name, value, shapes);
+      if (found.ok()) return found;
+    }
   }
-  if (text.starts_with("https://") || text.starts_with("http://")) {
+  constexpr std::string_view kSchemes[] = {"https://", "http://", "wss://", "ws://"};
+  if (std::any_of(std::begin(kSchemes), std::end(kSchemes),
+                  [text](std::string_view scheme) { return text.starts_with(scheme); })) {
     if (std::any_of(text.begin(), text.end(), IsBlank)) return InTheWay("a blank");
     RequestHead request;
     request.target = text;
-    return TheOne(request);
+    return TheOne(request, shapes);
   }
   const size_t blank = std::find_if(text.begin(), text.end(), IsBlank) - text.begin();
   // "KEY = X" is no scheme with its credentials.
   if (blank != text.size() && FindScheme(text.substr(0, blank)) != nullptr &&
       !TrimBlanks(text.substr(blank)).starts_with('=')) {
-    return Field("authorization", text);
+    return Field("authorization", text, shapes);
   }
   return std::nullopt;
 }
@@ -125,12 +135,12 @@ std::string_view AssignedName(std::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<Pasted> ReadPasted(std::string_view text) {
+absl::StatusOr<Pasted> ReadPasted(std::string_view text, const SecretShapes* shapes) {
   text = TrimBlanks(text);
   if (!SkipWord("-H", &text)) SkipWord("--header", &text);
   const std::string_view bare = Unquote(text);
   if (bare.empty()) return absl::InvalidArgumentError("there is no secret");
-  if (auto found = AsAgentsDo(bare)) return *std::move(found);
+  if (auto found = AsAgentsDo(bare, shapes)) return *std::move(found);
   // A shell takes what is in quotes as it stands.
   if (bare.size() != text.size()) return Whole(bare);
   const bool is_exported = SkipWord("export", &text);
@@ -138,7 +148,7 @@ absl::StatusOr<Pasted> ReadPasted(std::string_view text) {
   if (name.empty() || LooksLikeSecret(name)) return Whole(is_exported ? bare : text);
   const std::string_view value = Unquote(text.substr(name.size() + 1));
   if (value.empty()) return absl::InvalidArgumentError("the value is empty");
-  auto found = AsAgentsDo(value);
+  auto found = AsAgentsDo(value, shapes);
   absl::StatusOr<Pasted> pasted = found.has_value() ? *std::move(found) : Whole(value);
   if (pasted.ok()) pasted->taken = absl::StrCat("the value of ", std::string(name.substr(0, 60)));
   return pasted;

@@ -8,24 +8,10 @@
 #include "agent/common/secret_buffer.h"
 #include "agent/common/text.h"
 #include "agent/token/encoding.h"
+#include "agent/token/secret_paths.h"
 
 namespace tokenwatch {
 namespace {
-
-constexpr SecretPathRow kSecretPaths[] = {
-    // Slack: incoming webhooks, workflow webhooks.
-    {{"services", "T*", "B*", "$"},
-     {"/services/T0123ABCD/B0123ABCD/<S>"},
-     {"/services/T0123ABCD/B0123ABCD", "/services/team/board"}},
-    {{"workflows", "T*", "A*", "#", "$"}, {"/workflows/T0123ABCD/A0123ABCD/1/<S>"}, {"/workflows"}},
-    {{"triggers", "T*", "#", "$"}, {"/triggers/T0123ABCD/1/<S>"}, {"/triggers/T0123ABCD"}},
-    // Discord.
-    {{"webhooks", "##", "$"},
-     {"/api/webhooks/123456789012345678/<S>", "/api/v10/webhooks/123456789012345678/<S>/messages"},
-     {"/api/webhooks/list/all", "/api/v1/webhooks"}},
-    // Zapier.
-    {{"hooks", "catch", "#", "$"}, {"/hooks/catch/1234567/<S>/"}, {"/hooks/catch/all/names"}},
-};
 
 constexpr std::string_view kPieceEnds = ".:;,=@~!+$&'()*| ";
 
@@ -149,31 +135,12 @@ void AppendSegment(std::string_view segment, std::string* out) {
   }
 }
 
-constexpr size_t kSnowflakeDigits = 17;
-
-bool Matches(std::string_view pattern, std::string_view segment) {
-  if (pattern == "$") return !segment.empty();
-  if (pattern == "#") return AllDigits(segment);
-  if (pattern == "##") return segment.size() >= kSnowflakeDigits && AllDigits(segment);
-  if (pattern.ends_with("*")) return segment.starts_with(pattern.substr(0, 1));
-  return pattern == segment;
-}
-
-// Marks the segments that a row of kSecretPaths says are secret.
-void MarkSecretPaths(absl::Span<const std::string_view> segments, std::vector<bool>* secret) {
-  for (const SecretPathRow& row : kSecretPaths) {
-    const size_t length =
-        std::find(row.segments.begin(), row.segments.end(), "") - row.segments.begin();
-    for (size_t at = 0; at + length <= segments.size(); ++at) {
-      const auto part = segments.subspan(at, length);
-      if (!std::equal(part.begin(), part.end(), row.segments.begin(),
-                      [](std::string_view s, std::string_view p) { return Matches(p, s); })) {
-        continue;
-      }
-      for (size_t i = 0; i < length; ++i) {
-        if (row.segments[i] == "$") (*secret)[at + i] = true;
-      }
-    }
+// Marks the segments that a row of SecretPaths() says are secret.
+void MarkSecretPaths(std::string_view path, std::string_view host, std::vector<bool>* secret) {
+  std::vector<SecretPath> found;
+  FindSecretPaths(path, host, &found);
+  for (const SecretPath& match : found) {
+    if (match.row->hidden_anywhere || match.is_credential) (*secret)[match.segment] = true;
   }
 }
 
@@ -216,9 +183,8 @@ std::string HostName(std::string_view authority, std::string_view scheme,
 
 }  // namespace
 
-absl::Span<const SecretPathRow> SecretPaths() { return kSecretPaths; }
-
-std::string PathTemplate(std::string_view path, const SecretFinder& secrets) {
+std::string PathTemplate(std::string_view path, const SecretFinder& secrets,
+                         std::string_view host) {
   // Room for much that a template shortens; a part of a segment could be a part of a secret.
   constexpr size_t kRawMax = 4 * kPathMax;
   if (path.size() > kRawMax) path = path.substr(0, path.rfind('/', kRawMax) + 1);
@@ -236,7 +202,7 @@ std::string PathTemplate(std::string_view path, const SecretFinder& secrets) {
       if (begin < region.end && region.begin < end) secret[i] = true;
     }
   }
-  MarkSecretPaths(segments, &secret);
+  MarkSecretPaths(path, host, &secret);
   std::string out;
   for (size_t i = 0; i < segments.size() && out.size() <= kPathMax; ++i) {
     if (i != 0) out.push_back('/');
@@ -309,7 +275,7 @@ Resource DescribeResource(const RequestHead& request, const SecretFinder& secret
   if (request.cut && request.fields.empty() && question == target.size()) {
     path = path.substr(0, path.rfind('/') + 1);
   }
-  resource.path = PathTemplate(path, secrets);
+  resource.path = PathTemplate(path, secrets, resource.host);
   if (resource.path.empty() && absolute) resource.path = "/";
   if (question < target.size()) {
     resource.query = QueryNames(target.substr(question + 1), secrets);

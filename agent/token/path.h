@@ -2,14 +2,11 @@
 #ifndef TOKENWATCH_AGENT_TOKEN_PATH_H_
 #define TOKENWATCH_AGENT_TOKEN_PATH_H_
 
-#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
 
-#include "absl/types/span.h"
 #include "agent/http/exchange.h"
-#include "agent/token/carriers.h"
 #include "agent/token/redact.h"
 
 namespace tokenwatch {
@@ -39,22 +36,14 @@ Resource DescribeResource(const RequestHead& request, const SecretFinder& secret
 // id=7), a UUID {uuid}, 16 or more hexadecimal digits {hex}, these two also behind a '-' or '_' and
 // the like. A segment that looks like a secret (LooksLikeSecret, a JWT, user:password@, Telegram's
 // bot1:x, a row of SecretPaths(), anything with a part of `secrets`) becomes {secret} as a whole.
-// Words, versions and dates stay. Bytes are made safe as Printable does.
-std::string PathTemplate(std::string_view path, const SecretFinder& secrets);
+// Words, versions and dates stay. Bytes are made safe as Printable does. `host` decides about rows
+// that would be ordinary elsewhere.
+std::string PathTemplate(std::string_view path, const SecretFinder& secrets,
+                         std::string_view host = {});
 
 // Distinct names of a query's parameters as sent, joined by '&'; what looks like a secret becomes
 // {secret}.
 std::string QueryNames(std::string_view query, const SecretFinder& secrets);
-
-// Paths with a credential that may be short. Of a row's segments "*" stands for any, "#" for
-// digits, "T*" for what begins with T, "$" for the secret; it may begin at any segment of a path.
-struct SecretPathRow {
-  std::array<std::string_view, 6> segments;  // unused ones are empty
-  Samples samples;      // with <S> for a made-up secret, which must become {secret}
-  Samples near_misses;  // which must stay as they are
-};
-
-absl::Span<const SecretPathRow> SecretPaths();
 
 }  // namespace tokenwatch
 

@@ -23,6 +23,12 @@ inline std::string MadeUp(size_t length, std::string_view alphabet = kBase62) {
 
 inline std::string Base64(const std::string& text) { return absl::Base64Escape(text); }
 
+inline std::string UrlBase64(const std::string& text) {
+  std::string encoded = absl::WebSafeBase64Escape(text);
+  encoded.resize(encoded.find_last_not_of('=') + 1);
+  return encoded;
+}
+
 // Fills in a sample of agent/token/carriers.h.
 inline std::string Expand(std::string_view sample, const std::string& secret,
                           const std::string& user) {
@@ -34,12 +40,15 @@ inline std::string Expand(std::string_view sample, const std::string& secret,
     } else if (sample.starts_with("<U>")) {
       text += user;
       sample.remove_prefix(3);
-    } else if (sample.starts_with("<64:")) {
-      size_t end = 4;
+    } else if (sample.starts_with("<64:") || sample.starts_with("<64u:")) {
+      const bool of_urls = sample[3] == 'u';
+      const size_t begin = of_urls ? 5 : 4;
+      size_t end = begin;
       for (int depth = 1; depth > 0; ++end) {
         depth += sample[end] == '<' ? 1 : sample[end] == '>' ? -1 : 0;
       }
-      text += Base64(Expand(sample.substr(4, end - 5), secret, user));
+      const std::string inside = Expand(sample.substr(begin, end - begin - 1), secret, user);
+      text += of_urls ? UrlBase64(inside) : Base64(inside);
       sample.remove_prefix(end);
     } else {
       text += sample.front();

@@ -1,0 +1,97 @@
+// What agent/token costs for each request, on one core.
+//
+//   token_bench [--requests N]
+//
+// Prints a line for each kind of request: nanoseconds a request and the aim, where there is one. A
+// figure that misses its aim does not fail the run: it depends on the machine.
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "agent/http/exchange.h"
+#include "agent/token/extract.h"
+
+namespace tokenwatch {
+namespace {
+
+struct Request {
+  std::string_view name;
+  std::string target;
+  std::vector<std::pair<std::string, std::string>> fields;
+};
+
+// As an SDK sends them.
+std::vector<std::pair<std::string, std::string>> UsualFields() {
+  return {
+      {"host", "api.vendor.example"},
+      {"accept", "application/json"},
+      {"accept-encoding", "gzip, deflate, br"},
+      {"connection", "keep-alive"},
+      {"content-length", "318"},
+      {"content-type", "application/json"},
+      {"user-agent", "vendor-sdk-python/1.61.0 CPython/3.12.3 Linux/6.8.0"},
+      {"x-request-id", "6f2d0c3e-3f6b-4c35-8b0e-5f6f8a3d7e11"},
+      {"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+      {"x-stainless-lang", "python"},
+      {"x-stainless-package-version", "1.61.0"},
+  };
+}
+
+std::vector<Request> Requests() {
+  const std::string secret = "q7Rz0b9Xw2KtLm3VhY5uJ8sDfGa1Pc4NeTo6";
+  std::vector<Request> requests;
+  const auto add = [&requests](std::string_view name, std::string target, std::string field,
+                               std::string value) {
+    requests.push_back({name, std::move(target), UsualFields()});
+    requests.back().fields.emplace_back(std::move(field), std::move(value));
+  };
+  add("bearer", "/v1/chat/completions", "authorization", "Bearer " + secret);
+  add("raw", "/graphql", "authorization", secret);
+  add("vendor header", "/v1/users/42?fields=id", "x-api-key", secret);
+  add("basic", "/2010-04-01/Accounts", "authorization",
+      "Basic dXNlcjpxN1J6MGI5WHcyS3RMbTNWaFk1dUo4c0RmR2ExUGM0TmVUbzY=");
+  add("query", "/v1/models?page=2&key=" + secret, "x-client-version", "1.2.3");
+  add("no token", "/v1/models?page=2&limit=100", "x-client-version", "1.2.3");
+  add("sigv4", "/bucket/key", "authorization",
+      "AWS4-HMAC-SHA256 Credential=AKIAQQQQQQQQQQQQQQQQ/20260101/eu-west-1/s3/aws4_request, "
+      "SignedHeaders=host;x-amz-date, Signature=" +
+          std::string(64, 'a'));
+  return requests;
+}
+
+// Nanoseconds a request.
+double Measure(const Request& request, int repeats) {
+  std::vector<HeaderField> fields;
+  for (const auto& [name, value] : request.fields) fields.push_back({name, value});
+  RequestHead head;
+  head.method = "GET";
+  head.target = request.target;
+  head.fields = fields;
+  size_t found = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < repeats; ++i) found += FindCredentials(head).credentials.size();
+  const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - begin;
+  if (found > static_cast<size_t>(repeats)) std::printf("several credentials in one request\n");
+  return taken.count() / repeats;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("What agent/token costs for each request.");
+  int requests = 20000;
+  app.add_option("--requests", requests, "of each kind")->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
+  for (const Request& request : Requests()) {
+    std::printf("find_credentials, %s: %.0f ns a request of %zu fields\n",
+                std::string(request.name).c_str(), Measure(request, requests),
+                request.fields.size());
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace tokenwatch
+
+int main(int argc, char** argv) { return tokenwatch::Main(argc, argv); }
