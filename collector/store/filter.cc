@@ -10,8 +10,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "agent/common/token_id.h"
+#include "collector/store/credential_id.h"
+#include "collector/store/use_traits.h"
 
 namespace tokenwatch {
 namespace {
@@ -104,6 +107,16 @@ absl::Status ParseStatus(const std::string& text, Filter* filter) {
              "403, 4xx, ok, denied, throttled, failed or unanswered");
 }
 
+absl::Status ParseTrait(absl::string_view text, Filter* filter) {
+  std::vector<absl::string_view> words;
+  for (const UseTraitRow& row : kUseTraits) {
+    if (text == row.word) filter->trait = row.bit;
+    words.push_back(row.word);
+  }
+  if (filter->trait != 0) return absl::OkStatus();
+  return Bad("trait", text, "is nothing that a use may be", absl::StrJoin(words, ", "));
+}
+
 absl::Status ParseEndpoint(absl::string_view text, Filter* filter) {
   absl::string_view pattern = text;
   if (const size_t space = text.find(' '); space != absl::string_view::npos) {
@@ -161,7 +174,8 @@ uint64_t Fingerprint(const v1::ListRequest& request) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const std::string* field :
        {&request.since(), &request.until(), &request.token(), &request.host(), &request.provider(),
-        &request.workload(), &request.endpoint(), &request.status(), &request.direction()}) {
+        &request.workload(), &request.endpoint(), &request.status(), &request.direction(),
+        &request.trait()}) {
     for (const char c : *field) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     hash = (hash ^ 0xff) * 0x100000001b3;
   }
@@ -174,11 +188,11 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   Filter filter;
   filter.fingerprint = Fingerprint(request);
   const std::pair<absl::string_view, const std::string*> texts[] = {
-      {"since", &request.since()},        {"until", &request.until()},
-      {"token", &request.token()},        {"host", &request.host()},
-      {"provider", &request.provider()},  {"workload", &request.workload()},
-      {"endpoint", &request.endpoint()},  {"status", &request.status()},
-      {"direction", &request.direction()}};
+      {"since", &request.since()},         {"until", &request.until()},
+      {"token", &request.token()},         {"host", &request.host()},
+      {"provider", &request.provider()},   {"workload", &request.workload()},
+      {"endpoint", &request.endpoint()},   {"status", &request.status()},
+      {"direction", &request.direction()}, {"trait", &request.trait()}};
   for (const auto& [name, text] : texts) {
     if (text->size() > kMaxFilterBytes) {
       return absl::InvalidArgumentError(
@@ -200,9 +214,14 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
         "since: lies after until; for example since=24h and until=1h");
   }
   if (!request.token().empty()) {
-    filter.token.emplace();
-    if (!ParseTokenIdText(request.token(), &*filter.token)) {
-      return Bad("token", request.token(), "is no token id", "tok_35602yf42tr1pnyk1wrynxw9gd");
+    std::array<uint8_t, 16> id{};
+    if (ParseTokenIdText(request.token(), &id)) {
+      filter.token = id;
+    } else if (ParseCredentialIdText(request.token(), &id)) {
+      filter.credential = id;
+    } else {
+      return Bad("token", request.token(), "is no token id and no credential's",
+                 "tok_35602yf42tr1pnyk1wrynxw9gd");
     }
   }
   filter.coverage = request.coverage();
@@ -222,6 +241,9 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
     if (!*filter.inbound && request.direction() != "outbound") {
       return Bad("direction", request.direction(), "is no direction", "outbound or inbound");
     }
+  }
+  if (!request.trait().empty()) {
+    if (absl::Status status = ParseTrait(request.trait(), &filter); !status.ok()) return status;
   }
   if (request.limit() > kMaxLimit) {
     return absl::InvalidArgumentError(
@@ -251,6 +273,10 @@ bool MatchesHost(const Filter& filter, absl::string_view requested, absl::string
 
 bool MatchesDirection(const Filter& filter, bool inbound) {
   return filter.inbound.value_or(inbound) == inbound;
+}
+
+bool MatchesTrait(const Filter& filter, uint32_t traits) {
+  return (traits & filter.trait) == filter.trait;
 }
 
 bool MatchesProvider(const Filter& filter, absl::string_view provider) {

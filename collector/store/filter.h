@@ -22,9 +22,10 @@ inline constexpr int64_t kNoUntil = std::numeric_limits<int64_t>::max();
 
 // Text fields are empty where the request does not filter by them.
 struct Filter {
-  int64_t since_us = kNoSince;  // inclusive
-  int64_t until_us = kNoUntil;  // exclusive
-  std::optional<std::array<uint8_t, 16>> token;
+  int64_t since_us = kNoSince;                   // inclusive
+  int64_t until_us = kNoUntil;                   // exclusive
+  std::optional<std::array<uint8_t, 16>> token;  // never together with `credential`
+  std::optional<std::array<uint8_t, 16>> credential;
   std::string host;
   std::string provider;
   std::string workload;
@@ -32,6 +33,7 @@ struct Filter {
   std::string endpoint;  // of `endpoint`, a pattern over "host/path" in which '*' is any run
   std::optional<Outcome> outcome;
   std::optional<bool> inbound;  // without it, totals are of outbound uses and lists of all
+  uint32_t trait = 0;           // a v1::UseTrait that uses have
   uint32_t status_low = 0;      // inclusive, both
   uint32_t status_high = std::numeric_limits<uint32_t>::max();
   uint32_t limit = 0;
@@ -44,10 +46,10 @@ struct Filter {
     return outcome.has_value() || status_low != 0 ||
            status_high != std::numeric_limits<uint32_t>::max();
   }
-  // Whether program or resource matter, as a direction is its resource's.
+  // Whether program or resource matter, as direction and traits are the resource's.
   bool HasPlace() const {
     return !host.empty() || !provider.empty() || !workload.empty() || !method.empty() ||
-           !endpoint.empty() || inbound.has_value();
+           !endpoint.empty() || inbound.has_value() || trait != 0;
   }
 };
 
@@ -62,6 +64,7 @@ bool MatchesStatus(const Filter& filter, uint32_t code);
 // filter without a port matches any. Names compare without regard to case.
 bool MatchesHost(const Filter& filter, absl::string_view requested, absl::string_view machine);
 bool MatchesDirection(const Filter& filter, bool inbound);
+bool MatchesTrait(const Filter& filter, uint32_t traits);
 bool MatchesProvider(const Filter& filter, absl::string_view provider);
 bool MatchesEndpoint(const Filter& filter, absl::string_view method, absl::string_view host,
                      absl::string_view path);

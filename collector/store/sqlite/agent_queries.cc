@@ -65,8 +65,9 @@ v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter,
   v1::ListAgentsResponse response;
   // By the order in which they came: by last seen, agents would overtake each other between pages.
   Statement& query = session->database->Cached(
-      "SELECT id, agent, host, address, first_seen, last_seen, uses, times_replaced, details FROM "
-      "agents WHERE id < ?1 AND (?2 = '' OR lower(host) = lower(?2)) AND last_seen >= ?3 AND "
+      "SELECT id, agent, host, address, first_seen, last_seen, uses, times_replaced, details, "
+      "facts_dropped FROM agents WHERE id < ?1 AND (?2 = '' OR lower(host) = lower(?2)) AND "
+      "last_seen >= ?3 AND "
       "first_seen < ?4 ORDER BY id DESC");
   query.Start(page == nullptr ? std::numeric_limits<int64_t>::max() : page->row, filter.host,
               filter.since_us, filter.until_us);
@@ -91,6 +92,10 @@ v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter,
     agent->set_uses(static_cast<uint64_t>(query.Int(6)));
     if (query.Int(7) != 0) {
       (*agent->mutable_counters())["store_times_replaced"] = static_cast<uint64_t>(query.Int(7));
+    }
+    if (query.Int(9) != 0) {
+      (*agent->mutable_counters())["store_token_facts_dropped"] =
+          static_cast<uint64_t>(query.Int(9));
     }
     AddGaps(session, last_id, filter, agent);
     AddGapTotals(session, last_id, filter, agent);

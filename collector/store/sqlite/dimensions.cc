@@ -42,10 +42,11 @@ const ResourceRow& Dimensions::Resource(int64_t id) {
   const auto [found, added] = resources_.try_emplace(id);
   if (added) {
     Statement& query = database_->Cached(
-        "SELECT host, path, method, provider, inbound FROM resources WHERE id = ?");
+        "SELECT host, path, method, provider, inbound, traits FROM resources WHERE id = ?");
     query.Start(id);
     if (query.Next()) {
-      found->second = {query.Int(0), query.Int(1), query.Int(2), query.Int(3), query.Int(4) != 0};
+      found->second = {query.Int(0), query.Int(1),      query.Int(2),
+                       query.Int(3), query.Int(4) != 0, static_cast<uint32_t>(query.Int(5))};
     }
     query.Reset();
   }

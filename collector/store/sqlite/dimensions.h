@@ -14,7 +14,7 @@
 
 namespace tokenwatch::sqlite {
 
-// Numbers of strings, but for `inbound`.
+// Numbers of strings, but for `inbound` and `traits`.
 struct ProgramRow {
   int64_t machine = 0, comm = 0, exe = 0, script = 0, user = 0, unit = 0, container = 0, pod = 0;
   int64_t name_space = 0, service_account = 0, container_name = 0, image = 0;
@@ -22,6 +22,7 @@ struct ProgramRow {
 struct ResourceRow {
   int64_t host = 0, path = 0, method = 0, provider = 0;
   bool inbound = false;
+  uint32_t traits = 0;
 };
 
 // References are valid until Trim() or Forget(). Errors stick to the database; what was read after

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "collector/store/pod_labels.h"
+#include "collector/store/sqlite/credentials.h"
 #include "collector/store/sqlite/text.h"
 
 namespace tokenwatch::sqlite {
@@ -119,9 +120,11 @@ int64_t Interner::Workload(const v1::Workload& workload, int64_t program) {
 int64_t Interner::Resource(const UseContext& context, int64_t provider, bool inbound) {
   return FindOrAdd(
       "SELECT id FROM resources WHERE host = ? AND path = ? AND method = ? AND provider = ? AND "
-      "inbound = ?",
-      "INSERT INTO resources(host, path, method, provider, inbound) VALUES(?, ?, ?, ?, ?)",
-      String(context.host), String(context.path), String(context.method), provider, inbound);
+      "inbound = ? AND traits = ?",
+      "INSERT INTO resources(host, path, method, provider, inbound, traits) "
+      "VALUES(?, ?, ?, ?, ?, ?)",
+      String(context.host), String(context.path), String(context.method), provider, inbound,
+      context.traits);
 }
 
 int64_t Interner::Shape(const UseContext& context, const ContextRef& ref) {
@@ -197,6 +200,7 @@ void Interner::Join(const UseToken& token) {
     return root;
   };
   int64_t root = 0;
+  bool joined = false;
   for (const auto& [key, id] : token.ids) {
     if (id.size() != kIdBytes) continue;
     const int64_t other = root_of(id);
@@ -215,7 +219,9 @@ void Interner::Join(const UseToken& token) {
     database_->Cached("UPDATE tokens SET joined = ?1 WHERE number = ?2 OR joined = ?2")
         .Run(kept, std::max(root, other));
     root = kept;
+    joined = true;
   }
+  if (joined) UniteCredentials(database_, root);
 }
 
 void Interner::Forget() {

@@ -3,7 +3,6 @@
 #ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_QUERIES_H_
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_QUERIES_H_
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -35,8 +34,9 @@ v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter, const 
 FleetState ReadFleet(Session* session, int64_t since_us, size_t limit);
 v1::Stats GetStats(Session* session, const Filter& filter);
 
-// Nothing where no use came with this id.
-std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8_t, 16>& id);
+// Of the filter's token or credential, over all times; nothing where no use came with this id. A
+// token that belongs to a credential is shown alone.
+std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter);
 
 // Rows of a partition with all their texts.
 std::vector<v1::Use> BuildUses(Session* session, const std::vector<StoredUse>& stored);

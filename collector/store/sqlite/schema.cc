@@ -158,9 +158,43 @@ ALTER TABLE workloads DROP COLUMN service_account;
 ALTER TABLE workloads ADD COLUMN labels INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// Traits are told apart where direction and provider are, so that every rollup knows them. Facts
+// have their values in the row: most are one token's own, and a value that gives way leaves
+// nothing.
+constexpr char kTokenFacts[] = R"sql(
+CREATE TABLE traited_resources(
+  id INTEGER PRIMARY KEY, host INTEGER NOT NULL, path INTEGER NOT NULL, method INTEGER NOT NULL,
+  provider INTEGER NOT NULL, inbound INTEGER NOT NULL, traits INTEGER NOT NULL,
+  UNIQUE(host, path, method, provider, inbound, traits)) STRICT;
+INSERT INTO traited_resources
+  SELECT id, host, path, method, provider, inbound, 0 FROM resources;
+DROP TABLE resources;
+ALTER TABLE traited_resources RENAME TO resources;
+
+-- first, last: when it was told, microseconds since the epoch.
+CREATE TABLE token_facts(
+  token INTEGER NOT NULL, name INTEGER NOT NULL, value TEXT NOT NULL, first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  PRIMARY KEY(token, name, value)) STRICT, WITHOUT ROWID;
+
+-- What tokens stand for, a row for each id under each fleet key. key: the fleet key, 0 where it is
+-- not known; joined: as of tokens; last: when it was told.
+CREATE TABLE credentials(
+  id INTEGER PRIMARY KEY, credential BLOB NOT NULL UNIQUE, key INTEGER NOT NULL, joined INTEGER,
+  last INTEGER NOT NULL) STRICT;
+CREATE INDEX credentials_joined ON credentials(joined) WHERE joined IS NOT NULL;
+
+-- credential: the row that stands for all of its ids. All rows of a joined token have the same.
+CREATE TABLE token_credentials(
+  token INTEGER PRIMARY KEY, credential INTEGER NOT NULL) STRICT;
+CREATE INDEX token_credentials_by_credential ON token_credentials(credential);
+
+ALTER TABLE agents ADD COLUMN facts_dropped INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 // [i] makes of version i the next; version 0 is an empty database. What has been released is never
 // changed here: a new version is a new entry.
-constexpr const char* kUpgrades[] = {kTables, kTlsCoverageTables, kContainerNames};
+constexpr const char* kUpgrades[] = {kTables, kTlsCoverageTables, kContainerNames, kTokenFacts};
 static_assert(std::size(kUpgrades) == kSchemaVersion);
 
 int64_t Number(Database* database, absl::string_view sql) {

@@ -5,7 +5,8 @@
 // in one table a UTC day, numbered in the order of their arrival across all days; `zones` says
 // between which times each run of kZoneUses numbers of a day lies, and stands in for an index by
 // time at a 60th of its size. `hourly` and `usage` are the rollups; `tls_hourly` and `tls_usage`
-// are those of TLS coverage, whose single rows are not kept.
+// are those of TLS coverage, whose single rows are not kept. `token_facts` and `credentials` hold
+// what was learnt of tokens beside their uses; they stay as long as the tokens, which is for ever.
 #ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
 
@@ -17,7 +18,7 @@
 
 namespace tokenwatch::sqlite {
 
-inline constexpr int kSchemaVersion = 3;
+inline constexpr int kSchemaVersion = 4;
 inline constexpr int kZoneBits = 8;  // a zone is 256 numbers
 
 inline constexpr int64_t kMicrosPerHour = 3600LL * 1000 * 1000;

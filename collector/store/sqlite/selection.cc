@@ -13,11 +13,23 @@ std::vector<int64_t> TokenNumbers(Database* database, absl::string_view id) {
   return numbers;
 }
 
+std::vector<int64_t> CredentialTokens(Database* database, absl::string_view id) {
+  Statement& query = database->Cached(
+      "SELECT token FROM token_credentials WHERE credential = "
+      "(SELECT ifnull(joined, id) FROM credentials WHERE credential = ?)");
+  std::vector<int64_t> numbers;
+  query.Start(Blob{id});
+  while (query.Next()) numbers.push_back(query.Int(0));
+  return numbers;
+}
+
 Selection::Selection(const Filter& filter, Database* database, Dimensions* dimensions)
     : filter_(filter), dimensions_(dimensions) {
-  if (!filter.token) return;
-  const std::vector<int64_t> numbers = TokenNumbers(
-      database, {reinterpret_cast<const char*>(filter.token->data()), filter.token->size()});
+  if (!filter.token && !filter.credential) return;
+  const auto& id = filter.token ? *filter.token : *filter.credential;
+  const absl::string_view bytes(reinterpret_cast<const char*>(id.data()), id.size());
+  const std::vector<int64_t> numbers =
+      filter.token ? TokenNumbers(database, bytes) : CredentialTokens(database, bytes);
   tokens_.emplace(numbers.begin(), numbers.end());
 }
 
@@ -65,7 +77,7 @@ const Selection::ResourceMatch& Selection::Resource(int64_t id) {
     const ResourceRow& row = dimensions_->Resource(id);
     const std::string& host = dimensions_->Text(row.host);
     found->second.itself =
-        MatchesDirection(filter_, row.inbound) &&
+        MatchesDirection(filter_, row.inbound) && MatchesTrait(filter_, row.traits) &&
         MatchesProvider(filter_, dimensions_->Text(row.provider)) &&
         MatchesEndpoint(filter_, dimensions_->Text(row.method), host, dimensions_->Text(row.path));
     found->second.host = MatchesHost(filter_, host, {});

@@ -19,10 +19,14 @@ namespace tokenwatch::sqlite {
 // never seen.
 std::vector<int64_t> TokenNumbers(Database* database, absl::string_view id);
 
+// Numbers of all tokens of the credential whose 16 bytes are `id`; none where it was never told.
+std::vector<int64_t> CredentialTokens(Database* database, absl::string_view id);
+
 // One query's selection, for the length of its transaction. Not thread safe.
 class Selection {
  public:
-  // Everything but time is compared. `filter.token` is resolved in `database`.
+  // Everything but time is compared. `filter.token` and `filter.credential` are
+  // resolved in `database`.
   Selection(const Filter& filter, Database* database, Dimensions* dimensions);
 
   // Only these tokens from now on, in place of the filter's.
@@ -47,7 +51,7 @@ class Selection {
     bool machine = false;
   };
   struct ResourceMatch {
-    bool itself = false;  // direction, endpoint and provider
+    bool itself = false;  // direction, traits, endpoint and provider
     bool host = false;
   };
   const ProgramMatch& Program(int64_t id);

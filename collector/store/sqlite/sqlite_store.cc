@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "agent/common/log.h"
 #include "agent/common/token_id.h"
+#include "collector/store/credential_id.h"
 #include "collector/store/filter.h"
 #include "collector/store/page_token.h"
 #include "collector/store/sqlite/data_dir.h"
@@ -108,16 +109,18 @@ class SqliteStore final : public Store {
     request.set_token(token_id);
     const absl::StatusOr<Filter> filter = ParseFilter(request, now_());
     if (!filter.ok()) return filter.status();
-    if (!filter->token.has_value()) {
+    if (!filter->token.has_value() && !filter->credential.has_value()) {
       return absl::InvalidArgumentError(
           "token: none is given; for example tok_35602yf42tr1pnyk1wrynxw9gd");
     }
     absl::StatusOr<std::optional<v1::TokenDetail>> detail = Read<std::optional<v1::TokenDetail>>(
-        [&](Session* session) { return sqlite::GetToken(session, *filter->token); });
+        [&](Session* session) { return sqlite::GetToken(session, *filter); });
     if (!detail.ok()) return detail.status();
     if (!detail->has_value()) {
-      return absl::NotFoundError(
-          absl::StrCat("no use of ", TokenIdText(*filter->token), " has been seen"));
+      return absl::NotFoundError(absl::StrCat(
+          "no use of ",
+          filter->token ? TokenIdText(*filter->token) : CredentialIdText(*filter->credential),
+          " has been seen"));
     }
     return **std::move(detail);
   }
@@ -134,7 +137,8 @@ class SqliteStore final : public Store {
           {"provider", &request.provider()},
           {"workload", &request.workload()},
           {"endpoint", &request.endpoint()},
-          {"status", &request.status()}}) {
+          {"status", &request.status()},
+          {"trait", &request.trait()}}) {
       if (!value->empty()) {
         return absl::InvalidArgumentError(absl::StrCat(
             name, ": does not choose among agents; for example since=1h or host=web-1 does"));

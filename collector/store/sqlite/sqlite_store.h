@@ -40,6 +40,9 @@ struct SqliteOptions {
 // - Inbound uses are listed, and no total counts them.
 // - Times of uses more than 100 days ago or a day ahead are replaced by the time of the commit; the
 //   agent's counter `store_times_replaced` says how many.
+// - A token keeps the 64 values of a fact that were told last and 512 facts in all; the counter
+//   `store_token_facts_dropped` of the agent that told too many says how many gave way. When a fact
+//   was told last is right to a minute.
 // - RecordAgent is durable with the next Commit.
 // - A token's ids under several fleet keys are one token, shown under the id that was used last;
 // each

@@ -3,54 +3,29 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/container/inlined_vector.h"
+#include "absl/strings/ascii.h"
+#include "absl/time/time.h"
 #include "agent/common/token_id.h"
+#include "agent/token/facts.h"
+#include "collector/store/scopes.h"
+#include "collector/store/sqlite/credentials.h"
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
-#include "collector/store/sqlite/schema.h"
+#include "collector/store/sqlite/token_facts.h"
+#include "collector/store/sqlite/token_groups.h"
 #include "collector/store/sqlite/usage_reader.h"
+#include "tokenwatch/v1/event.pb.h"
 
 namespace tokenwatch::sqlite {
 namespace {
 
 constexpr size_t kMaxNames = 10;
 constexpr int kMaxUsageRows = 1000;
-
-struct Sums {
-  uint64_t uses = 0;
-  uint64_t denied = 0;
-  uint64_t failed = 0;
-  int64_t first_us = 0;
-  int64_t last_us = 0;
-
-  void Add(const Sums& other) {
-    if (uses == 0) {
-      *this = other;
-      return;
-    }
-    uses += other.uses;
-    denied += other.denied;
-    failed += other.failed;
-    first_us = std::min(first_us, other.first_us);
-    last_us = std::max(last_us, other.last_us);
-  }
-};
-
-Sums SumsOf(const UsageRow& row) {
-  return {row.uses, row.denied, row.failed, row.first_us, row.last_us};
-}
-
-// A token over all its ids.
-struct Group {
-  Sums sums;
-  absl::InlinedVector<int64_t, 2> numbers;
-  int64_t order_us = 0;  // last used, as the list's first page saw it
-};
-
-using Groups = absl::flat_hash_map<int64_t, Group>;  // by the number that stands for the group
+// Of a credential, the tokens used last whose facts are looked at: in a list, and for one.
+constexpr size_t kMaxFactTokens = 64;
+constexpr size_t kMaxDetailTokens = 4096;
 
 using ProgramIdentity = std::tuple<int64_t, int64_t, int64_t, int64_t>;
 using ResourceIdentity = std::tuple<int64_t, int64_t, int64_t>;
@@ -69,6 +44,7 @@ struct Spread {
   absl::flat_hash_map<int64_t, uint64_t> hosts;  // uses by string
   // Uses by the string of a script, or of an executable where there is none.
   absl::flat_hash_map<int64_t, uint64_t> names;
+  uint64_t foreign_host_uses = 0;
 
   void Add(Dimensions* dimensions, const UsageRow& row) {
     const ProgramRow& program = dimensions->Program(row.program);
@@ -77,6 +53,7 @@ struct Spread {
     machines.insert(program.machine);
     resources.insert(IdentityOf(resource));
     hosts[resource.host] += row.uses;
+    if ((resource.traits & v1::USE_TRAIT_FOREIGN_HOST) != 0) foreign_host_uses += row.uses;
     names[dimensions->Text(program.script).empty() ? program.exe : program.script] += row.uses;
   }
 };
@@ -94,97 +71,53 @@ std::vector<std::string> MostUsed(Dimensions* dimensions,
   return texts;
 }
 
-absl::flat_hash_map<int64_t, int64_t> JoinedNumbers(Database* database) {
-  absl::flat_hash_map<int64_t, int64_t> joined;
-  Statement& query = database->Cached("SELECT number, joined FROM tokens WHERE joined IS NOT NULL");
-  query.Start();
-  while (query.Next()) joined[query.Int(0)] = query.Int(1);
-  return joined;
-}
-
-Groups SumTokens(Session* session, Selection* selection) {
-  const absl::flat_hash_map<int64_t, int64_t> joined = JoinedNumbers(session->database.get());
-  Groups groups;
-  const auto add = [&](int64_t number, const Sums& sums) {
-    const auto found = joined.find(number);
-    Group& group = groups[found == joined.end() ? number : found->second];
-    group.sums.Add(sums);
-    group.order_us = group.sums.last_us;
-    if (!absl::c_linear_search(group.numbers, number)) group.numbers.push_back(number);
-  };
-  if (selection->TakesAll() && !selection->filter().HasTime()) {
-    Statement& query = session->database->Cached(
-        "SELECT number, uses, denied, failed, first, span FROM tokens WHERE uses > 0");
-    query.Start();
-    while (query.Next()) {
-      const int64_t first = query.Int(4);
-      add(query.Int(0), {static_cast<uint64_t>(query.Int(1)), static_cast<uint64_t>(query.Int(2)),
-                         static_cast<uint64_t>(query.Int(3)), first, first + query.Int(5)});
+// What facts tell in a token's own fields: for a credential that of the token that was used last,
+// and where that has none that of the one before, as far back as kMaxFactTokens.
+void FillFacts(Session* session, TokenFold* fold, const Group& group, v1::Token* token) {
+  std::vector<int64_t> numbers;
+  absl::flat_hash_set<int64_t> seen;
+  for (const Group::Member& member : group.members) {
+    if (numbers.size() >= kMaxFactTokens) break;
+    for (const int64_t number : fold->Siblings(member.number)) {
+      if (seen.insert(number).second) numbers.push_back(number);
     }
-  } else {
-    ForEachUsage(session->database.get(), session->dimensions.get(), selection,
-                 [&add](const UsageRow& row) {
-                   if (row.token != 0) add(row.token, SumsOf(row));
-                 });
   }
-  return groups;
+  const std::string_view names[] = {fact::kPublicId, fact::kAccount, fact::kOwner, fact::kExpires};
+  std::vector<std::string> values = NewestValues(session->database.get(), numbers, names);
+  token->set_public_id(std::move(values[0]));
+  token->set_account(std::move(values[1]));
+  token->set_owner(std::move(values[2]));
+  absl::Time expires;
+  std::string error;
+  // absl reads words such as "infinite-future" as well.
+  if (!values[3].empty() && absl::ascii_isdigit(values[3].front()) &&
+      absl::ParseTime(absl::RFC3339_full, values[3], &expires, &error)) {
+    SetTime(absl::ToUnixMicros(expires), token->mutable_expires());
+  }
 }
 
-// Puts tokens that were used since the first page back to where that page had them, so that none is
-// missed or shown twice: a list by last use would move under its reader. Tokens that are new since
-// then leave the list.
-void RestoreOrder(Session* session, const Filter& filter, int64_t snapshot, Groups* groups) {
+// `group`'s members are sorted: the id that was used last stands for all, which after a rotation is
+// the new key's, and of a credential the newest token's.
+void FillToken(Session* session, TokenFold* fold, const Group& group, const Spread& spread,
+               v1::Token* token) {
   Database* const database = session->database.get();
-  absl::flat_hash_set<int64_t> moved;
-  Statement& query = database->Cached("SELECT number FROM tokens WHERE touched > ?");
-  query.Start(snapshot);
-  while (query.Next()) moved.insert(query.Int(0));
-  for (auto group = groups->begin(); group != groups->end();) {
-    const auto current = group++;
-    Group& token = current->second;
-    if (std::none_of(token.numbers.begin(), token.numbers.end(),
-                     [&moved](int64_t number) { return moved.contains(number); })) {
-      continue;
-    }
-    Selection selection(filter, database, session->dimensions.get());
-    selection.SetTokens({token.numbers.begin(), token.numbers.end()});
-    const std::vector<StoredUse> last = NewestUses(database, &selection, {}, snapshot, 1);
-    if (!last.empty()) {
-      token.order_us = last[0].time_us;
-      continue;
-    }
-    // Without a use of then it is new, unless retention has dropped that use.
-    const std::vector<int64_t> days = LiveDays(database, kNoSince, kNoUntil);
-    if (days.empty() || token.sums.first_us < days.back() * kMicrosPerDay) {
-      token.order_us = token.sums.first_us;
-    } else {
-      groups->erase(current);
-    }
+  Dimensions* const dimensions = session->dimensions.get();
+  const int64_t newest = group.members.front().number;
+  Statement& query =
+      database->Cached("SELECT id, key, format, provider, length FROM tokens WHERE number = ?");
+  query.Start(newest);
+  if (query.Next()) {
+    const absl::string_view id = query.Bytes(0);
+    token->set_token_id(TokenIdText({reinterpret_cast<const uint8_t*>(id.data()), id.size()}));
+    token->set_key_id(dimensions->Text(query.Int(1)));
+    token->set_format(dimensions->Text(query.Int(2)));
+    token->set_provider(dimensions->Text(query.Int(3)));
+    token->set_token_length(static_cast<uint32_t>(query.Int(4)));
   }
-}
-
-void FillToken(Session* session, const Group& group, const Spread& spread, v1::Token* token) {
-  // The id that was used last stands for all: after a rotation that is the new key's.
-  Statement& query = session->database->Cached(
-      "SELECT id, key, format, provider, length, uses, first + span FROM tokens WHERE number = ?");
-  int64_t newest_us = kNoSince;
-  const auto text = [session](int64_t string) { return session->dimensions->Text(string); };
-  for (const int64_t number : group.numbers) {
-    query.Start(number);
-    if (query.Next()) {
-      const int64_t last_us = query.Int(5) == 0 ? kNoSince : query.Int(6);
-      if (token->token_id().empty() || last_us > newest_us) {
-        newest_us = last_us;
-        const absl::string_view id = query.Bytes(0);
-        token->set_token_id(TokenIdText({reinterpret_cast<const uint8_t*>(id.data()), id.size()}));
-        token->set_key_id(text(query.Int(1)));
-        token->set_format(text(query.Int(2)));
-        token->set_provider(text(query.Int(3)));
-        token->set_token_length(static_cast<uint32_t>(query.Int(4)));
-      }
-    }
-    query.Reset();
-  }
+  query.Reset();
+  token->set_credential_id(CredentialText(database, fold->Credential(newest)));
+  token->set_issued(fold->CountTokens(group.Numbers()));
+  FillFacts(session, fold, group, token);
   token->set_uses(group.sums.uses);
   token->set_denied(group.sums.denied);
   token->set_failed(group.sums.failed);
@@ -195,26 +128,23 @@ void FillToken(Session* session, const Group& group, const Spread& spread, v1::T
   token->set_workloads(static_cast<uint32_t>(spread.programs.size()));
   token->set_machines(static_cast<uint32_t>(spread.machines.size()));
   token->set_resources(static_cast<uint32_t>(spread.resources.size()));
-  Dimensions* const dimensions = session->dimensions.get();
+  token->set_foreign_host_uses(spread.foreign_host_uses);
   for (std::string& host : MostUsed(dimensions, spread.hosts)) token->add_hosts(std::move(host));
   for (std::string& name : MostUsed(dimensions, spread.names)) {
     if (!name.empty()) token->add_programs(std::move(name));
   }
 }
 
-// `row_of`: the place in `response` of every number of its tokens that has uses there.
-void AddInboundUses(Session* session, const Filter& filter,
+// `row_of`: the place in `response` of every number of its tokens that has uses there; gains those
+// that have inbound uses alone.
+void AddInboundUses(Session* session, TokenFold* fold, const Filter& filter,
                     absl::flat_hash_map<int64_t, size_t> row_of, v1::ListTokensResponse* response) {
-  // An id may have inbound uses alone: from the ids at hand to what stands for them, to all of its.
-  const absl::flat_hash_map<int64_t, int64_t> joined = JoinedNumbers(session->database.get());
-  for (const auto& [number, group] : joined) {
-    if (const auto found = row_of.find(number); found != row_of.end()) {
-      row_of[group] = size_t{found->second};
-    }
-  }
-  for (const auto& [number, group] : joined) {
-    if (const auto found = row_of.find(group); found != row_of.end()) {
-      row_of[number] = size_t{found->second};
+  const absl::flat_hash_map<int64_t, size_t> at_hand = row_of;
+  for (const auto& [number, row] : at_hand) {
+    // A token that is asked for alone does not bring its credential's others.
+    for (const int64_t other :
+         filter.token ? fold->Siblings(number) : fold->NumbersOf(fold->RowOf(number))) {
+      row_of.try_emplace(other, row);
     }
   }
   absl::flat_hash_set<int64_t> numbers;
@@ -230,25 +160,55 @@ void AddInboundUses(Session* session, const Filter& filter,
                });
 }
 
+void FillFacts(Session* session, const Group& group, v1::TokenDetail* detail) {
+  std::vector<int64_t> numbers = group.Numbers();
+  if (numbers.size() > kMaxDetailTokens) numbers.resize(kMaxDetailTokens);
+  const Facts facts = ReadFacts(session->database.get(), session->dimensions.get(), numbers);
+  const auto values_of = [&facts](std::string_view name) {
+    std::vector<std::string> values;
+    const auto found = facts.find(std::string(name));
+    if (found == facts.end()) return values;
+    for (const FactValue& value : found->second) values.push_back(value.value);
+    std::sort(values.begin(), values.end());
+    return values;
+  };
+  for (const auto& [name, values] : facts) {
+    v1::Fact* shown = detail->add_facts();
+    shown->set_name(name);
+    int64_t first_us = values.front().first_us;
+    for (const FactValue& value : values) {
+      first_us = std::min(first_us, value.first_us);
+      if (shown->values_size() < kMaxFactValues) shown->add_values(value.value);
+    }
+    SetTime(first_us, shown->mutable_first_seen());
+    SetTime(values.front().last_us, shown->mutable_last_seen());
+  }
+  for (std::string& scope : UnneededScopes(detail->token().provider(), values_of(fact::kScope),
+                                           values_of(fact::kScopeAccepted))) {
+    detail->add_unneeded_scopes(std::move(scope));
+  }
+}
+
 }  // namespace
 
 v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const PagePosition* page,
                                   int64_t last_use) {
   Selection selection(filter, session->database.get(), session->dimensions.get());
-  Groups groups = SumTokens(session, &selection);
+  TokenFold fold(session->database.get());
+  Groups groups = SumTokens(session, &fold, &selection);
   if (page != nullptr) RestoreOrder(session, filter, page->snapshot, &groups);
 
   struct Row {
     int64_t time_us;
     int64_t number;
-    const Group* group;
+    Group* group;
     bool operator>(const Row& other) const {
       return std::tie(time_us, number) > std::tie(other.time_us, other.number);
     }
   };
   std::vector<Row> rows;
   rows.reserve(groups.size());
-  for (const auto& [number, group] : groups) {
+  for (auto& [number, group] : groups) {
     if (page != nullptr && std::tie(group.order_us, number) >= std::tie(page->time_us, page->row)) {
       continue;
     }
@@ -270,9 +230,10 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
   absl::flat_hash_map<int64_t, size_t> row_of;
   absl::flat_hash_set<int64_t> numbers;
   for (size_t i = 0; i < rows.size(); ++i) {
-    for (const int64_t number : rows[i].group->numbers) {
-      row_of[number] = i;
-      numbers.insert(number);
+    rows[i].group->SortMembers();
+    for (const Group::Member& member : rows[i].group->members) {
+      row_of[member.number] = i;
+      numbers.insert(member.number);
     }
   }
   if (rows.empty()) return response;
@@ -282,21 +243,20 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
       session->database.get(), session->dimensions.get(), &selection,
       [&](const UsageRow& row) { spreads[row_of[row.token]].Add(session->dimensions.get(), row); });
   for (size_t i = 0; i < rows.size(); ++i) {
-    FillToken(session, *rows[i].group, spreads[i], response.add_tokens());
+    FillToken(session, &fold, *rows[i].group, spreads[i], response.add_tokens());
   }
-  AddInboundUses(session, filter, row_of, &response);
+  AddInboundUses(session, &fold, filter, std::move(row_of), &response);
   return response;
 }
 
-std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8_t, 16>& id) {
+std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter) {
   Dimensions* const dimensions = session->dimensions.get();
-  Filter filter;
-  filter.token = id;
   Selection selection(filter, session->database.get(), dimensions);
   if (selection.tokens()->empty()) return std::nullopt;
 
+  absl::flat_hash_map<int64_t, int64_t> last_used;
+  for (const int64_t number : *selection.tokens()) last_used[number] = kNoSince;
   Group group;
-  group.numbers.assign(selection.tokens()->begin(), selection.tokens()->end());
   Spread spread;
   // As the rows show: programs and resources may differ in what no row tells.
   using Shown = std::array<int64_t, 16>;
@@ -312,6 +272,8 @@ std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8
   };
   ForEachUsage(session->database.get(), dimensions, &selection, [&](const UsageRow& row) {
     group.sums.Add(SumsOf(row));
+    int64_t& last_us = last_used[row.token];
+    last_us = std::max(last_us, row.last_us);
     spread.Add(dimensions, row);
     show(row);
   });
@@ -323,8 +285,12 @@ std::optional<v1::TokenDetail> GetToken(Session* session, const std::array<uint8
     show(row);
   });
 
+  for (const auto& [number, last_us] : last_used) group.members.push_back({number, last_us});
+  group.SortMembers();
+  TokenFold fold(session->database.get());
   v1::TokenDetail detail;
-  FillToken(session, group, spread, detail.mutable_token());
+  FillToken(session, &fold, group, spread, detail.mutable_token());
+  FillFacts(session, group, &detail);
   detail.mutable_token()->set_inbound_uses(inbound_uses);
   std::vector<std::pair<Shown, Sums>> rows(usage.begin(), usage.end());
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
@@ -362,7 +328,7 @@ v1::Stats GetStats(Session* session, const Filter& filter) {
   Database* const database = session->database.get();
   Dimensions* const dimensions = session->dimensions.get();
   Selection selection(filter, database, dimensions);
-  const absl::flat_hash_map<int64_t, int64_t> joined = JoinedNumbers(database);
+  TokenFold fold(database);
   absl::flat_hash_set<int64_t> tokens;
   absl::flat_hash_set<ProgramIdentity> programs;
   absl::flat_hash_set<ResourceIdentity> resources;
@@ -373,8 +339,7 @@ v1::Stats GetStats(Session* session, const Filter& filter) {
     if (row.token == 0) {
       stats.set_unresolved(stats.unresolved() + row.uses);
     } else {
-      const auto found = joined.find(row.token);
-      tokens.insert(found == joined.end() ? row.token : found->second);
+      tokens.insert(fold.RowOf(row.token));
     }
     programs.insert(IdentityOf(dimensions->Program(row.program)));
     resources.insert(IdentityOf(dimensions->Resource(row.resource)));

@@ -5,9 +5,11 @@
 #include "agent/common/token_id.h"
 #include "collector/store/outcome.h"
 #include "collector/store/pod_labels.h"
+#include "collector/store/sqlite/credentials.h"
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/text.h"
+#include "collector/store/use_traits.h"
 
 namespace tokenwatch::sqlite {
 namespace {
@@ -24,6 +26,7 @@ class UseBuilder {
     const Token& token = TokenOf(stored.token);
     use.set_token_id(token.id);
     use.set_key_id(token.key);
+    use.set_credential_id(token.credential);
     use.set_unresolved(token.id.empty());
     use.set_request_id(RequestIdText(stored.request_id, stored.request_packed));
     const auto code = static_cast<uint32_t>(stored.status);
@@ -43,7 +46,7 @@ class UseBuilder {
 
  private:
   struct Token {
-    std::string id, key;
+    std::string id, key, credential;
   };
   struct Source {
     std::string agent, stream, address;
@@ -66,6 +69,7 @@ class UseBuilder {
     use.set_path(Text(resource.path));
     use.set_provider(Text(resource.provider));
     use.set_direction(resource.inbound ? "inbound" : "outbound");
+    for (const UseTraitRow& row : kUseTraits) (use.*row.set)((resource.traits & row.bit) != 0);
     use.set_format(Text(query.Int(1)));
     use.set_carrier(Text(query.Int(2)));
     use.set_token_length(static_cast<uint32_t>(query.Int(3)));
@@ -126,6 +130,11 @@ class UseBuilder {
       found->second.key = Text(query.Int(1));
     }
     query.Reset();
+    if (const int64_t credential = CredentialOf(database_, number); credential != 0) {
+      const auto [text, unread] = credentials_.try_emplace(credential);
+      if (unread) text->second = CredentialText(database_, credential);
+      found->second.credential = text->second;
+    }
     return found->second;
   }
 
@@ -151,6 +160,7 @@ class UseBuilder {
   absl::node_hash_map<int64_t, v1::Use> shapes_;
   absl::node_hash_map<int64_t, v1::Workload> workloads_;
   absl::node_hash_map<int64_t, Token> tokens_;
+  absl::node_hash_map<int64_t, std::string> credentials_;
   absl::node_hash_map<int64_t, Source> sources_;
 };
 

@@ -15,6 +15,8 @@ constexpr uint32_t kAllHours = (1U << 24) - 1;
 // Numbers that UsesAfterNumber looks at in one step, and its steps.
 constexpr int64_t kStepNumbers = 4096;
 constexpr int kMaxSteps = 32;
+// Up to this many tokens are looked up in an hour; more are cheaper found by reading the hour.
+constexpr size_t kMaxLookups = 1000;
 
 // The part of [since_us, until_us) in a day, as microseconds into the day.
 struct DayWindow {
@@ -44,7 +46,7 @@ uint32_t ActiveHours(Database* database, Selection* selection, int64_t day) {
     query.Reset();
   };
   for (int hour = 0; hour < 24; ++hour) {
-    if (selection->tokens() == nullptr) {
+    if (selection->tokens() == nullptr || selection->tokens()->size() > kMaxLookups) {
       Statement& query =
           database->Cached("SELECT token, program, resource, status FROM hourly WHERE hour = ?");
       query.Start(day * 24 + hour);

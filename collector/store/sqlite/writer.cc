@@ -51,6 +51,9 @@ absl::Status CheckBatch(const IngestBatch& batch) {
   for (const UseRow& use : batch.uses) {
     if (use.context == nullptr) return absl::InvalidArgumentError("a use without context");
   }
+  for (const TokenFactRow& fact : batch.token_facts) {
+    if (fact.token == nullptr) return absl::InvalidArgumentError("a fact without token");
+  }
   return absl::OkStatus();
 }
 
@@ -92,6 +95,7 @@ absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_u
   for (const IngestBatch& batch : batches) TakeBatch(batch, now_us, &uses);
   WriteUses(&uses);
   rollups_.Write(database_.get(), &interner_);
+  token_facts_.Write();
   return Finish(&transaction);
 }
 
@@ -101,6 +105,7 @@ absl::Status Writer::Finish(Transaction* transaction) {
     // Whatever was remembered may have been undone.
     interner_.Forget();
     tls_coverage_.Forget();
+    token_facts_.Forget();
     rollups_.Clear();
     streams_.Clear();
     inserts_.clear();
@@ -145,7 +150,7 @@ int64_t Writer::AgentRow(absl::string_view agent, int64_t now_us) {
     find.Reset();
     return id;
   }
-  database_->Cached("INSERT INTO agents VALUES(NULL, ?, '', '', ?2, ?2, 0, 0, 0, X'')")
+  database_->Cached("INSERT INTO agents VALUES(NULL, ?, '', '', ?2, ?2, 0, 0, 0, X'', 0)")
       .Run(clean, now_us);
   return database_->LastInsertedRow();
 }
@@ -186,6 +191,9 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
     const TlsCoverageRow& row = batch.tls_coverage[i - gaps_end];
     const Span span = PossibleSpan(row.since_us, row.until_us, now_us);
     tls_coverage_.Add(stream.agent, row, span.since_us, span.until_us);
+  }
+  for (const TokenFactRow& fact : batch.token_facts) {
+    token_facts_.Add(stream.agent, fact, IsPossible(fact.time_us, now_us) ? fact.time_us : now_us);
   }
   if (seen < records) {
     stream.committed = batch.first_sequence + records - 1;

@@ -18,6 +18,7 @@
 #include "collector/store/sqlite/interner.h"
 #include "collector/store/sqlite/rollups.h"
 #include "collector/store/sqlite/tls_coverage.h"
+#include "collector/store/sqlite/token_facts.h"
 #include "collector/store/store.h"
 
 namespace tokenwatch::sqlite {
@@ -65,7 +66,8 @@ class Writer {
       : database_(std::move(database)),
         retention_days_(retention_days),
         interner_(database_.get()),
-        tls_coverage_(database_.get(), &interner_) {}
+        tls_coverage_(database_.get(), &interner_),
+        token_facts_(database_.get(), &interner_) {}
 
   // Learns the days and the numbers in the database; does nothing while they are known.
   absl::Status ReadState();
@@ -81,6 +83,7 @@ class Writer {
   const int retention_days_;
   Interner interner_;
   TlsCoverageWriter tls_coverage_;
+  TokenFactWriter token_facts_;
   Rollups rollups_;
   BoundedCache<std::string, Stream> streams_{8192};  // by agent and stream
   absl::flat_hash_map<int64_t, Statement> inserts_;  // by day

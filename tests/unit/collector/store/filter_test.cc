@@ -46,7 +46,9 @@ TEST(Filter, NamesWhatItCannotRead) {
       {"token", {"x", "tok_", "tok_8zzzzzzzzzzzzzzzzzzzzzzzzz", "ghp_abc", "tok_35602yf42tr1"}},
       {"status", {"4x", "4xxx", "0xx", "40", "4030", "abc", "-1", "OKAY", "0", "4x3", " 403"}},
       {"endpoint", {"GET ", " /x", "GET a b", "GET api.example.com/a b", "https://"}},
+      {"token", {"cred_", "cred_35602yf42tr1", "crd_35602yf42tr1pnyk1wrynxw9gd"}},
       {"direction", {"in", "both", "Inbound"}},
+      {"trait", {"foreign", "ForeignHost", "1", "foreignHost,inQuery"}},
       {"host", {std::string(5000, 'a')}},
       {"page_token", {}},
   };
@@ -72,6 +74,28 @@ TEST(Filter, NamesWhatItCannotRead) {
   greedy.set_limit(10001);
   EXPECT_EQ(ParseFilter(greedy, absl::FromUnixMicros(kNow)).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Filter, NamesEveryTrait) {
+  const absl::Status status = Parse("trait", "odd").status();
+  for (const char* word : {"foreignHost", "inQuery", "cleartext", "expired", "algNone",
+                           "redirected", "badChecksum", "byContext"}) {
+    EXPECT_NE(status.message().find(word), absl::string_view::npos) << status;
+    const Filter filter = Parse("trait", word).value();
+    EXPECT_TRUE(filter.HasPlace());
+    EXPECT_TRUE(MatchesTrait(filter, filter.trait | 1024));
+    EXPECT_FALSE(MatchesTrait(filter, ~filter.trait));
+  }
+  EXPECT_TRUE(MatchesTrait(Filter(), 0));
+}
+
+TEST(Filter, TellsTokensFromCredentials) {
+  const Filter token = Parse("token", "tok_35602yf42tr1pnyk1wrynxw9gd").value();
+  const Filter credential = Parse("token", "cred_35602YF42TR1PNYK1WRYNXW9GD").value();
+  EXPECT_FALSE(token.credential.has_value());
+  EXPECT_FALSE(credential.token.has_value());
+  EXPECT_EQ(token.token, credential.credential);
+  EXPECT_NE(token.fingerprint, credential.fingerprint);
 }
 
 TEST(Filter, TakesTimesAsTablesShowThem) {

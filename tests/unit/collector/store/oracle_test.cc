@@ -1,5 +1,5 @@
 // Random uses, and random questions about them: the store has to say what counting them one by one
-// says. Covers times that cut hours and days, every filter, joined tokens and pages.
+// says. Covers times that cut hours and days, every filter, joined tokens, credentials and pages.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "collector/store/outcome.h"
 #include "tests/unit/collector/store/store_testing.h"
+#include "tokenwatch/v1/event.pb.h"
 
 namespace tokenwatch::testing {
 namespace {
@@ -23,6 +24,12 @@ struct Known {
   uint64_t token = 0;  // 0: unresolved; ids of one token share it
   uint64_t order = 0;  // of arrival
 };
+
+// Tokens 2 and 3 are of one credential, 8 to 12 of another: one row each.
+uint64_t RowOf(uint64_t token) {
+  if (token == 2 || token == 3) return 1002;
+  return token >= 8 ? 1008 : token;
+}
 
 bool IsInbound(const Known& use) { return use.row.context->direction == "inbound"; }
 
@@ -65,6 +72,8 @@ class Oracle : public ::testing::TestWithParam<int> {
         made.method = Pick({"GET", "POST"});
         made.provider = Pick({"", "Example"});
         if (Dice(8) == 0) made.direction = "inbound";
+        if (Dice(3) == 0) made.traits |= v1::USE_TRAIT_FOREIGN_HOST;
+        if (Dice(3) == 0) made.traits |= v1::USE_TRAIT_CLEARTEXT;
       }));
     }
     // Tokens 1 to 12; the ids of 1 and 2 are joined with 101 and 102 when both keys are in force.
@@ -87,8 +96,18 @@ class Oracle : public ::testing::TestWithParam<int> {
     return std::uniform_int_distribution<int64_t>(low, high)(random_);
   }
 
+  // The credential's id under each key that the token comes under.
+  static void Tell(const UseRow& use, uint64_t token, std::vector<TokenFactRow>* facts) {
+    if (RowOf(token) == token) return;
+    for (const auto& [key, id] : use.token->ids) {
+      const uint64_t credential = RowOf(token) + (key == "key_00000002" ? 100 : 0);
+      facts->push_back(Fact(use.token, "credential", CredentialText(credential), use.time_us));
+    }
+  }
+
   void Commit(int uses) {
     std::vector<UseRow> rows;
+    std::vector<TokenFactRow> facts;
     for (int i = 0; i < uses; ++i) {
       Known use;
       if (Dice(12) != 0) {
@@ -104,11 +123,12 @@ class Oracle : public ::testing::TestWithParam<int> {
       use.row.status = static_cast<uint32_t>(
           std::vector<int>{200, 200, 204, 301, 401, 403, 404, 407, 429, 500, 0}[Dice(11)]);
       use.row.count = Dice(6) == 0 ? 5 : 1;
+      if (use.token != 0) Tell(use.row, use.token, &facts);
       use.order = known_.size();
       rows.push_back(use.row);
       known_.push_back(use);
     }
-    fixture_.Add(std::move(rows));
+    fixture_.AddTelling(std::move(rows), std::move(facts));
   }
 
   Question Ask() {
@@ -128,7 +148,11 @@ class Oracle : public ::testing::TestWithParam<int> {
       question.request.set_until(absl::FormatTime(
           "%Y-%m-%dT%H:%M:%E*SZ", absl::FromUnixMicros(question.until), absl::UTCTimeZone()));
     }
-    if (Dice(4) == 0) {
+    if (Dice(8) == 0) {
+      const uint64_t row = Dice(2) == 0 ? 1002 : 1008;
+      question.request.set_token(CredentialText(row == 1002 && Dice(2) == 0 ? 1102 : row));
+      require([row](const Known& use) { return RowOf(use.token) == row; });
+    } else if (Dice(4) == 0) {
       const auto token = static_cast<uint64_t>(1 + Dice(13));
       question.request.set_token(TokenText(token <= 2 && Dice(2) == 0 ? 100 + token : token));
       require([token](const Known& use) { return use.token == token; });
@@ -174,6 +198,12 @@ class Oracle : public ::testing::TestWithParam<int> {
         }
         return context.method == "GET" && place == "api.example.com/v1/items";
       });
+    }
+    if (Dice(4) == 0) {
+      const bool foreign = Dice(2) == 0;
+      question.request.set_trait(foreign ? "foreignHost" : "cleartext");
+      const uint32_t bit = foreign ? v1::USE_TRAIT_FOREIGN_HOST : v1::USE_TRAIT_CLEARTEXT;
+      require([bit](const Known& use) { return (use.row.context->traits & bit) != 0; });
     }
     if (Dice(4) == 0) question.request.set_direction(Pick({"inbound", "outbound"}));
     if (Dice(4) == 0) {
@@ -226,6 +256,8 @@ class Oracle : public ::testing::TestWithParam<int> {
     std::set<std::string> machines;
     std::set<std::string> resources;
     std::map<std::string, uint64_t> hosts;
+    std::set<uint64_t> tokens;
+    uint64_t foreign = 0;
 
     void Add(const Known& use) {
       const UseContext& context = *use.row.context;
@@ -243,6 +275,8 @@ class Oracle : public ::testing::TestWithParam<int> {
       machines.insert(workload.host());
       resources.insert(absl::StrCat(context.method, " ", context.host, context.path));
       hosts[context.host] += use.row.count;
+      tokens.insert(use.token);
+      if ((context.traits & v1::USE_TRAIT_FOREIGN_HOST) != 0) foreign += use.row.count;
     }
   };
 
@@ -251,6 +285,8 @@ class Oracle : public ::testing::TestWithParam<int> {
     EXPECT_EQ(token.denied(), sums.denied);
     EXPECT_EQ(token.failed(), sums.failed);
     EXPECT_EQ(token.inbound_uses(), sums.inbound);
+    EXPECT_EQ(token.foreign_host_uses(), sums.foreign);
+    EXPECT_EQ(token.issued(), sums.tokens.size());
     EXPECT_EQ(Micros(token.first_used()), sums.first);
     EXPECT_EQ(Micros(token.last_used()), sums.last);
     EXPECT_EQ(token.workloads(), sums.programs.size());
@@ -272,13 +308,15 @@ class Oracle : public ::testing::TestWithParam<int> {
     return 0;
   }
 
-  std::map<uint64_t, Sums> SumTokens(const Question& question) const {
+  // By RowOf, or by token.
+  std::map<uint64_t, Sums> SumTokens(const Question& question, bool rows = true) const {
+    const auto key = [rows](const Known& use) { return rows ? RowOf(use.token) : use.token; };
     std::map<uint64_t, Sums> sums;
     for (const Known& use : known_) {
-      if (question.Counts(use)) sums[use.token].Add(use);
+      if (question.Counts(use)) sums[key(use)].Add(use);
     }
     for (const Known& use : known_) {
-      const auto found = sums.find(use.token);
+      const auto found = sums.find(key(use));
       if (found != sums.end() && IsInbound(use) && question.Takes(use)) {
         found->second.inbound += use.row.count;
       }
@@ -296,7 +334,8 @@ class Oracle : public ::testing::TestWithParam<int> {
       const absl::StatusOr<v1::ListTokensResponse> page = fixture_.store().ListTokens(request);
       ASSERT_TRUE(page.ok()) << page.status();
       for (const v1::Token& token : page->tokens()) {
-        const uint64_t number = NumberOf(token);
+        const uint64_t number = RowOf(NumberOf(token));
+        EXPECT_EQ(!token.credential_id().empty(), number > 1000);
         ASSERT_TRUE(expected.contains(number)) << "twice, or not selected: " << number;
         ExpectSame(token, expected[number]);
         expected.erase(number);
@@ -327,32 +366,38 @@ class Oracle : public ::testing::TestWithParam<int> {
   }
 
   void CheckDetails() {
-    for (const auto& [number, sums] : SumTokens(Question())) {
-      if (number == 0) continue;
-      const v1::TokenDetail detail = fixture_.Detail(TokenText(number));
-      ExpectSame(detail.token(), sums);
-      uint64_t uses = 0;
-      uint64_t denied = 0;
-      uint64_t inbound = 0;
-      uint64_t before = UINT64_MAX;
-      std::set<std::string> rows;
-      for (const v1::TokenUsage& row : detail.usage()) {
-        const bool is_inbound = row.direction() == "inbound";
-        (is_inbound ? inbound : uses) += row.uses();
-        if (!is_inbound) denied += row.denied();
-        EXPECT_LE(row.uses(), before);
-        before = row.uses();
-        v1::TokenUsage key = row;
-        key.clear_uses();
-        key.clear_denied();
-        key.clear_first_used();
-        key.clear_last_used();
-        EXPECT_TRUE(rows.insert(key.SerializeAsString()).second) << "a row twice";
+    for (const bool rows : {false, true}) {
+      for (const auto& [number, sums] : SumTokens(Question(), rows)) {
+        if (number != 0) CheckDetail(number, sums);
       }
-      EXPECT_EQ(uses, sums.uses);
-      EXPECT_EQ(denied, sums.denied);
-      EXPECT_EQ(inbound, sums.inbound);
     }
+  }
+
+  void CheckDetail(uint64_t number, const Sums& sums) {
+    const v1::TokenDetail detail =
+        fixture_.Detail(number > 1000 ? CredentialText(number) : TokenText(number));
+    ExpectSame(detail.token(), sums);
+    uint64_t uses = 0;
+    uint64_t denied = 0;
+    uint64_t inbound = 0;
+    uint64_t before = UINT64_MAX;
+    std::set<std::string> rows;
+    for (const v1::TokenUsage& row : detail.usage()) {
+      const bool is_inbound = row.direction() == "inbound";
+      (is_inbound ? inbound : uses) += row.uses();
+      if (!is_inbound) denied += row.denied();
+      EXPECT_LE(row.uses(), before);
+      before = row.uses();
+      v1::TokenUsage key = row;
+      key.clear_uses();
+      key.clear_denied();
+      key.clear_first_used();
+      key.clear_last_used();
+      EXPECT_TRUE(rows.insert(key.SerializeAsString()).second) << "a row twice";
+    }
+    EXPECT_EQ(uses, sums.uses);
+    EXPECT_EQ(denied, sums.denied);
+    EXPECT_EQ(inbound, sums.inbound);
   }
 
   std::mt19937 random_;

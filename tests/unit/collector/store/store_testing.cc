@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/common/token_id.h"
+#include "collector/store/credential_id.h"
 
 namespace tokenwatch::testing {
 namespace {
@@ -93,6 +94,16 @@ std::shared_ptr<UseContext> PlainContext() {
   return context;
 }
 
+std::string CredentialText(uint64_t number) {
+  const std::string bytes = IdBytes(number);
+  return CredentialIdText({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+}
+
+TokenFactRow Fact(std::shared_ptr<const UseToken> token, std::string name, std::string value,
+                  int64_t time_us) {
+  return {std::move(token), std::move(name), std::move(value), time_us};
+}
+
 UseRow Use(std::shared_ptr<const UseContext> context, std::shared_ptr<const UseToken> token,
            int64_t time_us, uint32_t status) {
   UseRow use;
@@ -130,10 +141,12 @@ void StoreFixture::Reopen() {
   store_ = *std::move(opened);
 }
 
-void StoreFixture::Add(std::vector<UseRow> uses, std::vector<GapRow> gaps) {
+void StoreFixture::Add(std::vector<UseRow> uses, std::vector<GapRow> gaps,
+                       std::vector<TokenFactRow> facts) {
   const size_t records = uses.size() + gaps.size();
-  const absl::Status status =
-      store_->Commit({Batch("fixture", 1, next_sequence_, std::move(uses), std::move(gaps))});
+  IngestBatch batch = Batch("fixture", 1, next_sequence_, std::move(uses), std::move(gaps));
+  batch.token_facts = std::move(facts);
+  const absl::Status status = store_->Commit({std::move(batch)});
   ASSERT_TRUE(status.ok()) << status;
   next_sequence_ += records;
 }

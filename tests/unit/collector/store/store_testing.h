@@ -54,6 +54,11 @@ std::shared_ptr<const UseContext> Context(const Change& change) {
   return context;
 }
 
+// "cred_..." of 16 bytes that differ for each number.
+std::string CredentialText(uint64_t number);
+TokenFactRow Fact(std::shared_ptr<const UseToken> token, std::string name, std::string value,
+                  int64_t time_us);
+
 UseRow Use(std::shared_ptr<const UseContext> context, std::shared_ptr<const UseToken> token,
            int64_t time_us, uint32_t status = 200);
 
@@ -73,7 +78,11 @@ class StoreFixture {
   void SetNow(int64_t now_us) { now_us_ = now_us; }
 
   // Commits one batch of a stream of its own, in which sequences follow each other.
-  void Add(std::vector<UseRow> uses, std::vector<GapRow> gaps = {});
+  void Add(std::vector<UseRow> uses, std::vector<GapRow> gaps = {},
+           std::vector<TokenFactRow> facts = {});
+  void AddTelling(std::vector<UseRow> uses, std::vector<TokenFactRow> facts) {
+    Add(std::move(uses), {}, std::move(facts));
+  }
 
   // The answers, without their Status: a failure fails the test.
   std::vector<v1::Use> Uses(const v1::ListRequest& request = {});
@@ -95,7 +104,23 @@ int64_t Micros(const google::protobuf::Timestamp& time);
 // A request with one filter set by its name.
 v1::ListRequest Filtered(const std::string& name, const std::string& value);
 
-// Makes of a database of version 3 one of version 2.
+// Makes of a database of version 4 one of version 3, without what that cannot hold.
+inline constexpr char kUndoTokenFacts[] = R"sql(
+CREATE TABLE old_resources(
+  id INTEGER PRIMARY KEY, host INTEGER NOT NULL, path INTEGER NOT NULL, method INTEGER NOT NULL,
+  provider INTEGER NOT NULL, inbound INTEGER NOT NULL,
+  UNIQUE(host, path, method, provider, inbound)) STRICT;
+INSERT INTO old_resources SELECT id, host, path, method, provider, inbound FROM resources;
+DROP TABLE resources;
+ALTER TABLE old_resources RENAME TO resources;
+DROP TABLE token_facts;
+DROP TABLE credentials;
+DROP TABLE token_credentials;
+ALTER TABLE agents DROP COLUMN facts_dropped;
+PRAGMA user_version = 3;
+)sql";
+
+// And of that one of version 2.
 inline constexpr char kUndoContainerNames[] = R"sql(
 ALTER TABLE workloads ADD COLUMN namespace INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE workloads ADD COLUMN service_account INTEGER NOT NULL DEFAULT 0;

@@ -288,6 +288,7 @@ TEST_F(TlsCoverageStoreTest, ADatabaseOfTheFirstVersionIsUpgraded) {
   const std::string path = fixture_.path() + "/tokenwatch.db";
   {
     const auto database = sqlite::Database::Open(path, sqlite::Database::Mode::kReadWrite).value();
+    database->Execute(kUndoTokenFacts);
     database->Execute(kUndoContainerNames);
     database->Execute(
         "DROP TABLE tls_hourly; DROP TABLE tls_usage; DROP TABLE tls_programs; "

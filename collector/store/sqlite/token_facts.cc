@@ -1,0 +1,146 @@
+#include "collector/store/sqlite/token_facts.h"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "agent/token/facts.h"
+#include "collector/store/credential_id.h"
+#include "collector/store/sqlite/credentials.h"
+
+namespace tokenwatch::sqlite {
+namespace {
+
+constexpr int64_t kMicrosPerMinute = 60LL * 1000 * 1000;
+
+}  // namespace
+
+void TokenFactWriter::Add(int64_t agent, const TokenFactRow& fact, int64_t time_us) {
+  const int64_t token = interner_->Token(*fact.token);
+  if (token == 0) return;
+  std::string key =
+      absl::StrCat(absl::string_view(reinterpret_cast<const char*>(&token), sizeof(token)),
+                   fact.name, "=", fact.value);
+  if (Times* const times = known_.Find(key); times != nullptr) {
+    if (time_us >= times->first_us && time_us < times->last_us + kMicrosPerMinute) return;
+    times->first_us = std::min(times->first_us, time_us);
+    times->last_us = std::max(times->last_us, time_us);
+  } else {
+    known_.Insert(std::move(key), {time_us, time_us});
+  }
+  told_.push_back({agent, token, &fact, time_us});
+}
+
+void TokenFactWriter::Write() {
+  // A token's facts lie together, and are counted once.
+  std::stable_sort(told_.begin(), told_.end(),
+                   [](const Told& a, const Told& b) { return a.token < b.token; });
+  Statement& add = database_->Cached(
+      "INSERT INTO token_facts VALUES(?1, ?2, ?3, ?4, ?4) ON CONFLICT DO UPDATE SET "
+      "first = min(first, excluded.first), last = max(last, excluded.last)");
+  for (size_t i = 0; i < told_.size(); ++i) {
+    const Told& told = told_[i];
+    const TokenFactRow& fact = *told.fact;
+    add.Run(told.token, interner_->String(fact.name), fact.value, told.time_us);
+    std::array<uint8_t, 16> id{};
+    if (fact.name == fact::kCredential && ParseCredentialIdText(fact.value, &id)) {
+      const auto& ids = fact.token->ids;
+      NoteCredential(database_, {.token = told.token,
+                                 .has_keys = ids.size() > 1,
+                                 .key = ids.size() == 1 ? interner_->String(ids[0].first) : 0,
+                                 .id = {reinterpret_cast<const char*>(id.data()), id.size()},
+                                 .time_us = told.time_us});
+    }
+    if (i + 1 == told_.size() || told_[i + 1].token != told.token) Bound(told.agent, told.token);
+  }
+  told_.clear();
+}
+
+int64_t TokenFactWriter::Count(int64_t token) {
+  Statement& count = database_->Cached("SELECT count(*) FROM token_facts WHERE token = ?");
+  count.Start(token);
+  const int64_t facts = count.Next() ? count.Int(0) : 0;
+  count.Reset();
+  return facts;
+}
+
+void TokenFactWriter::Bound(int64_t agent, int64_t token) {
+  const int64_t before = Count(token);
+  if (before <= kMaxFactValues) return;
+  Statement& query = database_->Cached(
+      "SELECT name FROM token_facts WHERE token = ? GROUP BY name HAVING count(*) > ?");
+  std::vector<int64_t> names;
+  query.Start(token, kMaxFactValues);
+  while (query.Next()) names.push_back(query.Int(0));
+  for (const int64_t name : names) {
+    database_
+        ->Cached(
+            "DELETE FROM token_facts WHERE token = ?1 AND name = ?2 AND value IN (SELECT value "
+            "FROM token_facts WHERE token = ?1 AND name = ?2 ORDER BY last DESC, first DESC "
+            "LIMIT -1 OFFSET ?3)")
+        .Run(token, name, kMaxFactValues);
+  }
+  if (before > kMaxFacts) {
+    database_
+        ->Cached(
+            "DELETE FROM token_facts WHERE token = ?1 AND (name, value) IN (SELECT name, value "
+            "FROM token_facts WHERE token = ?1 ORDER BY last DESC, first DESC LIMIT -1 OFFSET ?2)")
+        .Run(token, kMaxFacts);
+  }
+  const int64_t dropped = before - Count(token);
+  if (dropped == 0) return;
+  database_->Cached("UPDATE agents SET facts_dropped = facts_dropped + ? WHERE id = ?")
+      .Run(dropped, agent);
+}
+
+void TokenFactWriter::Forget() {
+  known_.Clear();
+  told_.clear();
+}
+
+Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens) {
+  absl::flat_hash_map<int64_t, absl::flat_hash_map<std::string, FactValue>> by_name;
+  Statement& query =
+      database->Cached("SELECT name, value, first, last FROM token_facts WHERE token = ?");
+  for (const int64_t token : tokens) {
+    query.Start(token);
+    while (query.Next()) {
+      FactValue read{std::string(query.Bytes(1)), query.Int(2), query.Int(3)};
+      const auto [entry, added] = by_name[query.Int(0)].try_emplace(read.value, read);
+      if (added) continue;
+      entry->second.first_us = std::min(entry->second.first_us, read.first_us);
+      entry->second.last_us = std::max(entry->second.last_us, read.last_us);
+    }
+  }
+  Facts facts;
+  for (auto& [name, values] : by_name) {
+    std::vector<FactValue>& sorted = facts[dimensions->Text(name)];
+    sorted.reserve(values.size());
+    for (auto& [value, fact] : values) sorted.push_back(std::move(fact));
+    std::sort(sorted.begin(), sorted.end(), [](const FactValue& a, const FactValue& b) {
+      return std::tie(a.last_us, a.value) > std::tie(b.last_us, b.value);
+    });
+  }
+  return facts;
+}
+
+std::vector<std::string> NewestValues(Database* database, absl::Span<const int64_t> tokens,
+                                      absl::Span<const std::string_view> names) {
+  std::vector<std::string> values(names.size());
+  Statement& query = database->Cached(
+      "SELECT value FROM token_facts WHERE token = ? AND name = (SELECT id FROM strings WHERE "
+      "text = ?) ORDER BY last DESC, value DESC LIMIT 1");
+  for (size_t i = 0; i < names.size(); ++i) {
+    for (const int64_t token : tokens) {
+      query.Start(token, absl::string_view(names[i].data(), names[i].size()));
+      if (query.Next()) values[i] = std::string(query.Bytes(0));
+      query.Reset();
+      if (!values[i].empty()) break;
+    }
+  }
+  return values;
+}
+
+}  // namespace tokenwatch::sqlite

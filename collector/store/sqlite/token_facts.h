@@ -1,0 +1,83 @@
+// What is learnt of tokens beside their uses, in the database.
+#ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_TOKEN_FACTS_H_
+#define TOKENWATCH_COLLECTOR_STORE_SQLITE_TOKEN_FACTS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
+#include "collector/store/sqlite/bounded_cache.h"
+#include "collector/store/sqlite/database.h"
+#include "collector/store/sqlite/dimensions.h"
+#include "collector/store/sqlite/interner.h"
+#include "collector/store/store.h"
+
+namespace tokenwatch::sqlite {
+
+// What a token may have: values of one name, and facts. The ones that were told last stay.
+inline constexpr int64_t kMaxFactValues = 64;
+inline constexpr int64_t kMaxFacts = 512;
+
+// The writing half, inside the caller's write transactions. A fact that was written within the last
+// minute of its own time costs no statement. Not thread safe.
+class TokenFactWriter {
+ public:
+  // Borrows both.
+  TokenFactWriter(Database* database, Interner* interner)
+      : database_(database), interner_(interner) {}
+
+  // Takes a fact that `agent` (its number) told; `fact` lives until Write. Its token's number is
+  // given out here, so that its row is written before Write.
+  void Add(int64_t agent, const TokenFactRow& fact, int64_t time_us);
+
+  // Writes what was added since the last time.
+  void Write();
+
+  // After a rollback.
+  void Forget();
+
+ private:
+  struct Told {
+    int64_t agent = 0;
+    int64_t token = 0;
+    const TokenFactRow* fact = nullptr;
+    int64_t time_us = 0;
+  };
+  struct Times {
+    int64_t first_us = 0;
+    int64_t last_us = 0;
+  };
+  void Bound(int64_t agent, int64_t token);
+  int64_t Count(int64_t token);
+
+  static constexpr size_t kKnown = 32768;
+
+  Database* const database_;
+  Interner* const interner_;
+  BoundedCache<std::string, Times> known_{kKnown};  // by token, name and value
+  std::vector<Told> told_;
+};
+
+struct FactValue {
+  std::string value;
+  int64_t first_us = 0;
+  int64_t last_us = 0;
+};
+// By name; the values that were told last come first, those of equal times in falling order.
+using Facts = absl::btree_map<std::string, std::vector<FactValue>>;
+
+// Of these numbers together: the same value of several is one, first to last.
+Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens);
+
+// The newest value of each name in `names` that one of `tokens` has, from the first one that has
+// any; empty where none has.
+std::vector<std::string> NewestValues(Database* database, absl::Span<const int64_t> tokens,
+                                      absl::Span<const std::string_view> names);
+
+}  // namespace tokenwatch::sqlite
+
+#endif  // TOKENWATCH_COLLECTOR_STORE_SQLITE_TOKEN_FACTS_H_
