@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 Json ToJson(const google::protobuf::Message& message);
 
 // Whether ToJson leaves the field out where it is empty: a use's token id, which then is
-// unresolved.
+// unresolved, and the credential of what stands for itself only.
 bool IsLeftOut(const google::protobuf::FieldDescriptor& field);
 
 bool IsTimestamp(const google::protobuf::Descriptor& message);

@@ -19,7 +19,7 @@ using google::protobuf::FieldDescriptor;
 constexpr Parameter kListParameters[] = {
     {"since", "Not before: RFC 3339, or a duration back from now, as 90s, 15m, 24h or 7d."},
     {"until", "Before: as since."},
-    {"token", "A token id."},
+    {"token", "A token id: that token alone; or a credential id: all of its tokens."},
     {"host", "The host that the request named, or the machine that it came from."},
     {"provider", "The API provider."},
     {"workload",
@@ -31,6 +31,9 @@ constexpr Parameter kListParameters[] = {
     {"page_token", "The nextPageToken of the page before, with the same filters."},
     {"direction",
      "outbound or inbound; without it, totals are of outbound uses, and lists hold both."},
+    {"trait",
+     "What the uses are: foreignHost, inQuery, cleartext, expired, algNone, redirected, "
+     "badChecksum or byContext."},
     {"coverage", "true: also TLS connections by program, and how many were seen."},
 };
 

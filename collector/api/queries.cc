@@ -6,6 +6,7 @@
 #include "agent/common/log.h"
 #include "agent/common/token_id.h"
 #include "collector/api/json.h"
+#include "collector/store/credential_id.h"
 
 namespace tokenwatch {
 namespace {
@@ -39,11 +40,13 @@ absl::StatusOr<v1::ListTokensResponse> Queries::ListTokens(const v1::ListRequest
 
 absl::StatusOr<v1::TokenDetail> Queries::GetToken(const std::string& token_id) const {
   std::array<uint8_t, 16> id{};
+  // In its one written form: digits may be given in upper case.
+  if (ParseCredentialIdText(token_id, &id)) return Finish(store_->GetToken(CredentialIdText(id)));
   if (!ParseTokenIdText(token_id, &id)) {
     return absl::InvalidArgumentError(
-        "a token id is tok_ and 26 letters and digits, as tok_35602yf42tr1pnyk1wrynxw9gd");
+        "a token id is tok_ and 26 letters and digits, as tok_35602yf42tr1pnyk1wrynxw9gd; a "
+        "credential id is cred_ and as many");
   }
-  // In its one written form: digits may be given in upper case.
   return Finish(store_->GetToken(TokenIdText(id)));
 }
 

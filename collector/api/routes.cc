@@ -31,16 +31,17 @@ Route ListRoute(std::string path, std::string operation, std::string summary,
 std::vector<Route> MakeRoutes() {
   const std::vector<Parameter> all =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
-                    "limit", "page_token", "direction"});
+                    "limit", "page_token", "direction", "trait"});
   const std::vector<Parameter> filters =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
-                    "direction"});
+                    "direction", "trait"});
   return {
-      ListRoute("/v1/tokens", "ListTokens", "Tokens with their totals, last used first.", all,
+      ListRoute("/v1/tokens", "ListTokens",
+                "Tokens with their totals, last used first; those of a credential as one.", all,
                 &Queries::ListTokens),
       {"/v1/tokens/{id}",
        "GetToken",
-       "One token, with the workloads and resources of its uses.",
+       "One token, or a credential over all of its tokens: facts, and who uses it for what.",
        {},
        v1::TokenDetail::descriptor(),
        [](const Queries& queries, const v1::ListRequest&, const std::string& id) {

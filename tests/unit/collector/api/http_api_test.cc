@@ -72,6 +72,10 @@ class HttpApiTest : public testing::Test {
     v1::TokenDetail detail;
     *detail.mutable_token() = *token;
     detail.add_usage()->set_comm("curl");
+    v1::Fact* fact = detail.add_facts();
+    fact->set_name("scope");
+    fact->add_values("repo");
+    detail.add_unneeded_scopes("gist");
     store_.token_detail = detail;
     store_.stats.set_uses(2);
     v1::Agent* agent = store_.list_agents.add_agents();
@@ -129,6 +133,10 @@ TEST_F(HttpApiTest, EveryAnswerIsAsDescribed) {
   EXPECT_EQ(ask("/v1/tokens", "/v1/tokens")["tokens"][0]["tokenId"], kTokenId);
   EXPECT_EQ(ask(std::string("/v1/tokens/") + kTokenId, "/v1/tokens/{id}")["usage"][0]["comm"],
             "curl");
+  EXPECT_EQ(
+      ask("/v1/tokens/cred_35602YF42TR1PNYK1WRYNXW9GD", "/v1/tokens/{id}")["facts"][0]["name"],
+      "scope");
+  EXPECT_EQ(ask("/v1/uses?trait=foreignHost", "/v1/uses")["uses"].size(), 2U);
   EXPECT_EQ(ask("/v1/stats", "/v1/stats")["uses"], 2);
   const Json agents = ask("/v1/agents?host=h", "/v1/agents");
   EXPECT_EQ(agents["agents"][0]["connected"], true);
@@ -191,13 +199,13 @@ TEST_F(HttpApiTest, MistakesAreJsonWithTheRightStatus) {
   api_.SetReady(&queries_);
   ExpectError(Get("/v1/uses?colour=red"), 400, "invalid_argument",
               "unknown parameter 'colour'; there are since, until, token, host, provider, "
-              "workload, endpoint, status, limit, pageToken, direction");
+              "workload, endpoint, status, limit, pageToken, direction, trait");
   ExpectError(Get("/v1/agents?token=x"), 400, "invalid_argument",
               "unknown parameter 'token'; there are since, until, host, limit, pageToken, "
               "coverage");
   ExpectError(Get("/v1/uses?coverage=true"), 400, "invalid_argument",
               "unknown parameter 'coverage'; there are since, until, token, host, provider, "
-              "workload, endpoint, status, limit, pageToken, direction");
+              "workload, endpoint, status, limit, pageToken, direction, trait");
   ExpectError(Get("/v1/agents?coverage=1"), 400, "invalid_argument",
               "parameter 'coverage' must be true or false");
   ExpectError(Get("/healthz?x"), 400, "invalid_argument",
@@ -205,7 +213,8 @@ TEST_F(HttpApiTest, MistakesAreJsonWithTheRightStatus) {
   ExpectError(Get("/v1/uses?limit=x"), 400, "invalid_argument",
               "parameter 'limit' must be a number");
   ExpectError(Get("/v1/tokens/ghp_nothing"), 400, "invalid_argument",
-              "a token id is tok_ and 26 letters and digits, as tok_35602yf42tr1pnyk1wrynxw9gd");
+              "a token id is tok_ and 26 letters and digits, as tok_35602yf42tr1pnyk1wrynxw9gd; a "
+              "credential id is cred_ and as many");
   ExpectError(Get(std::string("/v1/tokens/") + kTokenId), 404, "not_found", "no such token");
   for (const char* path : {"/", "/v1", "/v1/", "/v1/uses/", "/v1/tokens/", "/v1/tokens/a/b",
                            "/v1/nothing", "/V1/uses", "/healthz/x", "//v1/uses"}) {

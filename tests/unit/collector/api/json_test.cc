@@ -36,7 +36,9 @@ TEST(JsonTest, AUseHasEveryFieldOfTheDesign) {
             R"("startTime":"1970-01-01T00:00:00.000000Z","comm":"","exe":"","script":"",)"
             R"("parentExe":"","uid":0,"user":"","loginUser":"","cgroup":"","containerId":"",)"
             R"("pod":"","namespace":"","serviceAccount":"","unit":"","containerName":"",)"
-            R"("image":"","labels":{}}})");
+            R"("image":"","labels":{}},"foreignHost":false,"inQuery":false,"cleartext":false,)"
+            R"("expired":false,"algNone":false,"redirected":false,"byContext":false,)"
+            R"("badChecksum":false})");
 }
 
 TEST(JsonTest, AnUnresolvedUseHasNoTokenId) {
@@ -46,6 +48,19 @@ TEST(JsonTest, AnUnresolvedUseHasNoTokenId) {
   EXPECT_FALSE(json.contains("tokenId"));
   EXPECT_EQ(json["unresolved"], true);
   EXPECT_EQ(json["time"], nullptr) << "a message that is not set";
+}
+
+TEST(JsonTest, WhatStandsForItselfHasNoCredential) {
+  v1::Use use;
+  v1::Token token;
+  EXPECT_FALSE(ToJson(use).contains("credentialId"));
+  EXPECT_FALSE(ToJson(token).contains("credentialId"));
+  EXPECT_EQ(ToJson(token)["publicId"], "");
+  EXPECT_EQ(ToJson(token)["expires"], nullptr);
+  use.set_credential_id("cred_x");
+  token.set_credential_id("cred_x");
+  EXPECT_EQ(ToJson(use)["credentialId"], "cred_x");
+  EXPECT_EQ(ToJson(token)["credentialId"], "cred_x");
 }
 
 TEST(JsonTest, ListsMapsAndNestedMessages) {
