@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "agent/common/http_target.h"
 #include "collector/cli/rows.h"
+#include "collector/cli/table.h"
 
 namespace tokenwatch {
 namespace {
@@ -15,11 +17,11 @@ namespace {
 constexpr uint64_t kPage = 1000;
 
 Parameters FilterParameters(const Filters& filters) {
-  return {{"since", filters.since},        {"until", filters.until},
-          {"token", filters.token},        {"host", filters.host},
-          {"provider", filters.provider},  {"workload", filters.workload},
-          {"endpoint", filters.endpoint},  {"status", filters.status},
-          {"direction", filters.direction}};
+  return {{"since", filters.since},         {"until", filters.until},
+          {"token", filters.token},         {"host", filters.host},
+          {"provider", filters.provider},   {"workload", filters.workload},
+          {"endpoint", filters.endpoint},   {"status", filters.status},
+          {"direction", filters.direction}, {"trait", filters.trait}};
 }
 
 struct Page {
@@ -91,10 +93,44 @@ void PrintInbound(const Json& token, std::ostream* out) {
        << " received, not in the line above.\n";
 }
 
+// What the token is, may do and did that it should not.
+void PrintIdentity(const CliOptions& options, const Json& detail, const Json& token,
+                   std::ostream* out) {
+  const std::string id = ShownSafely(Cell(token, "tokenId"));
+  const std::string credential = ShownSafely(Cell(token, "credentialId"));
+  const uint64_t issued = Count(token, "issued");
+  if (issued > 1) {
+    *out << "All " << issued << " tokens that were issued to credential " << credential
+         << " are in the line above, which shows the newest one's id.\n";
+  } else if (!credential.empty()) {
+    *out << "A token of credential " << credential << "; all of its tokens: tokenwatch token "
+         << credential << "\n";
+  }
+  if (const uint64_t foreign = Count(token, "foreignHostUses"); foreign != 0) {
+    *out << "Sent to hosts that are not its provider's: " << foreign
+         << (foreign == 1 ? " use" : " uses") << "; tokenwatch uses --trait foreignHost --token "
+         << (issued > 1 ? credential : id) << "\n";
+  }
+  std::vector<std::string> scopes;
+  if (const auto at = detail.find("unneededScopes"); at != detail.end() && at->is_array()) {
+    for (const Json& scope : *at) {
+      if (scope.is_string()) scopes.push_back(ShownSafely(scope.get<std::string>()));
+    }
+  }
+  if (!scopes.empty()) {
+    *out << "Granted, and needed by no call that was seen: " << absl::StrJoin(scopes, " ") << "\n";
+  }
+  const std::vector<Json> facts = ObjectsOf(detail, "facts");
+  if (facts.empty()) return;
+  *out << "\n";
+  Printer(options.output, FactRows(), out).Print(facts);
+}
+
 }  // namespace
 
 absl::Status ListTokens(const CliOptions& options, std::ostream* out) {
-  return List(options, "/v1/tokens", "tokens", TokenRows(), "no token was found", out);
+  const RowKind& kind = options.output.form == "table" ? TokenRows() : TokenDetailRows();
+  return List(options, "/v1/tokens", "tokens", kind, "no token was found", out);
 }
 
 absl::Status ListUses(const CliOptions& options, std::ostream* out) {
@@ -120,6 +156,7 @@ void PrintToken(const CliOptions& options, const Json& detail, std::ostream* out
     const Json shown = token != detail.end() && token->is_object() ? *token : Json::object();
     Printer(options.output, TokenRows(), out).Print({shown});
     PrintInbound(shown, out);
+    PrintIdentity(options, detail, shown, out);
     *out << "\n";
   }
   Printer usage(options.output, UsageRows(), out);

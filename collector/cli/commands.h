@@ -15,7 +15,7 @@
 namespace tokenwatch {
 
 struct Filters {
-  std::string since, until, token, host, provider, workload, endpoint, status, direction;
+  std::string since, until, token, host, provider, workload, endpoint, status, direction, trait;
   uint32_t limit = 100;  // 0: all
 };
 

@@ -37,10 +37,10 @@ void AddHost(Command* command, Filters* filters) {
 }
 
 void AddUseFilters(Command* command, Filters* filters) {
-  AddFilter(command, filters, "token", &Filters::token, "ID", "of this token");
+  AddFilter(command, filters, "token", &Filters::token, "ID",
+            "of this token alone, or of all tokens of this credential");
   AddHost(command, filters);
-  AddFilter(command, filters, "provider", &Filters::provider, "NAME",
-            "of this provider's tokens; filled once formats are known");
+  AddFilter(command, filters, "provider", &Filters::provider, "NAME", "of this provider's tokens");
   AddFilter(command, filters, "workload", &Filters::workload, "NAME",
             "by this command, executable, script, unit, container, image, pod, namespace, service "
             "account or user");
@@ -50,6 +50,10 @@ void AddUseFilters(Command* command, Filters* filters) {
             "with this answer: 403, 4xx, ok, denied, throttled, failed or unanswered");
   AddFilter(command, filters, "direction", &Filters::direction, "outbound|inbound",
             "sent by programs here, or received by servers here; no total adds the two");
+  AddFilter(
+      command, filters, "trait", &Filters::trait, "WORD",
+      "that are foreignHost, inQuery, cleartext, expired, algNone, redirected, badChecksum or "
+      "byContext");
 }
 
 void AddLimit(Command* command, uint32_t* limit) {
@@ -115,7 +119,8 @@ int main(int argc, char** argv) {
     AddLimit(list, &filters.limit);
   }
   root.AddCommand("token", "one token: who uses it, for what")
-      .Positional("ID", &id, "a token id, as 'tokenwatch tokens' shows it");
+      .Positional("ID", &id,
+                  "a token id, as 'tokenwatch tokens' shows it, or the id of a credential");
   Command& who_command =
       root.AddCommand("who", "who uses the secret on standard input; only its id leaves here");
   who_command.Add("agent", &who.agent, "ask the local agent's --fingerprint-listen socket")

@@ -4,6 +4,7 @@
 #include "absl/strings/str_join.h"
 #include "collector/cli/dark_reasons.h"
 #include "collector/cli/gap_kinds.h"
+#include "collector/store/use_traits.h"
 
 namespace tokenwatch {
 namespace {
@@ -54,11 +55,60 @@ std::string PlaceCell(const Json& program) {
   return container.empty() ? Cell(program, "unit") : container.substr(0, kShortContainerId);
 }
 
+// What its owner knows it by: the public part, or the account that it belongs to.
+std::string IdentityCell(const Json& token) {
+  const std::string id = Cell(token, "publicId");
+  return id.empty() ? Cell(token, "account") : id;
+}
+
+// 2026-11-22 10:11:12Z: what tells tokens apart in a list.
+std::string SecondCell(const Json& object, const char* name) {
+  const std::string time = TimeCell(object, name);
+  return time.size() < 23 ? time : time.substr(0, 19) + "Z";
+}
+
 std::vector<std::string> TokenCells(const Json& token) {
-  return {Cell(token, "tokenId"),      Cell(token, "format"),    Cell(token, "uses"),
-          Cell(token, "denied"),       Cell(token, "failed"),    TimeCell(token, "firstUsed"),
-          TimeCell(token, "lastUsed"), Cell(token, "workloads"), Cell(token, "machines"),
-          Cell(token, "resources"),    WhoCell(token),           Words(token, "hosts")};
+  return {Cell(token, "tokenId"), Cell(token, "format"),         IdentityCell(token),
+          Cell(token, "issued"),  Cell(token, "uses"),           Cell(token, "denied"),
+          Cell(token, "failed"),  SecondCell(token, "lastUsed"), WhoCell(token),
+          Words(token, "hosts")};
+}
+
+std::vector<std::string> TokenDetailCells(const Json& token) {
+  return {Cell(token, "tokenId"),
+          Cell(token, "format"),
+          Cell(token, "uses"),
+          Cell(token, "denied"),
+          Cell(token, "failed"),
+          TimeCell(token, "firstUsed"),
+          TimeCell(token, "lastUsed"),
+          Cell(token, "workloads"),
+          Cell(token, "machines"),
+          Cell(token, "resources"),
+          WhoCell(token),
+          Words(token, "hosts"),
+          Cell(token, "credentialId"),
+          Cell(token, "issued"),
+          Cell(token, "provider"),
+          Cell(token, "publicId"),
+          Cell(token, "account"),
+          Cell(token, "owner"),
+          TimeCell(token, "expires"),
+          Cell(token, "foreignHostUses")};
+}
+
+std::vector<std::string> FactCells(const Json& fact) {
+  return {Cell(fact, "name"), Words(fact, "values"), SecondCell(fact, "firstSeen"),
+          SecondCell(fact, "lastSeen")};
+}
+
+// The traits of a use, as the filter calls them.
+std::string TraitsCell(const Json& use) {
+  std::vector<std::string> words;
+  for (const UseTraitRow& row : kUseTraits) {
+    if (Cell(use, row.word) == "true") words.emplace_back(row.word);
+  }
+  return absl::StrJoin(words, " ");
 }
 
 std::vector<std::string> UseCells(const Json& use) {
@@ -80,7 +130,8 @@ std::vector<std::string> UseCells(const Json& use) {
           Cell(workload, "script"),
           Cell(workload, "user"),
           Cell(workload, "host"),
-          PlaceCell(workload)};
+          PlaceCell(workload),
+          TraitsCell(use)};
 }
 
 std::vector<std::string> UsageCells(const Json& row) {
@@ -184,18 +235,33 @@ std::vector<Json> ObjectsOf(const Json& object, const char* name) {
 
 const RowKind& TokenRows() {
   static const RowKind* const kind = new RowKind{{{"TOKEN"},
-                                                  {"FORMAT"},
+                                                  Shrinking("FORMAT"),
+                                                  Shrinking("ID"),
+                                                  Number("ISSUED"),
                                                   Number("USES"),
                                                   Number("DENIED"),
                                                   Number("FAILED"),
-                                                  {"FIRST USED"},
                                                   {"LAST USED"},
-                                                  Number("WORKLOADS"),
-                                                  Number("MACHINES"),
-                                                  Number("RESOURCES"),
                                                   Shrinking("WHO"),
                                                   Shrinking("HOSTS")},
                                                  TokenCells};
+  return *kind;
+}
+
+const RowKind& FactRows() {
+  static const RowKind* const kind =
+      new RowKind{{{"FACT"}, Shrinking("VALUES"), {"FIRST SEEN"}, {"LAST SEEN"}}, FactCells};
+  return *kind;
+}
+
+const RowKind& TokenDetailRows() {
+  static const RowKind* const kind = new RowKind{
+      {{"TOKEN"},          {"FORMAT"},          Number("USES"),   Number("DENIED"),
+       Number("FAILED"),   {"FIRST USED"},      {"LAST USED"},    Number("WORKLOADS"),
+       Number("MACHINES"), Number("RESOURCES"), Shrinking("WHO"), Shrinking("HOSTS"),
+       {"CREDENTIAL"},     Number("ISSUED"),    {"PROVIDER"},     {"PUBLIC ID"},
+       {"ACCOUNT"},        {"OWNER"},           {"EXPIRES"},      Number("FOREIGN HOST USES")},
+      TokenDetailCells};
   return *kind;
 }
 
@@ -215,7 +281,8 @@ const RowKind& UseRows() {
                                                   Shrinking("SCRIPT"),
                                                   Shrinking("USER"),
                                                   Shrinking("MACHINE"),
-                                                  Shrinking("WHERE")},
+                                                  Shrinking("WHERE"),
+                                                  Shrinking("NOTABLE")},
                                                  UseCells};
   return *kind;
 }

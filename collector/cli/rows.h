@@ -26,7 +26,9 @@ struct RowKind {
   std::vector<Column> columns;
   std::vector<std::string> (*cells)(const Json& object);
 };
-const RowKind& TokenRows();
+const RowKind& TokenRows();        // for a person
+const RowKind& TokenDetailRows();  // and with all that is known of it
+const RowKind& FactRows();         // of a token: what was learnt of it, by name
 const RowKind& UseRows();
 const RowKind& UsageRows();  // of a token: a workload and a resource
 const RowKind& AgentRows();

@@ -53,10 +53,15 @@ class Tail {
  private:
   Parameters Filtered() const {
     const Filters& filters = options_.filters;
-    return {{"token", filters.token},         {"host", filters.host},
-            {"provider", filters.provider},   {"workload", filters.workload},
-            {"endpoint", filters.endpoint},   {"status", filters.status},
-            {"direction", filters.direction}, {"limit", kBatch}};
+    return {{"token", filters.token},
+            {"host", filters.host},
+            {"provider", filters.provider},
+            {"workload", filters.workload},
+            {"endpoint", filters.endpoint},
+            {"status", filters.status},
+            {"direction", filters.direction},
+            {"trait", filters.trait},
+            {"limit", kBatch}};
   }
 
   // Asks for what was committed since the last look.

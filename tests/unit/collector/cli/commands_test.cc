@@ -181,6 +181,82 @@ TEST_F(CommandsTest, TokensNameTheProgramThatUsesThem) {
   EXPECT_NE(out_.str().find("node"), std::string::npos) << out_.str();
 }
 
+TEST_F(CommandsTest, TokensAreKnownByWhatTheirOwnersCallThem) {
+  answers_ = {R"({"tokens":[{"tokenId":"tok_35602yf42tr1pnyk1wrynxw9gd","format":"aws_access_key",)"
+              R"("publicId":"AKIA1234","account":"123","issued":1,"lastUsed":)"
+              R"("2026-01-02T03:04:05.678901Z"},{"account":"acme","issued":7},)"
+              R"({"publicId":"\u001b[2J"}]})"};
+  EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
+  const std::string text = out_.str();
+  for (const char* part : {"AKIA1234", "acme", "\\u{1b}[2J", "2026-01-02 03:04:05Z  "}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
+  }
+  EXPECT_EQ(text.find("123 "), std::string::npos) << "one of the two";
+  out_.str("");
+  requests_.clear();
+  options_.output.form = "csv";
+  EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
+  EXPECT_NE(out_.str().find(",CREDENTIAL,ISSUED,PROVIDER,PUBLIC ID,ACCOUNT,OWNER,EXPIRES,"),
+            std::string::npos);
+  EXPECT_NE(out_.str().find(",1,,AKIA1234,123,,,"), std::string::npos) << out_.str();
+}
+
+TEST_F(CommandsTest, ALineOfTokensFitsATerminal) {
+  const std::string id(26, '7');
+  answers_ = {R"({"tokens":[{"tokenId":"tok_)" + id +
+              R"(","format":"github_pat_fine_grained","publicId":"AKIA1234567890123456",)"
+              R"("issued":12,"uses":12345,"denied":12,"failed":3,)"
+              R"("lastUsed":"2026-01-02T03:04:05.678901Z","programs":["/srv/a-long-name.py"],)"
+              R"("hosts":["api.example.com","uploads.example.com"]}]})"};
+  options_.output.width = 120;
+  EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
+  std::istringstream lines(out_.str());
+  for (std::string line; std::getline(lines, line);) {
+    // The least that shrinking leaves; '…' is three bytes.
+    EXPECT_LE(line.size(), 150u) << line;
+  }
+  EXPECT_NE(out_.str().find("tok_" + id), std::string::npos) << "never cut";
+}
+
+TEST_F(CommandsTest, ATokenTellsItsFacts) {
+  answers_ = {
+      R"({"token":{"tokenId":"tok_x","credentialId":"cred_y","issued":1,"uses":2,)"
+      R"("foreignHostUses":2},"usage":[{"exe":"/usr/bin/curl"}],"facts":[{"name":"scope",)"
+      R"("values":["repo","evil\u001b"],"firstSeen":"2026-01-02T03:04:05.678901Z",)"
+      R"("lastSeen":"2026-01-03T03:04:05.678901Z"}],"unneededScopes":["gist","\u001b[2J"]})",
+      R"({"token":{"tokenId":"tok_z","credentialId":"cred_y","issued":42}})",
+      R"({"token":{"tokenId":"tok_z","issued":1},"facts":7,"unneededScopes":{"a":1}})"};
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  for (const char* part :
+       {"A token of credential cred_y; all of its tokens: tokenwatch token cred_y\n",
+        "2 uses; tokenwatch uses --trait foreignHost --token tok_x\n",
+        "needed by no call that was seen: gist \\u{1b}[2J\n", "FACT   VALUES",
+        "scope  repo evil\\u{1b}  2026-01-02 03:04:05Z  2026-01-03 03:04:05Z", "/usr/bin/curl"}) {
+    EXPECT_NE(out_.str().find(part), std::string::npos) << part << " in\n" << out_.str();
+  }
+  out_.str("");
+  EXPECT_EQ(ShowToken(options_, "cred_y", &out_), absl::OkStatus());
+  EXPECT_NE(out_.str().find("All 42 tokens that were issued to credential cred_y"),
+            std::string::npos)
+      << out_.str();
+  out_.str("");
+  EXPECT_EQ(ShowToken(options_, "tok_z", &out_), absl::OkStatus());
+  for (const char* part : {"redential cred", "FACT", "Granted", "foreignHost"}) {
+    EXPECT_EQ(out_.str().find(part), std::string::npos) << part << " in\n" << out_.str();
+  }
+}
+
+TEST_F(CommandsTest, UsesTellWhatIsNotableAndAreChosenByIt) {
+  answers_ = {
+      R"({"uses":[{"tokenId":"tok_x","foreignHost":true,"inQuery":true,"expired":false}]})"};
+  options_.filters.trait = "foreignHost";
+  options_.filters.limit = 5;
+  EXPECT_EQ(ListUses(options_, &out_), absl::OkStatus());
+  EXPECT_EQ(requests_[0], "/v1/uses trait=foreignHost limit=5");
+  EXPECT_NE(out_.str().find("foreignHost inQuery\n"), std::string::npos) << out_.str();
+  EXPECT_EQ(out_.str().find("expired"), std::string::npos);
+}
+
 TEST_F(CommandsTest, EveryKindOfGapHasALine) {
   answers_ = {R"({"agents":[{"agent":"agt_a","host":"web","gapTotals":[)"
               R"({"kind":"agent_stopped","count":1},{"kind":"http2_unseen","count":42}]}]})"};
