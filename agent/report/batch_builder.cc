@@ -4,7 +4,9 @@
 #include <array>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "agent/common/request_id.h"
+#include "agent/token/facts.h"
 
 namespace tokenwatch {
 namespace {
@@ -16,6 +18,9 @@ constexpr size_t kWorkloadBytes = 48;
 constexpr size_t kContextBytes = 64;
 constexpr size_t kGapBytes = 40;
 constexpr size_t kTlsCoverageBytes = 48;
+// More than on the wire: a collector keeps as many facts of a batch as it has bytes for.
+constexpr size_t kFactBytes = 32;
+constexpr size_t kMaxFactName = 64;
 
 std::string_view Bytes(const TokenIdBytes& id) {
   return {reinterpret_cast<const char*>(id.data()), id.size()};
@@ -31,6 +36,13 @@ const char* Name(PeerCertainty certainty) {
       break;
   }
   return "unknown";
+}
+
+bool IsFactName(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxFactName &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+         });
 }
 
 // Drops a column that says nothing.
@@ -120,7 +132,7 @@ uint32_t BatchBuilder::TokenIndex(const TokenUse& use) {
 
 uint32_t BatchBuilder::ContextIndex(const TokenUse& use, uint32_t workload) {
   // In the order of ContextRecord's fields.
-  const std::array<uint32_t, 18> fields = {workload,
+  const std::array<uint32_t, 19> fields = {workload,
                                            String(use.format),
                                            String(use.provider),
                                            String(use.carrier),
@@ -137,7 +149,8 @@ uint32_t BatchBuilder::ContextIndex(const TokenUse& use, uint32_t workload) {
                                            String(Name(use.peer.certainty)),
                                            String(use.peer.local_address),
                                            String(use.inbound ? "inbound" : "outbound"),
-                                           String(use.probe)};
+                                           String(use.probe),
+                                           use.traits};
   const std::string_view user =
       use.user_ids.empty() ? std::string_view() : Bytes(use.user_ids.front());
   std::string identity(reinterpret_cast<const char*>(fields.data()), sizeof(fields));
@@ -165,8 +178,31 @@ uint32_t BatchBuilder::ContextIndex(const TokenUse& use, uint32_t workload) {
   record->set_local_address(fields[15]);
   record->set_direction(fields[16]);
   record->set_probe(fields[17]);
+  record->set_traits(fields[18]);
   bytes_ += kContextBytes;
   return entry->second;
+}
+
+void BatchBuilder::AddFacts(const TokenUse& use, uint32_t token) {
+  if (token == 0) return;
+  size_t told = 0;
+  for (const TokenFact& fact : use.facts) {
+    const std::string_view value = std::string_view(fact.value).substr(0, fact::kValueMax);
+    if (!IsFactName(fact.name) || value.empty() ||
+        !std::all_of(value.begin(), value.end(), absl::ascii_isprint) ||
+        ++told > fact::kPerUseMax) {
+      ++facts_dropped_;
+      continue;
+    }
+    const uint32_t name = String(absl::string_view(fact.name.data(), fact.name.size()));
+    const uint32_t text = String(absl::string_view(value.data(), value.size()));
+    if (!facts_.emplace(token, name, text).second) continue;
+    v1::TokenFact* record = batch_.mutable_definitions()->add_token_facts();
+    record->set_token(token);
+    record->set_name(name);
+    record->set_value(text);
+    bytes_ += kFactBytes;
+  }
 }
 
 void BatchBuilder::AddUse(const TokenUse& use, const std::shared_ptr<const Workload>& workload) {
@@ -178,7 +214,9 @@ void BatchBuilder::AddUse(const TokenUse& use, const std::shared_ptr<const Workl
   }
   v1::UseColumns* columns = batch_.mutable_uses();
   columns->add_context(ContextIndex(use, WorkloadIndex(workload)));
-  columns->add_token(TokenIndex(use));
+  const uint32_t token = TokenIndex(use);
+  columns->add_token(token);
+  AddFacts(use, token);
   columns->add_time_delta_us(time_us - batch_.base_time_us());
   columns->add_status(static_cast<uint32_t>(std::max(use.status, 0)));
   columns->add_grpc_status(static_cast<uint32_t>(use.grpc_status.value_or(-1) + 1));
@@ -251,8 +289,10 @@ SpoolRecord BatchBuilder::Finish(uint64_t first_sequence, absl::Time spooled) {
   record.info.spooled_us = WireMicros(spooled);
   batch_.SerializeToString(&record.payload);
   const uint64_t strings_cut = strings_cut_;
+  const uint64_t facts_dropped = facts_dropped_;
   *this = BatchBuilder();
   strings_cut_ = strings_cut;
+  facts_dropped_ = facts_dropped;
   return record;
 }
 

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "agent/report/gap.h"
@@ -29,7 +31,8 @@ class BatchBuilder {
   static constexpr int kMaxRecords = 4096;
   static constexpr size_t kMaxBytes = size_t{512} << 10;
 
-  // `workload` may be null: not known. Gaps follow uses and TLS coverage follows gaps: nothing is
+  // `workload` may be null: not known. Facts of a use whose token is not known have nothing to be
+  // told of and are left out. Gaps follow uses and TLS coverage follows gaps: nothing is
   // added to a batch that holds what comes behind it.
   void AddUse(const TokenUse& use, const std::shared_ptr<const Workload>& workload);
   void AddGap(const Gap& gap);
@@ -46,12 +49,15 @@ class BatchBuilder {
 
   // In all batches.
   uint64_t strings_cut() const { return strings_cut_; }
+  // Facts that are not as agent/token/token_use.h says: a collector would refuse their batch.
+  uint64_t facts_dropped() const { return facts_dropped_; }
 
  private:
   uint32_t String(absl::string_view text);
   uint32_t WorkloadIndex(const std::shared_ptr<const Workload>& workload);
   uint32_t TokenIndex(const TokenUse& use);
   uint32_t ContextIndex(const TokenUse& use, uint32_t workload);
+  void AddFacts(const TokenUse& use, uint32_t token);
 
   v1::Batch batch_;
   RecordInfo info_;
@@ -59,10 +65,12 @@ class BatchBuilder {
   bool counts_differ_ = false;
   bool request_ids_packed_ = false;
   uint64_t strings_cut_ = 0;
+  uint64_t facts_dropped_ = 0;
   absl::flat_hash_map<std::string, uint32_t> strings_;
   absl::flat_hash_map<std::shared_ptr<const Workload>, uint32_t> workloads_;
   absl::flat_hash_map<std::string, uint32_t> tokens_;
   absl::flat_hash_map<std::string, uint32_t> contexts_;
+  absl::flat_hash_set<std::tuple<uint32_t, uint32_t, uint32_t>> facts_;  // token, name, value
 };
 
 // The TLS coverage in a batch with a dictionary of its own; rows that name an undefined string are

@@ -17,6 +17,7 @@ size_t ApproximateBytes(const TokenUse& use) {
         &use.peer.local_address, &use.probe}) {
     bytes += text->size();
   }
+  for (const TokenFact& fact : use.facts) bytes += sizeof(fact) + fact.value.size();
   return bytes;
 }
 

@@ -195,6 +195,10 @@ void Reporter::Encode(const QueuedReports& reports) {
     if (builder_.full()) FinishRecord(spooled_.Complete());
   }
   if (!builder_.empty()) FinishRecord(reports.coverage.Complete());
+  if (builder_.facts_dropped() != 0) {
+    const absl::MutexLock lock(&mutex_);
+    counters_["report_token_facts_dropped"] = builder_.facts_dropped();
+  }
   if (!pending_.empty()) MakeRoom();
 }
 

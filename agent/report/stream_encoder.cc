@@ -11,6 +11,7 @@ namespace tokenwatch {
 namespace {
 
 constexpr size_t kTokenIdSize = 16;
+constexpr int64_t kTellAgainMicros = int64_t{3600} * 1'000'000;
 
 size_t TokensIn(const v1::TokenBlock& block) {
   const size_t size = kTokenIdSize * static_cast<size_t>(block.key_ids_size());
@@ -97,10 +98,15 @@ bool Sound(v1::Batch* record) {
   for (const v1::TokenBlock& block : definitions->tokens()) {
     sound = sound && AllBelow(block.key_ids(), strings);
   }
+  const size_t tokens = TokensIn(*definitions);
+  for (const v1::TokenFact& fact : definitions->token_facts()) {
+    check(fact.name());
+    check(fact.value());
+    sound = sound && fact.token() != 0 && fact.token() <= tokens;
+  }
   for (v1::TlsCoverageRecord& row : *record->mutable_tls_coverage()) ForStrings(&row, check);
   const v1::UseColumns& uses = record->uses();
-  return sound && AllBelow(uses.request_id(), strings) &&
-         AllBelow(uses.token(), TokensIn(*definitions)) &&
+  return sound && AllBelow(uses.request_id(), strings) && AllBelow(uses.token(), tokens) &&
          AllBelow(uses.context(), static_cast<size_t>(definitions->contexts_size()));
 }
 
@@ -116,7 +122,9 @@ bool StreamEncoder::Fits(const v1::Definitions& definitions) const {
               limits_.workloads) &&
          fits(contexts_.size(), static_cast<size_t>(definitions.contexts_size()),
               limits_.contexts) &&
-         fits(tokens_.size(), TokensIn(definitions), limits_.tokens);
+         fits(tokens_.size(), TokensIn(definitions), limits_.tokens) &&
+         fits(token_facts_.size(), static_cast<size_t>(definitions.token_facts_size()),
+              limits_.token_facts);
 }
 
 void StreamEncoder::Reset() {
@@ -124,6 +132,7 @@ void StreamEncoder::Reset() {
   workloads_.clear();
   contexts_.clear();
   tokens_.clear();
+  token_facts_.clear();
   string_bytes_ = 0;
   ++resets_;
 }
@@ -149,6 +158,7 @@ absl::StatusOr<v1::Batch> StreamEncoder::Encode(v1::Batch record, std::string_vi
   TranslateWorkloads(from, to, &map);
   TranslateTokens(*from, to, &map);
   TranslateContexts(from, to, &map);
+  TranslateFacts(*from, record.base_time_us(), to, map);
   if (to->ByteSizeLong() == 0) batch.clear_definitions();
   if (record.has_uses()) {
     v1::UseColumns* uses = record.mutable_uses();
@@ -217,6 +227,23 @@ void StreamEncoder::TranslateContexts(v1::Definitions* from, v1::Definitions* to
                                                       static_cast<uint32_t>(contexts_.size() + 1));
     if (added) *to->add_contexts() = context;
     map->contexts.push_back(entry->second);
+  }
+}
+
+void StreamEncoder::TranslateFacts(const v1::Definitions& from, int64_t base_time_us,
+                                   v1::Definitions* to, const Translation& map) {
+  for (const v1::TokenFact& fact : from.token_facts()) {
+    v1::TokenFact sent;
+    sent.set_token(map.tokens[fact.token()]);
+    sent.set_name(map.strings[fact.name()]);
+    sent.set_value(map.strings[fact.value()]);
+    const auto [entry, added] =
+        token_facts_.try_emplace({sent.token(), sent.name(), sent.value()}, base_time_us);
+    // A clock that was set back must not silence a fact for as long.
+    const int64_t since = base_time_us - entry->second;
+    if (!added && since < kTellAgainMicros && since > -kTellAgainMicros) continue;
+    entry->second = base_time_us;
+    *to->add_token_facts() = sent;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -22,10 +23,12 @@ struct DictionaryLimits {
   size_t workloads = 4096;
   size_t contexts = 8192;
   size_t tokens = 16384;
+  size_t token_facts = 32768;
 };
 
-// What a record defines is sent once a stream, until the dictionary is full and begins anew. One
-// object a gRPC stream; not thread safe.
+// What a record defines is sent once a stream, until the dictionary is full and begins anew; a fact
+// of a token once an hour of the records' time, as it also says that it still holds. One object a
+// gRPC stream; not thread safe.
 class StreamEncoder {
  public:
   // A single record may exceed `limits`; it then has a dictionary to itself.
@@ -50,12 +53,16 @@ class StreamEncoder {
   void TranslateWorkloads(v1::Definitions* from, v1::Definitions* to, Translation* map);
   void TranslateTokens(const v1::Definitions& from, v1::Definitions* to, Translation* map);
   void TranslateContexts(v1::Definitions* from, v1::Definitions* to, Translation* map);
+  void TranslateFacts(const v1::Definitions& from, int64_t base_time_us, v1::Definitions* to,
+                      const Translation& map);
 
   const DictionaryLimits limits_;
   absl::flat_hash_map<std::string, uint32_t> strings_;
   absl::flat_hash_map<std::string, uint32_t> workloads_;
   absl::flat_hash_map<std::string, uint32_t> contexts_;
   absl::flat_hash_map<std::string, uint32_t> tokens_;
+  // When each was sent, in the records' time; by token, name and value.
+  absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, int64_t> token_facts_;
   size_t string_bytes_ = 0;
   uint64_t resets_ = 0;
 };

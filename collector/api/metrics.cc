@@ -45,7 +45,10 @@ constexpr CounterRow kCounters[] = {
      "Streams refused or ended because the certificate's agent may not report, or is none."},
     {"ingest_silent_streams", false, "Streams ended because no hello came on them."},
     {"ingest_tls_coverage", false, "TLS coverage records committed, retries included."},
+    {"ingest_token_facts", false, "Facts of tokens committed, repeated ones included."},
     {"ingest_uses", false, "Uses committed, retries included."},
+    {"uses_foreign_host", false,
+     "Uses of tokens at hosts that are not their provider's, retries included."},
 };
 
 void AddRequests(const std::string& name, const std::string& help, const std::string& what,

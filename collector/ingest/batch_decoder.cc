@@ -11,6 +11,7 @@
 #include "agent/common/request_id.h"
 #include "collector/ingest/valid_utf8.h"
 #include "collector/store/pod_labels.h"
+#include "collector/store/use_traits.h"
 
 namespace tokenwatch {
 namespace {
@@ -32,10 +33,13 @@ absl::Status NoSuchString(const char* where) {
   return Malformed(where, " names an undefined string");
 }
 
-// As reasons are written: they are labels of metrics.
-bool IsWord(std::string_view text) {
-  constexpr size_t kMaxWord = 40;
-  return text.size() <= kMaxWord && std::all_of(text.begin(), text.end(), [](char c) {
+constexpr size_t kMaxReason = 40;
+constexpr size_t kMaxFactName = 64;
+constexpr size_t kMaxFactValue = 512;
+
+// As reasons, which are labels of metrics, and names of facts are written.
+bool IsWord(std::string_view text, size_t max_size) {
+  return text.size() <= max_size && std::all_of(text.begin(), text.end(), [](char c) {
            return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
          });
 }
@@ -91,6 +95,7 @@ absl::StatusOr<IngestBatch> BatchDecoder::Decode(const v1::Batch& batch) {
   rows.stream = batch.stream_id();
   rows.first_sequence = batch.first_sequence();
   if (auto status = DecodeUses(batch, &rows.uses); !status.ok()) return status;
+  if (auto status = DecodeTokenFacts(batch, &rows.token_facts); !status.ok()) return status;
   rows.gaps.reserve(gaps);
   for (const v1::Gap& gap : batch.gaps()) {
     for (const std::string* text : {&gap.kind(), &gap.detail(), &gap.comm(), &gap.exe()}) {
@@ -128,7 +133,7 @@ absl::Status BatchDecoder::DecodeTlsCoverage(const v1::Batch& batch,
         Lookup(record.pod(), &row.pod) && Lookup(record.namespace_(), &row.namespace_name) &&
         Lookup(record.unit(), &row.unit);
     if (!known) return NoSuchString("TLS coverage");
-    if (!IsWord(row.reason)) return Malformed("TLS coverage's reason is no short word");
+    if (!IsWord(row.reason, kMaxReason)) return Malformed("TLS coverage's reason is no short word");
     if (row.connections == 0 || row.connections > kMaxSequence) {
       return Malformed("TLS coverage's connections are out of range");
     }
@@ -241,6 +246,7 @@ absl::Status BatchDecoder::DefineContext(const v1::ContextRecord& record) {
   context->user_id = record.user_id();
   context->token_length = record.token_length();
   context->peer_port = record.peer_port();
+  context->traits = record.traits() & kKnownTraits;
   contexts_.push_back(std::move(context));
   return absl::OkStatus();
 }
@@ -269,6 +275,34 @@ absl::Status BatchDecoder::DefineTokens(const v1::TokenBlock& block) {
       token->ids.emplace_back(key_ids[k], bytes.substr((i * keys + k) * kIdSize, kIdSize));
     }
     tokens_.push_back(std::move(token));
+  }
+  return absl::OkStatus();
+}
+
+// After DecodeUses, which checks the time.
+absl::Status BatchDecoder::DecodeTokenFacts(const v1::Batch& batch,
+                                            std::vector<TokenFactRow>* rows) const {
+  const auto& facts = batch.definitions().token_facts();
+  if (static_cast<size_t>(facts.size()) > limits_.facts_per_batch) {
+    return Malformed("it tells ", facts.size(), " facts, more than ", limits_.facts_per_batch);
+  }
+  rows->reserve(static_cast<size_t>(facts.size()));
+  for (const v1::TokenFact& fact : facts) {
+    if (fact.token() == 0 || fact.token() >= tokens_.size()) {
+      return Malformed("a fact names an undefined token");
+    }
+    TokenFactRow row{.token = tokens_[fact.token()], .time_us = batch.base_time_us()};
+    if (!Lookup(fact.name(), &row.name) || !Lookup(fact.value(), &row.value)) {
+      return NoSuchString("a fact");
+    }
+    if (row.name.empty() || !IsWord(row.name, kMaxFactName)) {
+      return Malformed("a fact's name is no short word");
+    }
+    if (row.value.empty() || row.value.size() > kMaxFactValue ||
+        !std::all_of(row.value.begin(), row.value.end(), absl::ascii_isprint)) {
+      return Malformed("a fact's value is empty, too long or not printable");
+    }
+    rows->push_back(std::move(row));
   }
   return absl::OkStatus();
 }

@@ -26,6 +26,8 @@ struct DecoderLimits {
   size_t tokens = 65536;
   size_t keys_per_token = 8;
   size_t records_per_batch = 65536;
+  // Above what agent/report/batch_builder.h lets into one batch.
+  size_t facts_per_batch = 32768;
 };
 
 // One object a gRPC stream: holds its dictionary. Not thread safe. Any bytes that parse as a Batch
@@ -48,6 +50,7 @@ class BatchDecoder {
   absl::Status DefineWorkload(const v1::WorkloadRecord& record);
   absl::Status DefineContext(const v1::ContextRecord& record);
   absl::Status DefineTokens(const v1::TokenBlock& block);
+  absl::Status DecodeTokenFacts(const v1::Batch& batch, std::vector<TokenFactRow>* rows) const;
   absl::Status DecodeUses(const v1::Batch& batch, std::vector<UseRow>* rows) const;
   absl::Status DecodeTlsCoverage(const v1::Batch& batch, std::vector<TlsCoverageRow>* rows) const;
   // Sets *text; false where there is no such string.

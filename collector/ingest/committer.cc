@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/common/log.h"
+#include "tokenwatch/v1/event.pb.h"
 
 namespace tokenwatch {
 namespace {
@@ -24,6 +25,9 @@ size_t BytesOf(const IngestBatch& batch) {
   for (const TlsCoverageRow& row : batch.tls_coverage) {
     bytes += sizeof(row) + row.reason.size() + row.comm.size() + row.exe.size() +
              row.container_id.size() + row.pod.size() + row.namespace_name.size() + row.unit.size();
+  }
+  for (const TokenFactRow& row : batch.token_facts) {
+    bytes += sizeof(row) + row.name.size() + row.value.size();
   }
   return bytes;
 }
@@ -121,7 +125,12 @@ void Committer::Commit(const Work& work) {
         static_cast<uint64_t>(std::max<int64_t>(0, absl::ToInt64Microseconds(ended - began)));
     int64_t oldest_us = std::numeric_limits<int64_t>::max();
     for (const IngestBatch& batch : work.batches) {
-      for (const UseRow& use : batch.uses) oldest_us = std::min(oldest_us, use.time_us);
+      for (const UseRow& use : batch.uses) {
+        oldest_us = std::min(oldest_us, use.time_us);
+        if ((use.context->traits & v1::USE_TRAIT_FOREIGN_HOST) != 0) {
+          counters_["uses_foreign_host"] += use.count;
+        }
+      }
     }
     if (oldest_us != std::numeric_limits<int64_t>::max()) {
       // An agent's clock may be ahead of this one.
@@ -132,6 +141,7 @@ void Committer::Commit(const Work& work) {
       counters_["ingest_uses"] += batch.uses.size();
       counters_["ingest_gaps"] += batch.gaps.size();
       counters_["ingest_tls_coverage"] += batch.tls_coverage.size();
+      counters_["ingest_token_facts"] += batch.token_facts.size();
     }
   }
   for (size_t i = 0; i < work.batches.size(); ++i) {

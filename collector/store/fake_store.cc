@@ -22,6 +22,11 @@ std::map<FakeStore::RecordKey, TlsCoverageRow> FakeStore::tls_coverage() const {
   return tls_coverage_;
 }
 
+std::vector<TokenFactRow> FakeStore::token_facts() const {
+  const absl::MutexLock lock(&mutex_);
+  return token_facts_;
+}
+
 std::map<std::string, AgentInfo> FakeStore::agents() const {
   const absl::MutexLock lock(&mutex_);
   return agents_;
@@ -63,6 +68,7 @@ absl::Status FakeStore::Commit(absl::Span<const IngestBatch> batches) {
     for (const UseRow& row : batch.uses) keep(&uses_, row);
     for (const GapRow& row : batch.gaps) keep(&gaps_, row);
     for (const TlsCoverageRow& row : batch.tls_coverage) keep(&tls_coverage_, row);
+    token_facts_.insert(token_facts_.end(), batch.token_facts.begin(), batch.token_facts.end());
   }
   return absl::OkStatus();
 }

@@ -30,6 +30,8 @@ class FakeStore : public Store {
   std::map<RecordKey, UseRow> uses() const;
   std::map<RecordKey, GapRow> gaps() const;
   std::map<RecordKey, TlsCoverageRow> tls_coverage() const;
+  // In the order in which they came, repeated ones included.
+  std::vector<TokenFactRow> token_facts() const;
   std::map<std::string, AgentInfo> agents() const;  // by agent id
   size_t commits() const;
   // Records that were dropped as retries.
@@ -70,6 +72,7 @@ class FakeStore : public Store {
   std::map<RecordKey, UseRow> uses_ ABSL_GUARDED_BY(mutex_);
   std::map<RecordKey, GapRow> gaps_ ABSL_GUARDED_BY(mutex_);
   std::map<RecordKey, TlsCoverageRow> tls_coverage_ ABSL_GUARDED_BY(mutex_);
+  std::vector<TokenFactRow> token_facts_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, AgentInfo> agents_ ABSL_GUARDED_BY(mutex_);
   size_t commits_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t retries_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -35,6 +35,7 @@ struct UseContext {
   std::string method, scheme, host, path, query, http_version, user_agent;
   std::string peer_address, peer_certainty, local_address, direction, probe;
   uint32_t peer_port = 0;
+  uint32_t traits = 0;  // sum of v1::UseTrait values
 };
 
 struct UseRow {
@@ -47,6 +48,14 @@ struct UseRow {
   uint32_t local_port = 0;
   uint32_t count = 1;
   std::string request_id;
+};
+
+// Something learnt of a token beside its uses (event.proto). The name is a word of [a-z0-9_], the
+// value printable ASCII.
+struct TokenFactRow {
+  std::shared_ptr<const UseToken> token;  // never null
+  std::string name, value;
+  int64_t time_us = 0;  // since the epoch: it held then
 };
 
 struct GapRow {
@@ -69,7 +78,7 @@ struct TlsCoverageRow {
 };
 
 // Consecutive records of one stream: uses first, then gaps, then TLS coverage, numbered from
-// first_sequence.
+// first_sequence. Facts of tokens are no records: to tell one again is harmless.
 struct IngestBatch {
   std::string agent;          // agent id
   std::string agent_address;  // as the collector sees it
@@ -78,6 +87,7 @@ struct IngestBatch {
   std::vector<UseRow> uses;
   std::vector<GapRow> gaps;
   std::vector<TlsCoverageRow> tls_coverage;
+  std::vector<TokenFactRow> token_facts;
 
   uint64_t Records() const { return uses.size() + gaps.size() + tls_coverage.size(); }
 };
@@ -128,7 +138,8 @@ class Store {
   // Commits batches of any agents in one transaction that is durable when this returns. Records
   // whose sequence is not above the committed one of (agent, stream) are dropped silently: they are
   // retries. A batch whose first sequence leaves a hole is committed all the same. On error nothing
-  // of the call is kept and the caller may retry.
+  // of the call is kept and the caller may retry. Facts are taken from retries as well; a token
+  // keeps a bounded number of them, those that were told last.
   virtual absl::Status Commit(absl::Span<const IngestBatch> batches) = 0;
 
   // Highest committed sequence of a stream; 0 where there is none.
@@ -140,6 +151,8 @@ class Store {
 
   // Queries. InvalidArgument names the filter that cannot be read; NotFound where a token has
   // never been seen. Lists are newest first (tokens: last used first), pages by page_token.
+  // Tokens of one credential are one row of ListTokens and one token of Stats. A token's id, as a
+  // filter or for GetToken, means that token alone; a credential's id all of its tokens.
   virtual absl::StatusOr<v1::ListUsesResponse> ListUses(const v1::ListRequest& request) = 0;
   virtual absl::StatusOr<v1::ListTokensResponse> ListTokens(const v1::ListRequest& request) = 0;
   virtual absl::StatusOr<v1::TokenDetail> GetToken(const std::string& token_id) = 0;

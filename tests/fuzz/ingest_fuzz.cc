@@ -16,6 +16,8 @@
 namespace tokenwatch {
 namespace {
 
+constexpr char kWordBytes[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+
 void Require(bool condition) {
   if (!condition) std::abort();
 }
@@ -37,6 +39,13 @@ void CheckRows(const v1::Batch& batch, const IngestBatch& rows) {
   for (const TlsCoverageRow& row : rows.tls_coverage) {
     Require(row.connections != 0 && row.since_us >= 0 && IsValidUtf8(row.exe));
     Require(row.reason.find_first_of("\"\n\\ ") == std::string::npos);
+  }
+  Require(rows.token_facts.size() == static_cast<size_t>(batch.definitions().token_facts_size()));
+  for (const TokenFactRow& row : rows.token_facts) {
+    Require(row.token != nullptr && row.time_us >= 0);
+    Require(!row.name.empty() && row.name.find_first_not_of(kWordBytes) == std::string::npos);
+    Require(!row.value.empty() && row.value.size() <= 512);
+    for (const char c : row.value) Require(c >= ' ' && c <= '~');
   }
 }
 
@@ -63,11 +72,13 @@ void Encode(const uint8_t* data, size_t size) {
   while (google::protobuf::util::ParseDelimitedFromZeroCopyStream(&record, &input, &clean_end)) {
     const int uses = record.uses().context_size();
     const int gaps = record.gaps_size();
+    const int facts = record.definitions().token_facts_size();
     const auto batch = encoder.Encode(record, std::string(16, 's'), sequence++);
     const int coverage = record.tls_coverage_size();
     if (batch.ok()) {
       Require(batch->uses().context_size() == uses && batch->gaps_size() == gaps &&
               batch->tls_coverage_size() == coverage);
+      Require(batch->definitions().token_facts_size() <= facts);
     }
     record.Clear();
   }
@@ -85,7 +96,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                       .workloads = 2,
                       .contexts = 3,
                       .tokens = 3,
-                      .records_per_batch = 6});
+                      .records_per_batch = 6,
+                      .facts_per_batch = 2});
   tokenwatch::Encode(data, size);
   return 0;
 }

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "absl/types/span.h"
 #include "agent/report/batch_builder.h"
 #include "agent/report/stream_encoder.h"
+#include "agent/token/facts.h"
 #include "collector/ingest/batch_decoder.h"
 #include "tests/unit/agent/report/sample_uses.h"
 
@@ -28,23 +31,23 @@ class EncodingTest : public testing::Test {
   }
 
   IngestBatch Decode(const v1::Batch& batch) {
-    auto rows = decoder_.Decode(batch);
+    auto rows = decoder_->Decode(batch);
     EXPECT_TRUE(rows.ok()) << rows.status();
     return rows.ok() ? *std::move(rows) : IngestBatch();
   }
 
   // The record so far, sent on the stream.
   IngestBatch Send(uint64_t first_sequence = 1) {
-    const auto batch = encoder_.Encode(Finish(first_sequence), kStream, first_sequence);
+    const auto batch = encoder_->Encode(Finish(first_sequence), kStream, first_sequence);
     EXPECT_TRUE(batch.ok()) << batch.status();
     sent_bytes_ = batch->ByteSizeLong();
     return Decode(*batch);
   }
 
   BatchBuilder builder_;
-  StreamEncoder encoder_;
+  std::optional<StreamEncoder> encoder_{std::in_place};
   std::atomic<uint64_t> ids_{0};
-  BatchDecoder decoder_{"agt_x", "127.0.0.1", &ids_};
+  std::optional<BatchDecoder> decoder_{std::in_place, "agt_x", "127.0.0.1", &ids_};
   size_t sent_bytes_ = 0;
 };
 
@@ -245,13 +248,19 @@ TEST_F(EncodingTest, RefusesARecordThatUsesWhatItDoesNotDefine) {
       [](v1::Batch* b) { b->mutable_definitions()->mutable_contexts(0)->set_workload(2); },
       [](v1::Batch* b) { b->mutable_definitions()->mutable_workloads(0)->set_exe(1000); },
       [](v1::Batch* b) { b->mutable_definitions()->mutable_tokens(0)->set_key_ids(0, 1000); },
+      [](v1::Batch* b) { b->mutable_definitions()->mutable_token_facts(0)->set_token(0); },
+      [](v1::Batch* b) { b->mutable_definitions()->mutable_token_facts(0)->set_token(2); },
+      [](v1::Batch* b) { b->mutable_definitions()->mutable_token_facts(0)->set_name(1000); },
+      [](v1::Batch* b) { b->mutable_definitions()->mutable_token_facts(0)->set_value(1000); },
   };
   for (const Change change : changes) {
-    builder_.AddUse(SampleUse(1), SampleWorkload());
+    TokenUse use = SampleUse(1);
+    use.facts = {{fact::kOwner, "7"}};
+    builder_.AddUse(use, SampleWorkload());
     v1::Batch record = Finish();
-    ASSERT_TRUE(encoder_.Encode(record, kStream, 1).ok());
+    ASSERT_TRUE(encoder_->Encode(record, kStream, 1).ok());
     change(&record);
-    EXPECT_EQ(encoder_.Encode(record, kStream, 1).status().code(),
+    EXPECT_EQ(encoder_->Encode(record, kStream, 1).status().code(),
               absl::StatusCode::kInvalidArgument);
   }
 }
@@ -273,6 +282,122 @@ TEST_F(EncodingTest, EndsABatchBeforeItIsTooLong) {
   const SpoolRecord record = builder_.Finish(1, absl::UnixEpoch());
   EXPECT_LT(record.payload.size(), BatchBuilder::kMaxBytes + 100'000);
   EXPECT_EQ(record.info.uses, number);
+}
+
+// "token name=value" of each fact, tokens by the first byte of their id.
+std::multiset<std::string> Facts(const IngestBatch& rows) {
+  std::multiset<std::string> facts;
+  for (const TokenFactRow& fact : rows.token_facts) {
+    const auto first = static_cast<unsigned char>(fact.token->ids[0].second[0]);
+    facts.insert(absl::StrCat(first, " ", fact.name, "=", fact.value));
+  }
+  return facts;
+}
+
+TokenUse Telling(uint64_t number, std::vector<TokenFact> facts) {
+  TokenUse use = SampleUse(number);
+  use.facts = std::move(facts);
+  return use;
+}
+
+std::string Fact(uint64_t number, const std::string& fact) {
+  return absl::StrCat(SampleTokenId(number)[0], " ", fact);
+}
+
+TEST_F(EncodingTest, KeepsTraitsApart) {
+  for (const uint32_t traits : {0u, 1u, 130u}) {
+    TokenUse use = SampleUse(7);
+    use.traits = traits;
+    builder_.AddUse(use, SampleWorkload());
+  }
+  const IngestBatch rows = Send();
+  ASSERT_EQ(rows.uses.size(), 3u);
+  EXPECT_EQ(rows.uses[0].context->traits, 0u);
+  EXPECT_EQ(rows.uses[1].context->traits, 1u);
+  EXPECT_EQ(rows.uses[2].context->traits, 130u);
+}
+
+TEST_F(EncodingTest, TellsFactsOfTheirToken) {
+  TokenUse unresolved = Telling(3, {{fact::kAccount, "9"}});
+  unresolved.unresolved = true;
+  unresolved.tokens.clear();
+  builder_.AddUse(Telling(1, {{fact::kScope, "repo"}, {fact::kScope, "gist"}}), nullptr);
+  builder_.AddUse(unresolved, nullptr);
+  builder_.AddUse(Telling(2, {{fact::kScope, "repo"}, {fact::kAccount, "42"}}), nullptr);
+  builder_.AddUse(Telling(1, {{fact::kScope, "repo"}}), nullptr);  // once a batch
+  const IngestBatch rows = Send();
+  EXPECT_EQ(rows.uses.size(), 4u);
+  EXPECT_EQ(Facts(rows),
+            (std::multiset<std::string>{Fact(1, "scope=repo"), Fact(1, "scope=gist"),
+                                        Fact(2, "scope=repo"), Fact(2, "account=42")}));
+  for (const TokenFactRow& row : rows.token_facts) {
+    EXPECT_EQ(row.time_us, absl::ToUnixMicros(SampleUse(1).time));
+  }
+}
+
+TEST_F(EncodingTest, SendsAFactOnceAnHour) {
+  const auto send = [&](absl::Duration after, const char* value) {
+    TokenUse use = Telling(1, {{fact::kExpires, value}});
+    use.time += after;
+    builder_.AddUse(use, nullptr);
+    return Facts(Send());
+  };
+  const std::multiset<std::string> none, one{Fact(1, "expires=a")}, other{Fact(1, "expires=b")};
+  EXPECT_EQ(send(absl::ZeroDuration(), "a"), one);
+  EXPECT_EQ(send(absl::Minutes(1), "a"), none);
+  EXPECT_EQ(send(absl::Minutes(2), "b"), other);
+  EXPECT_EQ(send(absl::Minutes(59), "a"), none);
+  EXPECT_EQ(send(absl::Minutes(60), "a"), one);
+  EXPECT_EQ(send(absl::Minutes(61), "a"), none);
+  EXPECT_EQ(send(-absl::Minutes(30), "a"), one) << "a clock that was set back";
+  // Another stream knows nothing.
+  encoder_.emplace();
+  decoder_.emplace("agt_x", "127.0.0.1", &ids_);
+  EXPECT_EQ(send(absl::Minutes(62), "a"), one);
+}
+
+TEST_F(EncodingTest, AFullDictionaryTellsFactsAgain) {
+  StreamEncoder small(DictionaryLimits{.token_facts = 3});
+  uint64_t sequence = 1;
+  for (int round = 0; round < 4; ++round) {
+    for (uint64_t number = 1; number <= 2; ++number) {
+      builder_.AddUse(Telling(number, {{fact::kScope, "repo"}, {fact::kOwner, "7"}}), nullptr);
+      const auto encoded = small.Encode(Finish(sequence), kStream, sequence);
+      ASSERT_TRUE(encoded.ok());
+      // Two facts fit, four do not.
+      EXPECT_EQ(encoded->reset_dictionary(), sequence != 1);
+      EXPECT_EQ(Facts(Decode(*encoded)),
+                (std::multiset<std::string>{Fact(number, "scope=repo"), Fact(number, "owner=7")}));
+      ++sequence;
+    }
+  }
+}
+
+TEST_F(EncodingTest, LeavesOutFactsThatACollectorWouldRefuse) {
+  std::vector<TokenFact> facts = {{"Bad Name", "x"},      {"", "x"},
+                                  {fact::kOwner, ""},     {fact::kOwner, "new\nline"},
+                                  {fact::kOwner, "\xff"}, {fact::kOwner, std::string(600, 'x')}};
+  for (size_t i = 0; i < fact::kPerUseMax; ++i) facts.push_back({fact::kScope, absl::StrCat(i)});
+  builder_.AddUse(Telling(1, facts), nullptr);
+  EXPECT_EQ(builder_.facts_dropped(), 6u);
+  const IngestBatch rows = Send();
+  ASSERT_EQ(rows.token_facts.size(), fact::kPerUseMax);
+  EXPECT_EQ(rows.token_facts[0].value, std::string(fact::kValueMax, 'x'));
+  EXPECT_EQ(builder_.facts_dropped(), 6u) << "in all batches";
+}
+
+TEST_F(EncodingTest, EndsABatchBeforeItTellsMoreFactsThanACollectorTakes) {
+  uint64_t number = 0;
+  for (; !builder_.full(); ++number) {
+    std::vector<TokenFact> facts;
+    for (uint64_t i = 0; i < fact::kPerUseMax; ++i)
+      facts.push_back({fact::kScope, absl::StrCat(i)});
+    builder_.AddUse(Telling(number, facts), nullptr);
+  }
+  EXPECT_LT(number, 1000u);
+  const IngestBatch rows = Send();
+  EXPECT_EQ(rows.token_facts.size(), number * fact::kPerUseMax);
+  EXPECT_LE(rows.token_facts.size(), DecoderLimits().facts_per_batch);
 }
 
 TEST_F(EncodingTest, KeepsTimesThatNoClockShouldShow) {

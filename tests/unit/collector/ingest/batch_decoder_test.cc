@@ -17,7 +17,8 @@ v1::Batch GoodBatch() {
   batch.set_first_sequence(1);
   batch.set_base_time_us(1'700'000'000'000'000);
   v1::Definitions* definitions = batch.mutable_definitions();
-  for (const char* text : {"curl", "key_862n1q9x", "api.example.com", "attached_late"}) {
+  for (const char* text :
+       {"curl", "key_862n1q9x", "api.example.com", "attached_late", "owner", "77"}) {
     definitions->add_strings(text);
   }
   v1::WorkloadRecord* workload = definitions->add_workloads();
@@ -29,6 +30,11 @@ v1::Batch GoodBatch() {
   v1::ContextRecord* context = definitions->add_contexts();
   context->set_workload(1);
   context->set_host(3);
+  context->set_traits(v1::USE_TRAIT_FOREIGN_HOST | 1u << 30);
+  v1::TokenFact* fact = definitions->add_token_facts();
+  fact->set_token(1);
+  fact->set_name(5);
+  fact->set_value(6);
   v1::UseColumns* uses = batch.mutable_uses();
   uses->add_context(1);
   uses->add_token(1);
@@ -70,6 +76,12 @@ TEST_F(BatchDecoderTest, MissingColumnsMeanTheirDefaults) {
   EXPECT_EQ(rows->tls_coverage[0].comm, "curl");
   EXPECT_EQ(rows->tls_coverage[0].connections, 2u);
   EXPECT_EQ(rows->Records(), 3u);
+  EXPECT_EQ(use.context->traits, uint32_t{v1::USE_TRAIT_FOREIGN_HOST}) << "the rest is not known";
+  ASSERT_EQ(rows->token_facts.size(), 1u);
+  EXPECT_EQ(rows->token_facts[0].token, use.token);
+  EXPECT_EQ(rows->token_facts[0].name, "owner");
+  EXPECT_EQ(rows->token_facts[0].value, "77");
+  EXPECT_EQ(rows->token_facts[0].time_us, 1'700'000'000'000'000);
   EXPECT_EQ(rows->agent_address, "127.0.0.1");
 }
 
@@ -85,9 +97,9 @@ TEST_F(BatchDecoderTest, RefusesWhatBreaksTheRules) {
       {"first_sequence",
        [](auto* b) { b->set_first_sequence(std::numeric_limits<int64_t>::max()); }},
       {"a workload names an undefined string",
-       [](auto* b) { b->mutable_definitions()->mutable_workloads(0)->set_unit(5); }},
+       [](auto* b) { b->mutable_definitions()->mutable_workloads(0)->set_unit(7); }},
       {"a workload names an undefined string",
-       [](auto* b) { b->mutable_definitions()->mutable_workloads(0)->set_image(5); }},
+       [](auto* b) { b->mutable_definitions()->mutable_workloads(0)->set_image(7); }},
       {"a workload's labels",
        [](auto* b) { b->mutable_definitions()->mutable_workloads(0)->set_labels(1); }},
       {"a workload's start time",
@@ -109,10 +121,28 @@ TEST_F(BatchDecoderTest, RefusesWhatBreaksTheRules) {
        [](auto* b) {
          b->mutable_definitions()->mutable_tokens(0)->set_token_ids("17 bytes are more");
        }},
+      {"a fact names an undefined token",
+       [](auto* b) { b->mutable_definitions()->mutable_token_facts(0)->set_token(0); }},
+      {"a fact names an undefined token",
+       [](auto* b) { b->mutable_definitions()->mutable_token_facts(0)->set_token(2); }},
+      {"a fact names an undefined string",
+       [](auto* b) { b->mutable_definitions()->mutable_token_facts(0)->set_value(7); }},
+      {"a fact's name",
+       [](auto* b) { b->mutable_definitions()->mutable_token_facts(0)->set_name(0); }},
+      {"a fact's name",
+       [](auto* b) { b->mutable_definitions()->mutable_token_facts(0)->set_name(3); }},
+      {"a fact's name",
+       [](auto* b) { b->mutable_definitions()->set_strings(4, std::string(65, 'a')); }},
+      {"a fact's value",
+       [](auto* b) { b->mutable_definitions()->mutable_token_facts(0)->set_value(0); }},
+      {"a fact's value",
+       [](auto* b) { b->mutable_definitions()->set_strings(5, std::string(513, 'a')); }},
+      {"a fact's value", [](auto* b) { b->mutable_definitions()->set_strings(5, "\x1b[2J"); }},
+      {"a fact's value", [](auto* b) { b->mutable_definitions()->set_strings(5, "\xc3\xa4"); }},
       {"undefined context", [](auto* b) { b->mutable_uses()->set_context(0, 0); }},
       {"undefined context", [](auto* b) { b->mutable_uses()->set_context(0, 2); }},
       {"undefined token", [](auto* b) { b->mutable_uses()->set_token(0, 2); }},
-      {"a use names an undefined string", [](auto* b) { b->mutable_uses()->add_request_id(5); }},
+      {"a use names an undefined string", [](auto* b) { b->mutable_uses()->add_request_id(7); }},
       {"packed request id",
        [](auto* b) { b->mutable_uses()->add_packed_request_id("u too short"); }},
       {"packed request id",
@@ -141,16 +171,16 @@ TEST_F(BatchDecoderTest, RefusesWhatBreaksTheRules) {
       {"a gap's time", [](auto* b) { b->mutable_gaps(0)->set_until_us(-1); }},
       {"a gap's count", [](auto* b) { b->mutable_gaps(0)->set_count(~uint64_t{0}); }},
       {"TLS coverage names an undefined string",
-       [](auto* b) { b->mutable_tls_coverage(0)->set_reason(5); }},
+       [](auto* b) { b->mutable_tls_coverage(0)->set_reason(7); }},
       {"TLS coverage names an undefined string",
        [](auto* b) { b->mutable_tls_coverage(0)->set_exe(~0u); }},
       {"TLS coverage names an undefined string",
-       [](auto* b) { b->mutable_tls_coverage(0)->set_unit(5); }},
+       [](auto* b) { b->mutable_tls_coverage(0)->set_unit(7); }},
       {"reason is no short word", [](auto* b) { b->mutable_tls_coverage(0)->set_reason(3); }},
       {"reason is no short word",
        [](auto* b) {
          b->mutable_definitions()->add_strings(std::string(41, 'a'));
-         b->mutable_tls_coverage(0)->set_reason(5);
+         b->mutable_tls_coverage(0)->set_reason(7);
        }},
       {"TLS coverage's connections",
        [](auto* b) { b->mutable_tls_coverage(0)->clear_connections(); }},
@@ -182,18 +212,20 @@ TEST_F(BatchDecoderTest, BoundsADictionaryAndABatch) {
       {"too many strings", {.strings = 3}},   {"too many workloads", {.workloads = 0}},
       {"too many contexts", {.contexts = 0}}, {"too many tokens", {.tokens = 0}},
       {"keys", {.keys_per_token = 0}},        {"records", {.records_per_batch = 2}},
+      {"facts", {.facts_per_batch = 0}},
   };
   for (const auto& test : cases) {
     const absl::Status refusal = Refusal(GoodBatch(), test.limits);
     EXPECT_EQ(refusal.code(), absl::StatusCode::kInvalidArgument) << test.says;
     EXPECT_NE(std::string(refusal.message()).find(test.says), std::string::npos) << refusal;
   }
-  const DecoderLimits exact{.strings = 4,
+  const DecoderLimits exact{.strings = 6,
                             .workloads = 1,
                             .contexts = 1,
                             .tokens = 1,
                             .keys_per_token = 1,
-                            .records_per_batch = 3};
+                            .records_per_batch = 3,
+                            .facts_per_batch = 1};
   EXPECT_TRUE(Refusal(GoodBatch(), exact).ok());
 }
 
