@@ -1,17 +1,28 @@
 #include "agent/token/encoding.h"
 
+#include <array>
 #include <cstddef>
 
 namespace tokenwatch {
 
-int Base64Value(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+' || c == '-') return 62;
-  if (c == '/' || c == '_') return 63;
-  return -1;
-}
+namespace {
+
+constexpr std::array<int8_t, 256> kBase64Values = [] {
+  std::array<int8_t, 256> values{};
+  for (int8_t& value : values) value = -1;
+  for (int i = 0; i < 26; ++i) {
+    values['A' + i] = static_cast<int8_t>(i);
+    values['a' + i] = static_cast<int8_t>(26 + i);
+  }
+  for (int i = 0; i < 10; ++i) values['0' + i] = static_cast<int8_t>(52 + i);
+  values['+'] = values['-'] = 62;
+  values['/'] = values['_'] = 63;
+  return values;
+}();
+
+}  // namespace
+
+int Base64Value(char c) { return kBase64Values[static_cast<unsigned char>(c)]; }
 
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -26,7 +37,7 @@ std::optional<SecretBuffer> DecodeBase64(std::string_view text) {
   }
   if (text.size() % 4 == 1) return std::nullopt;
   SecretBuffer out;
-  out.Reserve(text.size() * 3 / 4);
+  char* at = out.Extend(text.size() * 3 / 4);
   uint32_t bits = 0;
   int held = 0;
   for (const char c : text) {
@@ -36,7 +47,7 @@ std::optional<SecretBuffer> DecodeBase64(std::string_view text) {
     held += 6;
     if (held >= 8) {
       held -= 8;
-      out.Append(static_cast<char>(bits >> held & 0xff));
+      *at++ = static_cast<char>(bits >> held & 0xff);
     }
   }
   return out;

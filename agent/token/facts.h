@@ -38,6 +38,7 @@ inline constexpr std::string_view kExpires = "expires";     // RFC 3339
 inline constexpr std::string_view kScope = "scope";         // granted; one fact each
 inline constexpr std::string_view kOwner = "owner";         // account id or name of who owns it
 inline constexpr std::string_view kOrganization = "organization";
+inline constexpr std::string_view kRegion = "region";  // as the provider calls it
 
 // From answers.
 inline constexpr std::string_view kScopeAccepted = "scope_accepted";  // would have done; one each
@@ -47,6 +48,9 @@ inline constexpr std::string_view kKind = "kind";                     // as the 
 inline constexpr std::string_view kRateLimit =
     "rate_limit";                                    // requests, and window where it is said
 inline constexpr std::string_view kError = "error";  // of WWW-Authenticate, e.g. "invalid_token"
+
+inline constexpr std::string_view kResourceMetadata =
+    "resource_metadata";  // URL of RFC 9728 that says who gives tokens for what was asked
 
 // From calls of a token's life. Values are token ids.
 inline constexpr std::string_view kBornFrom = "born_from";    // the credential that obtained it

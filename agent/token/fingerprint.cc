@@ -20,6 +20,7 @@ using Hash = std::array<uint8_t, 32>;
 
 constexpr std::string_view kTokenLabel = "tokenwatch token v1";
 constexpr std::string_view kUserLabel = "tokenwatch user v1";
+constexpr std::string_view kCredentialLabel = "tokenwatch credential v1";
 constexpr std::string_view kKeyIdLabel = "tokenwatch key id v1";
 
 const unsigned char* Bytes(std::string_view text) {
@@ -99,10 +100,18 @@ std::vector<TokenPair> Fingerprinter::Token(std::string_view secret) {
 }
 
 std::vector<TokenIdBytes> Fingerprinter::User(std::string_view user) {
+  return Hashes(kUserLabel, user);
+}
+
+std::vector<TokenIdBytes> Fingerprinter::Credential(std::string_view stands_for) {
+  return Hashes(kCredentialLabel, stands_for);
+}
+
+std::vector<TokenIdBytes> Fingerprinter::Hashes(std::string_view label, std::string_view message) {
   std::vector<TokenIdBytes> hashes;
   hashes.reserve(macs_.size());
   for (const Mac& mac : macs_) {
-    const std::optional<Hash> hash = Compute(mac.get(), kUserLabel, user);
+    const std::optional<Hash> hash = Compute(mac.get(), label, message);
     if (!hash.has_value()) return {};
     hashes.push_back(First<16>(*hash));
   }

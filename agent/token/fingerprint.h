@@ -33,6 +33,10 @@ class Fingerprinter {
   // token ids. Empty where OpenSSL failed.
   std::vector<TokenIdBytes> User(std::string_view user);
 
+  // What a token stands for, where it is one of many for the same (agent/token/jwt.h says what goes
+  // in); the label is "tokenwatch credential v1". Empty where OpenSSL failed.
+  std::vector<TokenIdBytes> Credential(std::string_view stands_for);
+
   // "key_" and 8 digits, one a key.
   const std::vector<std::string>& KeyIds() const { return key_ids_; }
 
@@ -43,6 +47,8 @@ class Fingerprinter {
   using Mac = std::unique_ptr<EVP_MAC_CTX, FreeMac>;
 
   Fingerprinter() = default;
+
+  std::vector<TokenIdBytes> Hashes(std::string_view label, std::string_view message);
 
   std::vector<Mac> macs_;  // one a key, keyed
   std::vector<std::string> key_ids_;

@@ -60,6 +60,16 @@ TEST(Fingerprinter, KeepsUsersApartFromTokens) {
   EXPECT_NE(fingerprinter->User("same"), fingerprinter->User("other"));
 }
 
+TEST(Fingerprinter, KeepsCredentialsApartFromTokensAndUsers) {
+  const auto both = Make({std::string(64, '5'), kVectorKey});
+  const std::vector<TokenIdBytes> ids = both->Credential("same");
+  ASSERT_EQ(ids.size(), 2u);
+  EXPECT_NE(ids[0], ids[1]);
+  EXPECT_EQ(ids[1], Make({kVectorKey})->Credential("same")[0]);
+  EXPECT_NE(ids[0], both->Token("same")[0].token_id);
+  EXPECT_NE(ids[0], both->User("same")[0]);
+}
+
 TEST(Fingerprinter, RefusesNoKeyAndOneKeyTwice) {
   EXPECT_EQ(Fingerprinter::Create({}).status().code(), absl::StatusCode::kInvalidArgument);
   std::vector<FleetKey> keys;

@@ -1,0 +1,52 @@
+// Collecting facts: bounded, printable, persons hashed.
+#ifndef TOKENWATCH_AGENT_TOKEN_FACT_LIST_H_
+#define TOKENWATCH_AGENT_TOKEN_FACT_LIST_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "agent/token/facts.h"
+#include "agent/token/jwt.h"
+#include "agent/token/redact.h"
+#include "agent/token/token_use.h"
+
+namespace tokenwatch {
+
+// Adds facts to a list that outlives it. Empty values are left out.
+class FactList {
+ public:
+  FactList(PersonHasher hash_person, std::vector<TokenFact>* facts)
+      : hash_person_(hash_person), facts_(facts) {}
+
+  void Add(std::string_view name, std::string_view value) {
+    if (!value.empty()) facts_->push_back({name, Printable(value, fact::kValueMax)});
+  }
+
+  // Something that may name a person.
+  void AddPerson(std::string_view name, std::string_view person) {
+    if (!person.empty()) Add(name, hash_person_(person));
+  }
+
+  void AddTime(std::string_view name, absl::Time time) {
+    Add(name, absl::FormatTime("%Y-%m-%d%ET%H:%M:%SZ", time, absl::UTCTimeZone()));
+  }
+
+  // As Add, unless the list says so already.
+  void AddOnce(std::string_view name, std::string_view value) {
+    const std::string text = Printable(value, fact::kValueMax);
+    for (const TokenFact& fact : *facts_) {
+      if (fact.name == name && fact.value == text) return;
+    }
+    if (!text.empty()) facts_->push_back({name, text});
+  }
+
+ private:
+  PersonHasher hash_person_;
+  std::vector<TokenFact>* facts_;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_TOKEN_FACT_LIST_H_
