@@ -28,6 +28,8 @@
 #include "agent/handover/standby.h"
 #include "agent/report/spool_check.h"
 #include "agent/status/health_check.h"
+#include "agent/token/cookie_rules.h"
+#include "agent/token/privacy.h"
 #include "agent/worker.h"
 
 namespace {
@@ -101,6 +103,29 @@ tokenwatch::DoctorOptions ForDoctor(const tokenwatch::AgentOptions& options) {
           .socket_backend = options.socket_backend};
 }
 
+void AddPrivacy(tokenwatch::PrivacySettings* privacy, tokenwatch::Command* root) {
+  root->Add("privacy", &privacy->profile,
+            "what is kept beside tokens, unless the next six say otherwise: default or strict")
+      .OneOf({"default", "strict"});
+  root->Add("keep-basic-user", &privacy->basic_user,
+            "the other part of Basic; default hash, strict none")
+      .OneOf({"", "none", "hash", "clear"});
+  root->Add("keep-user-agent", &privacy->user_agent, "of User-Agent; default full, strict product")
+      .OneOf({"", "none", "product", "full"});
+  root->Add("keep-paths", &privacy->paths,
+            "of path templates; default template, strict top: two segments")
+      .OneOf({"", "none", "top", "template"});
+  root->Add("keep-query-names", &privacy->query_names,
+            "names of query parameters; default names, strict none")
+      .OneOf({"", "none", "names"});
+  root->Add("keep-claims", &privacy->claims,
+            "of JWTs; default hashed: persons as keyed hashes; strict machines: no persons")
+      .OneOf({"", "none", "machines", "hashed"});
+  root->Add("keep-user-names", &privacy->user_names,
+            "names of the users of processes; default names, strict none: numbers only")
+      .OneOf({"", "none", "names"});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -169,6 +194,12 @@ int main(int argc, char** argv) {
            "host, or *.DOMAIN, of your own instance of a provider, whose tokens are at home there: "
            "GitHub=ghe.example.com")
       .Placeholder("PROVIDER=HOST");
+  root.Add(
+          "cookies", &options.cookies,
+          "cookie that is a credential, '*' stands for any text; session for the usual names; none "
+          "is unless it is named here")
+      .Placeholder("NAME");
+  AddPrivacy(&options.privacy, &root);
   root.Add("inbound", &options.inbound, "report requests that servers receive, too");
   root.Add("plaintext", &options.plaintext,
            "no TLS to the collector, which must be on loopback or a Unix socket");
@@ -224,6 +255,8 @@ int main(int argc, char** argv) {
     // The doctor says itself what is wrong with them.
     return is_health() || is_doctor() ? absl::OkStatus() : CheckAgentOptions(options);
   });
+  config.AddCheck([&] { return ReadPrivacy(options.privacy).status(); });
+  config.AddCheck([&] { return CheckCookieRules(options.cookies); });
   config.AddCheck([&] { return CheckSpoolKept(options.spool_dir); });
   // The agent finds out by itself when it makes the directory.
   config.AddCheck(

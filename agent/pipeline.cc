@@ -22,7 +22,8 @@ std::optional<std::string> Pipeline::Sights::WhyDark(uint64_t process, uint64_t 
 
 void Pipeline::Sights::Forget(uint64_t process) { capture_->ForgetProcess(process); }
 
-Pipeline::Pipeline(const Sources& sources, const std::string& host)
+Pipeline::Pipeline(const Sources& sources, const std::string& host,
+                   std::vector<std::string> cookies)
     : clock_(sources.clock),
       custody_(sources.clock),
       workloads_(sources.proc, host, sources.users, sources.containers, sources.clock),
@@ -31,7 +32,7 @@ Pipeline::Pipeline(const Sources& sources, const std::string& host)
                     [this](TokenUse use, std::shared_ptr<const Workload> workload) {
                       reporter_->Add(std::move(use), std::move(workload));
                     }),
-      uses_(sources.fingerprinter, sources.clock, &custody_),
+      uses_(sources.tokens, std::move(cookies), sources.clock, &custody_),
       exchanges_(&custody_),
       gaps_([this](const Gap& gap) { custody_.AddGap(gap); }),
       sights_(sources.capture),
@@ -68,12 +69,14 @@ void Pipeline::OnSegment(const Segment& segment) {
 
 void Pipeline::Sweep(uint64_t now_ns, uint64_t lost_segments) {
   exchanges_.Sweep(now_ns);
+  uses_.Sweep();
   workloads_.Sweep(now_ns);
   tls_ledger_.Sweep(now_ns, lost_segments);
 }
 
 void Pipeline::Finish() {
   exchanges_.Finish();
+  uses_.SetPatience(false);
   use_reporter_.Finish();
   tls_ledger_.Finish();
 }
@@ -100,6 +103,7 @@ Coverage Pipeline::CoverageUntil(uint64_t delivered_ns) const {
 }
 
 void Pipeline::HoldAll() {
+  uses_.SetPatience(false);
   custody_.HoldAll();
   tls_ledger_.HoldFrom(0);
   exchanges_.ExpectTables();
@@ -107,17 +111,20 @@ void Pipeline::HoldAll() {
 
 void Pipeline::Decide(const Ledger& ledger) {
   const absl::flat_hash_set<uint64_t> of_owner = custody_.Decide(ledger);
+  uses_.SetPatience(true);
   tls_ledger_.Release(
       [&](uint64_t connection, uint64_t) { return !of_owner.contains(connection); });
 }
 
 void Pipeline::DecideAlone(absl::Time spooled, uint64_t handover_ns) {
   custody_.DecideAlone(spooled, handover_ns);
+  uses_.SetPatience(true);
   tls_ledger_.Release(
       [&](uint64_t, uint64_t begun_ns) { return clock_->FromMonotonic(begun_ns) >= spooled; });
 }
 
 void Pipeline::HoldFrom(uint64_t agreed_ns) {
+  uses_.SetPatience(false);
   agreed_ns_ = agreed_ns;
   custody_.HoldFrom(agreed_ns);
   tls_ledger_.HoldFrom(agreed_ns);
@@ -143,6 +150,7 @@ void Pipeline::FinishBefore(uint64_t agreed_ns) {
 }
 
 void Pipeline::Resume() {
+  uses_.SetPatience(true);
   custody_.Resume();
   tls_ledger_.Release([](uint64_t, uint64_t) { return true; });
 }

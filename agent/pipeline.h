@@ -24,7 +24,7 @@
 #include "agent/report/report_queue.h"
 #include "agent/report/reporter.h"
 #include "agent/report/tls_coverage.h"
-#include "agent/token/fingerprint.h"
+#include "agent/token/token_reader.h"
 #include "agent/token/use_builder.h"
 #include "agent/use_reporter.h"
 #include "agent/workload/container_lookup.h"
@@ -39,15 +39,15 @@ class Pipeline {
  public:
   // What it asks; all outlive it.
   struct Sources {
-    Fingerprinter* fingerprinter;
+    TokenReader* tokens;
     CaptureControl* capture;
     const ProcReader* proc;
     UserLookup* users;
     ContainerLookup* containers;
     const Clock* clock;
   };
-  // `host` is this machine's name in what is reported.
-  Pipeline(const Sources& sources, const std::string& host);
+  // `host` is this machine's name in what is reported; `cookies` as CarrierOptions has them.
+  Pipeline(const Sources& sources, const std::string& host, std::vector<std::string> cookies);
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 

@@ -42,6 +42,9 @@
 #include "agent/status/status_pages.h"
 #include "agent/token/fingerprint.h"
 #include "agent/token/fleet_key.h"
+#include "agent/token/formats.h"
+#include "agent/token/privacy.h"
+#include "agent/token/token_reader.h"
 #include "agent/worker_opening.h"
 
 namespace tokenwatch {
@@ -100,6 +103,10 @@ class Worker : public HandoverOwner {
   absl::Status Resume() override;
 
  private:
+  absl::Status CreateTokenReader();
+  UserLookup* UsersToName() {
+    return tokens_->privacy().user_names ? static_cast<UserLookup*>(&users_) : &no_users_;
+  }
   absl::Status StartReporter(absl::Duration patience);
   absl::StatusOr<std::unique_ptr<Successor>> MeetOwner() const;
   absl::Status TakeOver(Successor* successor, OpenedByWorker* opened);
@@ -132,6 +139,7 @@ class Worker : public HandoverOwner {
   BrokerClient urgent_, other_;
   RemoteProcReader proc_;
   RemoteUsers users_;
+  NoUsers no_users_;
   RemoteCapture capture_;
   RealClock clock_;
   RemoteContainers containers_;
@@ -142,6 +150,8 @@ class Worker : public HandoverOwner {
   std::vector<FleetKey> keys_;
   std::vector<std::string> key_ids_;
   std::unique_ptr<Fingerprinter> fingerprinter_;
+  std::unique_ptr<FormatTable> formats_;
+  std::unique_ptr<TokenReader> tokens_;
   std::unique_ptr<RingReader> ring_;
   std::optional<BrokerWatch> broker_;
   UniqueFd spool_;
@@ -214,6 +224,7 @@ absl::Status Worker::Create(const RingMaps& maps) {
   if (!fingerprinter.ok()) return fingerprinter.status();
   fingerprinter_ = *std::move(fingerprinter);
   key_ids_ = fingerprinter_->KeyIds();
+  if (absl::Status status = CreateTokenReader(); !status.ok()) return status;
 
   absl::StatusOr<OpenedByWorker> opened = OpenAndConfine(options_);
   if (!opened.ok()) return opened.status();
@@ -221,13 +232,13 @@ absl::Status Worker::Create(const RingMaps& maps) {
   spool_ = std::move(opened->spool);
   broker_ = std::move(opened->broker);
   confined_ = std::move(opened->confined);
-  pipeline_ = std::make_unique<Pipeline>(Pipeline::Sources{.fingerprinter = fingerprinter_.get(),
+  pipeline_ = std::make_unique<Pipeline>(Pipeline::Sources{.tokens = tokens_.get(),
                                                            .capture = &capture_,
                                                            .proc = &proc_,
-                                                           .users = &users_,
+                                                           .users = UsersToName(),
                                                            .containers = &containers_,
                                                            .clock = &clock_},
-                                         host_);
+                                         host_, options_.cookies);
   absl::StatusOr<std::unique_ptr<Successor>> successor = MeetOwner();
   if (!successor.ok()) return successor.status();
   const bool overlaps = *successor != nullptr;
@@ -248,6 +259,23 @@ absl::Status Worker::Create(const RingMaps& maps) {
     // No reason not to watch.
     Log(LogLevel::kWarning, "no hand-over is offered: ", offer.status().message());
   }
+  return absl::OkStatus();
+}
+
+// Rows of the user that are wrong are left out and said; all else works.
+absl::Status Worker::CreateTokenReader() {
+  std::vector<std::string> refusals;
+  absl::StatusOr<std::unique_ptr<FormatTable>> formats =
+      FormatTable::Create(options_.formats, &refusals);
+  if (!formats.ok()) return formats.status();
+  formats_ = *std::move(formats);
+  for (const std::string& refusal : refusals) Log(LogLevel::kError, refusal);
+  const absl::StatusOr<Privacy> privacy = ReadPrivacy(options_.privacy);
+  if (!privacy.ok()) return privacy.status();
+  absl::StatusOr<std::unique_ptr<TokenReader>> tokens =
+      TokenReader::Create(fingerprinter_.get(), formats_.get(), *privacy);
+  if (!tokens.ok()) return tokens.status();
+  tokens_ = *std::move(tokens);
   return absl::OkStatus();
 }
 

@@ -56,6 +56,7 @@ class Custody : public ExchangeSink, public UseSink {
 
   void OnRequest(const RequestHead& request) override;
   void OnAnswer(const Answer& answer) override;
+  void OnBody(const Body& body) override { next_->OnBody(body); }
   void OnTls(const tw_tls& event);
 
   void OnUse(TokenUse use) override;

@@ -11,6 +11,15 @@
 namespace tokenwatch {
 namespace {
 
+static_assert(trait::kForeignHost == v1::USE_TRAIT_FOREIGN_HOST);
+static_assert(trait::kInQuery == v1::USE_TRAIT_IN_QUERY);
+static_assert(trait::kCleartext == v1::USE_TRAIT_CLEARTEXT);
+static_assert(trait::kExpired == v1::USE_TRAIT_EXPIRED);
+static_assert(trait::kAlgNone == v1::USE_TRAIT_ALG_NONE);
+static_assert(trait::kRedirected == v1::USE_TRAIT_REDIRECTED);
+static_assert(trait::kByContext == v1::USE_TRAIT_BY_CONTEXT);
+static_assert(trait::kBadChecksum == v1::USE_TRAIT_BAD_CHECKSUM);
+
 constexpr int64_t kMaxMicros = int64_t{253402300799} * 1'000'000;  // the end of the year 9999
 constexpr size_t kColumnBytes = 22;                                // of one use, about
 // Bytes of fixed fields and framing, about.

@@ -16,6 +16,7 @@ inline constexpr size_t kPerUseMax = 64;  // facts told with one use; more are c
 // From the token itself.
 inline constexpr std::string_view kCredential = "credential";  // "cred_..." (Use.credential_id)
 inline constexpr std::string_view kPublicId = "public_id";     // the readable part of the token
+inline constexpr std::string_view kBasicUser = "basic_user";   // the other part of Basic, if kept
 inline constexpr std::string_view kAccount = "account";        // account, team, workspace or tenant
 inline constexpr std::string_view kIssuer = "issuer";          // JWT "iss"
 inline constexpr std::string_view kSubject = "subject";        // JWT "sub" of a machine, or a hash
@@ -52,10 +53,13 @@ inline constexpr std::string_view kError = "error";  // of WWW-Authenticate, e.g
 inline constexpr std::string_view kResourceMetadata =
     "resource_metadata";  // URL of RFC 9728 that says who gives tokens for what was asked
 
-// From calls of a token's life. Values are token ids.
-inline constexpr std::string_view kBornFrom = "born_from";    // the credential that obtained it
-inline constexpr std::string_view kRotatedTo = "rotated_to";  // what replaced it
-inline constexpr std::string_view kRevoked = "revoked";       // RFC 3339
+// From calls of a token's life. Values are token ids, but the last one's.
+inline constexpr std::string_view kIssued = "issued";             // what it obtained
+inline constexpr std::string_view kBornFrom = "born_from";        // the token that obtained it
+inline constexpr std::string_view kRotatedTo = "rotated_to";      // what replaced it
+inline constexpr std::string_view kRotatedFrom = "rotated_from";  // what it replaced
+inline constexpr std::string_view kRevokedBy = "revoked_by";      // may be itself
+inline constexpr std::string_view kRevoked = "revoked";           // when; RFC 3339
 
 }  // namespace tokenwatch::fact
 

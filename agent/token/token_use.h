@@ -22,6 +22,18 @@ struct TokenPair {
   TokenIdBytes token_id{};
 };
 
+// What is notable about a use, each a bit: UseTrait of event.proto, which says what they mean.
+namespace trait {
+inline constexpr uint32_t kForeignHost = 1;
+inline constexpr uint32_t kInQuery = 2;
+inline constexpr uint32_t kCleartext = 4;
+inline constexpr uint32_t kExpired = 8;
+inline constexpr uint32_t kAlgNone = 16;
+inline constexpr uint32_t kRedirected = 32;
+inline constexpr uint32_t kByContext = 64;
+inline constexpr uint32_t kBadChecksum = 128;
+}  // namespace trait
+
 // Something learnt of a token (agent/token/facts.h says which names there are). Printable ASCII.
 struct TokenFact {
   std::string_view name;  // a constant
@@ -62,7 +74,7 @@ struct TokenUse {
   bool inbound = false;
   std::string probe;  // "openssl" or "socket"
   uint32_t count = 1;
-  uint32_t traits = 0;           // sum of v1::UseTrait values
+  uint32_t traits = 0;           // of trait::
   std::vector<TokenFact> facts;  // to be told of the token with this use
 };
 

@@ -5,8 +5,13 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/text.h"
+#include "agent/common/token_id.h"
+#include "agent/token/answer_facts.h"
+#include "agent/token/body_text.h"
+#include "agent/token/facts.h"
 #include "agent/token/path.h"
 #include "agent/token/redact.h"
 
@@ -16,35 +21,74 @@ namespace {
 constexpr size_t kMethodMax = 32;
 constexpr size_t kUserAgentMax = 256;
 constexpr size_t kRequestIdMax = 128;
+constexpr size_t kCodingMax = 16;
 
-std::string_view FirstField(const RequestHead& request, std::string_view name) {
-  for (const HeaderField& field : request.fields) {
+std::string_view FirstField(absl::Span<const HeaderField> fields, std::string_view name) {
+  for (const HeaderField& field : fields) {
     if (EqualsIgnoreCase(field.name, name)) return field.value;
   }
   return {};
 }
 
+std::string_view WithoutPort(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  if (colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos) {
+    return host;
+  }
+  return host.substr(0, colon);
+}
+
+bool IsRedirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+// The path of "scheme://authority/path".
+std::string_view PathOfAbsolute(std::string_view target) {
+  const size_t authority = target.find("//");
+  if (authority == std::string_view::npos) return {};
+  const size_t path = target.find('/', authority + 2);
+  return path == std::string_view::npos ? std::string_view() : target.substr(path);
+}
+
+// Plain HTTP that another machine, or whoever is between, can read.
+bool IsReadOnTheWay(const TokenUse& use) {
+  const std::string& peer = use.peer.peer_address;
+  return use.probe == "socket" && use.scheme == "http" && !peer.empty() &&
+         peer != use.peer.local_address && !peer.starts_with("127.") && peer != "::1" &&
+         !peer.starts_with("::ffff:127.");
+}
+
 }  // namespace
 
-UseBuilder::UseBuilder(Fingerprinter* fingerprinter, const Clock* clock, UseSink* sink,
-                       Limits limits)
-    : fingerprinter_(fingerprinter), clock_(clock), sink_(sink), limits_(limits) {}
+UseBuilder::UseBuilder(TokenReader* tokens, std::vector<std::string> cookies, const Clock* clock,
+                       UseSink* sink, Limits limits)
+    : tokens_(tokens),
+      shapes_(&tokens->formats()),
+      carriers_{.cookies = std::move(cookies), .shapes = &shapes_},
+      clock_(clock),
+      sink_(sink),
+      limits_(limits) {}
 
 void UseBuilder::OnRequest(const RequestHead& request) {
-  const Extraction found = FindCredentials(request);
-  Count(request, found);
-  if (found.credentials.empty() && request.unknown_fields == 0) return;
+  const absl::Cleanup wipe = [this] { found_.Clear(); };
+  FindCredentials(request, carriers_, &found_);
+  Count(request, found_);
+  const bool may_be_life = request.version_major == 1 &&
+                           MayBeLifeCall(request.target.substr(0, request.target.find('?')));
+  if (found_.credentials.empty() && request.unknown_fields == 0 && !may_be_life) return;
+  Draft draft = Build(request, found_);
+  if (draft.uses.empty() && draft.life == nullptr) return;
   if (drafts_.size() >= limits_.exchanges) {
     ++counts_.answers_unseen;
-    Draft oldest = std::move(drafts_.front());
-    by_exchange_.erase(oldest.exchange);
-    drafts_.pop_front();
     const Peer unknown;
     Answer none;
     none.peer = &unknown;
-    Deliver(std::move(oldest), none);
+    if (drafts_.front().life == nullptr || !drafts_.front().life->answered) {
+      TakeAnswer(none, &drafts_.front());
+    }
+    Finish(drafts_.begin());
   }
-  drafts_.push_back({request.exchange, Build(request, found)});
+  drafts_.push_back(std::move(draft));
   by_exchange_[request.exchange] = std::prev(drafts_.end());
   counts_.waiting = drafts_.size();
 }
@@ -52,37 +96,229 @@ void UseBuilder::OnRequest(const RequestHead& request) {
 void UseBuilder::OnAnswer(const Answer& answer) {
   const auto known = by_exchange_.find(answer.exchange);
   if (known == by_exchange_.end()) return;  // the request had no credential
-  Draft draft = std::move(*known->second);
-  drafts_.erase(known->second);
-  by_exchange_.erase(known);
-  counts_.waiting = drafts_.size();
+  const Drafts::iterator draft = known->second;
   if (answer.kind == AnswerKind::kDiscarded) {
-    counts_.discarded += draft.uses.size();
+    counts_.discarded += draft->uses.size();
+    draft->uses.clear();
+    Finish(draft);
     return;
   }
-  Deliver(std::move(draft), answer);
+  TakeAnswer(answer, &*draft);
+  if (draft->life == nullptr || !patient_ || draft->life->until < clock_->Now()) Finish(draft);
 }
 
-void UseBuilder::Deliver(Draft draft, const Answer& answer) {
-  for (TokenUse& use : draft.uses) {
-    if (answer.kind == AnswerKind::kAnswered) {
-      use.status = answer.status;
-      use.grpc_status = answer.grpc_status;
-      use.latency_us = answer.latency_ns / 1000;
-    }
-    use.peer = *answer.peer;
-    ++counts_.uses;
-    if (use.unresolved) ++counts_.unresolved;
-    sink_->OnUse(std::move(use));
+void UseBuilder::OnBody(const Body& body) {
+  const auto known = by_exchange_.find(body.exchange);
+  // Of no call that is in the table: the kernel side knows it less well.
+  if (known == by_exchange_.end() || known->second->life == nullptr) {
+    ++counts_.bodies_unread;
+    return;
+  }
+  const Drafts::iterator draft = known->second;
+  if (!body.answer) {
+    ReadAsked(body, &*draft);
+    return;
+  }
+  ReadGiven(body, &*draft);
+  Finish(draft);
+}
+
+void UseBuilder::Sweep() {
+  const absl::Time now = clock_->Now();
+  // Not by age: an early one may still wait for its answer.
+  for (auto at = drafts_.begin(); at != drafts_.end();) {
+    const Drafts::iterator draft = at++;
+    if (draft->life == nullptr || !draft->life->answered || draft->life->until >= now) continue;
+    ++counts_.bodies_unseen;
+    Finish(draft);
   }
 }
 
-std::vector<TokenUse> UseBuilder::Build(const RequestHead& request, const Extraction& found) {
+void UseBuilder::SetPatience(bool patient) {
+  patient_ = patient;
+  if (patient) return;
+  for (auto at = drafts_.begin(); at != drafts_.end();) {
+    const Drafts::iterator draft = at++;
+    if (draft->life != nullptr && draft->life->answered) Finish(draft);
+  }
+}
+
+void UseBuilder::Finish(Drafts::iterator draft) {
+  Drafts finished;
+  finished.splice(finished.begin(), drafts_, draft);
+  by_exchange_.erase(draft->exchange);
+  counts_.waiting = drafts_.size();
+  for (DraftUse& one : draft->uses) {
+    ++counts_.uses;
+    if (one.use.unresolved) ++counts_.unresolved;
+    sink_->OnUse(std::move(one.use));
+  }
+}
+
+void UseBuilder::TakeAnswer(const Answer& answer, Draft* draft) {
+  for (DraftUse& one : draft->uses) {
+    TokenUse& use = one.use;
+    use.peer = *answer.peer;
+    if (IsReadOnTheWay(use)) use.traits |= trait::kCleartext;
+    if (answer.kind != AnswerKind::kAnswered) continue;
+    use.status = answer.status;
+    use.grpc_status = answer.grpc_status;
+    use.latency_us = answer.latency_ns / 1000;
+    if (!use.unresolved) TakeAnswerFacts(answer, &one);
+  }
+  if (draft->life == nullptr) return;
+  Life& life = *draft->life;
+  life.answered = true;
+  life.common.peer = *answer.peer;
+  life.common.status = answer.status;
+  life.common.latency_us = answer.latency_ns / 1000;
+  const bool gives = life.row->gives_text || !life.row->given.front().name.empty();
+  if (answer.kind != AnswerKind::kAnswered || answer.status / 100 != 2) return;
+  if (life.row->event == LifeEvent::kRevokes) TellRevoked(draft);
+  const std::string_view length = FirstField(answer.fields, "content-length");
+  if (!gives || answer.status == 204 || length == "0") return;
+  life.coding = FirstField(answer.fields, "content-encoding").substr(0, kCodingMax);
+  life.until = clock_->Now() + kBodyPatience;
+}
+
+void UseBuilder::TellRevoked(Draft* draft) {
+  const Life& life = *draft->life;
+  const size_t by = life.proof != Life::kNone || draft->uses.empty() ? life.proof : 0;
+  const size_t subject = life.subject != Life::kNone ? life.subject : by;
+  if (subject >= draft->uses.size() || draft->uses[subject].use.unresolved) return;
+  TokenUse& use = draft->uses[subject].use;
+  std::vector<TokenFact> facts;
+  facts.push_back(
+      {fact::kRevoked, absl::FormatTime("%Y-%m-%d%ET%H:%M:%SZ", use.time, absl::UTCTimeZone())});
+  if (by < draft->uses.size() && !draft->uses[by].use.unresolved) {
+    facts.push_back({fact::kRevokedBy, TokenIdText(draft->uses[by].use.tokens.front().token_id)});
+  }
+  Tell(std::move(facts), &use);
+}
+
+void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
+  Life& life = *draft->life;
+  std::optional<SecretBuffer> text = DecodeBody(life.coding, body.bytes);
+  life.coding.clear();
+  if (!text.has_value()) {
+    ++counts_.bodies_unread;
+    return;
+  }
+  std::vector<BodyMember> members;
+  for (const AskedField& field : life.row->asked) {
+    if (!field.name.empty()) members.push_back({.outer = "", .name = field.name});
+  }
+  if (!life.row->needs.empty()) members.push_back({.outer = "", .name = life.row->needs});
+  ReadBody(&*text, body.complete, absl::MakeSpan(members));
+  if (!life.row->needs.empty() && members.back().text.empty()) {
+    // Another call after all.
+    life.row = &NoLifeCall();
+    return;
+  }
+  const std::string_view host = WithoutPort(life.common.host);
+  for (size_t i = 0; i < life.row->asked.size() && !life.row->asked[i].name.empty(); ++i) {
+    const AskedField& field = life.row->asked[i];
+    if (members[i].text.empty()) continue;
+    DraftUse one{.use = life.common};
+    one.use.carrier = field.carrier;
+    one.use.unresolved = true;
+    Credential credential;
+    credential.carrier = field.carrier;
+    credential.secret = members[i].text.view();
+    Describe(credential, host, "", &one);
+    const size_t place = draft->uses.size();
+    draft->uses.push_back(std::move(one));
+    size_t& role = field.role == AskedRole::kSpent     ? life.spent
+                   : field.role == AskedRole::kSubject ? life.subject
+                                                       : life.proof;
+    if (role == Life::kNone) role = place;
+  }
+}
+
+void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
+  Life& life = *draft->life;
+  std::optional<SecretBuffer> text = DecodeBody(life.coding, body.bytes);
+  if (!text.has_value() || life.until == absl::InfinitePast()) {
+    ++counts_.bodies_unread;
+    return;
+  }
+  std::vector<BodyMember> members;
+  for (const GivenField& field : life.row->given) {
+    if (!field.name.empty()) members.push_back({.outer = field.outer, .name = field.name});
+  }
+  if (life.row->gives_text) {
+    members.push_back({});
+    members.back().text.Append(TrimBlanks(text->view()));
+  } else {
+    ReadBody(&*text, body.complete, absl::MakeSpan(members));
+  }
+  // The one that obtained them: what was spent for them, else what proved the right to have them,
+  // else the first credential of the request.
+  const size_t parent = life.spent != Life::kNone   ? life.spent
+                        : life.proof != Life::kNone ? life.proof
+                        : draft->uses.empty()       ? Life::kNone
+                                                    : 0;
+  const bool has_parent = parent < draft->uses.size() && !draft->uses[parent].use.unresolved;
+  const std::vector<TokenPair> none;
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (members[i].text.empty()) continue;
+    const GivenRole role = life.row->given[i].role;
+    const bool replaces = has_parent && ((role == GivenRole::kRefresh && parent == life.spent) ||
+                                         role == GivenRole::kReplacement);
+    const std::vector<TokenPair>& old = has_parent ? draft->uses[parent].use.tokens : none;
+    const std::vector<TokenPair> given = tokens_->Learn(
+        members[i].text.view(), replaces ? fact::kRotatedFrom : fact::kBornFrom, old);
+    // A server may answer with the refresh token that it was sent.
+    if (given.empty() || !has_parent || given.front().token_id == old.front().token_id) continue;
+    std::vector<TokenFact> facts;
+    facts.push_back(
+        {replaces ? fact::kRotatedTo : fact::kIssued, TokenIdText(given.front().token_id)});
+    Tell(std::move(facts), &draft->uses[parent].use);
+  }
+}
+
+void UseBuilder::TakeAnswerFacts(const Answer& answer, DraftUse* draft) {
+  TokenUse& use = draft->use;
+  const std::string_view host = WithoutPort(use.host);
+  if (IsRedirect(answer.status)) {
+    redirects_.Add(use.tokens.front().token_id, use.process, host,
+                   HostOfLocation(FirstField(answer.fields, "location")), use.time);
+  }
+  const TokenAnswer what = {
+      .fields = answer.fields, .status = answer.status, .host = host, .provider = use.provider};
+  const uint64_t digest = AnswerDigest(what);
+  if (digest == 0) return;
+  KnownToken* const known = tokens_->Find(draft->key);
+  const absl::Time now = clock_->Now();
+  if (known != nullptr) {
+    if (known->answer == digest && now - known->answer_told < kRetell) return;
+    known->answer = digest;
+    known->answer_told = now;
+  }
+  std::vector<TokenFact> facts;
+  AddAnswerFacts(
+      what, [this](std::string_view person) { return tokens_->HashPerson(person); },
+      [this](std::string_view value) { return tokens_->MayHoldSecret(value); }, &facts);
+  Tell(std::move(facts), &use);
+}
+
+void UseBuilder::Tell(std::vector<TokenFact> facts, TokenUse* use) {
+  for (TokenFact& fact : facts) {
+    if (use->facts.size() >= fact::kPerUseMax) {
+      ++counts_.facts_dropped;
+      continue;
+    }
+    use->facts.push_back(std::move(fact));
+  }
+}
+
+UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction& found) {
   std::vector<std::string_view> secret_bytes;
   secret_bytes.reserve(found.credentials.size());
   for (const Credential& credential : found.credentials) secret_bytes.push_back(credential.secret);
   const SecretFinder secrets(secret_bytes);
 
+  const Privacy& privacy = tokens_->privacy();
   Resource resource = DescribeResource(request, secrets);
   TokenUse common;
   common.exchange = request.exchange;
@@ -91,36 +327,83 @@ std::vector<TokenUse> UseBuilder::Build(const RequestHead& request, const Extrac
   common.method = SafeText(request.method, kMethodMax, secrets);
   common.scheme = std::move(resource.scheme);
   common.host = std::move(resource.host);
-  common.path = std::move(resource.path);
-  common.query = std::move(resource.query);
+  common.path = KeptPath(std::move(resource.path), privacy.paths);
+  if (privacy.query_names) common.query = std::move(resource.query);
   common.http_version = request.version_major == 1 ? absl::StrCat("1.", request.version_minor)
                                                    : absl::StrCat(request.version_major);
-  common.user_agent = SafeText(FirstField(request, "user-agent"), kUserAgentMax, secrets);
-  common.request_id = SafeText(FirstField(request, "x-request-id"), kRequestIdMax, secrets);
+  common.user_agent =
+      SafeText(KeptUserAgent(FirstField(request.fields, "user-agent"), privacy.user_agent),
+               kUserAgentMax, secrets);
+  common.request_id = SafeText(FirstField(request.fields, "x-request-id"), kRequestIdMax, secrets);
   common.process = request.process;
   common.pid = request.pid;
   common.inbound = request.inbound;
   common.probe = request.tls ? "openssl" : "socket";
 
-  std::vector<TokenUse> uses;
-  uses.reserve(found.credentials.size());
+  const std::string_view host = WithoutPort(common.host);
+  const std::string_view dpop = FirstField(request.fields, "dpop");
+  Draft draft{.exchange = request.exchange, .begun = common.time};
+  draft.uses.reserve(found.credentials.size());
   for (const Credential& credential : found.credentials) {
-    TokenUse use = common;
-    use.carrier = credential.carrier;
-    if (!credential.unresolved) use.tokens = fingerprinter_->Token(credential.secret);
-    use.unresolved = use.tokens.empty();
-    if (!use.unresolved) {
-      use.token_length = static_cast<uint32_t>(credential.secret.size());
-      if (!credential.user.empty()) use.user_ids = fingerprinter_->User(credential.user);
-    }
-    uses.push_back(std::move(use));
+    DraftUse one{.use = common};
+    one.use.carrier = credential.carrier;
+    one.use.unresolved = true;
+    if (!credential.unresolved) Describe(credential, host, dpop, &one);
+    draft.uses.push_back(std::move(one));
   }
   // One of the fields that are unknown may hold a credential: counted, never guessed.
-  if (uses.empty()) {
-    common.unresolved = true;
-    uses.push_back(std::move(common));
+  if (draft.uses.empty() && request.unknown_fields != 0) {
+    draft.uses.push_back({.use = common});
+    draft.uses.back().use.unresolved = true;
   }
-  return uses;
+  if (request.version_major == 1) draft.life = BeginLife(request, common, host);
+  return draft;
+}
+
+std::unique_ptr<UseBuilder::Life> UseBuilder::BeginLife(const RequestHead& request,
+                                                        const TokenUse& common,
+                                                        std::string_view host) {
+  std::string_view path = request.target.substr(0, request.target.find_first_of("?#"));
+  if (!path.starts_with('/')) path = PathOfAbsolute(path);
+  if (!MayBeLifeCall(path)) return nullptr;
+  const LifeCallRow* const row = FindLifeCall(request.method, host, path);
+  if (row == nullptr) return nullptr;
+  ++counts_.life_calls;
+  auto life = std::make_unique<Life>();
+  life->row = row;
+  life->common = common;
+  life->coding = FirstField(request.fields, "content-encoding").substr(0, kCodingMax);
+  return life;
+}
+
+void UseBuilder::Describe(const Credential& credential, std::string_view host,
+                          std::string_view dpop, DraftUse* draft) {
+  KnownToken* const known = tokens_->Read(credential, host, dpop);
+  if (known == nullptr) return;
+  TokenUse& use = draft->use;
+  draft->key = tokens_->last_key();
+  use.unresolved = false;
+  use.tokens = known->tokens;
+  use.format = known->format;
+  use.provider = known->provider;
+  use.token_length = static_cast<uint32_t>(credential.secret.size());
+  use.user_ids = known->user_ids;
+  use.traits = known->traits;
+  if (known->expires.has_value() && use.time > *known->expires) {
+    use.traits |= trait::kExpired;
+  }
+  if (!credential.secret_is_public &&
+      (use.carrier.starts_with("query/") || use.carrier == "userinfo")) {
+    use.traits |= trait::kInQuery;
+  }
+  if (redirects_.Follows(use.tokens.front().token_id, use.process, host, use.time)) {
+    use.traits |= trait::kRedirected;
+  }
+  if (const absl::Time now = clock_->Now(); now - known->told >= kRetell) {
+    known->told = now;
+    Tell(known->facts, &use);
+  }
+  if (!known->links.empty()) Tell(std::exchange(known->links, {}), &use);
 }
 
 void UseBuilder::Count(const RequestHead& request, const Extraction& found) {
@@ -139,13 +422,12 @@ void UseBuilder::Count(const RequestHead& request, const Extraction& found) {
 }
 
 absl::Time UseBuilder::WaitingSince() const {
-  return drafts_.empty() ? absl::InfiniteFuture() : drafts_.front().uses.front().time;
+  return drafts_.empty() ? absl::InfiniteFuture() : drafts_.front().begun;
 }
 
 size_t UseBuilder::WaitingBefore(absl::Time time) const {
-  return static_cast<size_t>(std::count_if(drafts_.begin(), drafts_.end(), [&](const Draft& draft) {
-    return draft.uses.front().time < time;
-  }));
+  return static_cast<size_t>(std::count_if(drafts_.begin(), drafts_.end(),
+                                           [&](const Draft& draft) { return draft.begun < time; }));
 }
 
 void UseBuilder::AddCounters(Counters* counters) const {
@@ -161,6 +443,10 @@ void UseBuilder::AddCounters(Counters* counters) const {
   (*counters)["credentials_empty"] += counts_.empty;
   (*counters)["credentials_dropped"] += counts_.dropped;
   (*counters)["answers_unseen"] += counts_.answers_unseen;
+  (*counters)["token_facts_dropped"] += counts_.facts_dropped;
+  (*counters)["life_calls"] += counts_.life_calls;
+  (*counters)["bodies_unread"] += counts_.bodies_unread;
+  (*counters)["bodies_unseen"] += counts_.bodies_unseen;
 }
 
 }  // namespace tokenwatch

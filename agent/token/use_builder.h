@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <memory>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -13,32 +16,52 @@
 #include "agent/common/counters.h"
 #include "agent/http/exchange.h"
 #include "agent/token/extract.h"
-#include "agent/token/fingerprint.h"
+#include "agent/token/life_calls.h"
+#include "agent/token/redirects.h"
+#include "agent/token/token_reader.h"
 #include "agent/token/token_use.h"
 
 namespace tokenwatch {
 
-// Makes one use for each distinct token of a request. Tokens are reduced to fingerprints in
-// OnRequest, which leaves nothing secret behind; the answer completes the uses. A request without a
-// credential makes no use and is counted; where HTTP/2 fields of it are unknown, one may be in
-// them, so it makes one that is unresolved.
+// Makes one use for each distinct token of a request. Tokens are reduced to fingerprints and facts
+// in OnRequest, which leaves nothing secret behind; the answer completes the uses. A request
+// without a credential makes no use and is counted; where HTTP/2 fields of it are unknown, one may
+// be in them, so it makes one that is unresolved.
+//
+// What is known of a token is told with its first use, and again every kRetell while it is used.
+//
+// Of a call that concerns the life of tokens (life_calls.h) the tokens in its body are uses too,
+// and what its answer's body gives is linked to them: such uses wait for that body, but not for
+// long.
 //
 // On the draining thread, AddCounters on any.
 class UseBuilder : public ExchangeSink {
  public:
+  static constexpr absl::Duration kRetell = absl::Hours(1);
+  static constexpr absl::Duration kBodyPatience = absl::Seconds(2);
+
   struct Limits {
     // Exchanges with a use that wait for their answers. The one that waits longest is given up for
     // a new one: its uses are delivered as unanswered and counted as "answers_unseen".
     size_t exchanges = 16384;
   };
 
-  // None is null; all outlive this object.
-  UseBuilder(Fingerprinter* fingerprinter, const Clock* clock, UseSink* sink, Limits limits);
-  UseBuilder(Fingerprinter* fingerprinter, const Clock* clock, UseSink* sink)
-      : UseBuilder(fingerprinter, clock, sink, Limits()) {}
+  // None is null; all outlive this object. `cookies` as CarrierOptions has them.
+  UseBuilder(TokenReader* tokens, std::vector<std::string> cookies, const Clock* clock,
+             UseSink* sink, Limits limits);
+  UseBuilder(TokenReader* tokens, std::vector<std::string> cookies, const Clock* clock,
+             UseSink* sink)
+      : UseBuilder(tokens, std::move(cookies), clock, sink, Limits()) {}
 
   void OnRequest(const RequestHead& request) override;
   void OnAnswer(const Answer& answer) override;
+  void OnBody(const Body& body) override;
+
+  // Lets go what has waited long enough for a body. To be called about once a second.
+  void Sweep();
+  // Lets go all that waits for a body only, and from now on nothing waits for one (false) or as
+  // above.
+  void SetPatience(bool patient);
 
   // Exchanges that wait for their answers, and when the first of them was begun (InfiniteFuture
   // where there is none). They are lost if the agent dies.
@@ -50,21 +73,58 @@ class UseBuilder : public ExchangeSink {
   void AddCounters(Counters* counters) const;
 
  private:
+  struct DraftUse {
+    TokenUse use;
+    TokenCache::Key key{};  // of its token, unless it is unresolved
+  };
+  // Of a call that concerns the life of tokens.
+  struct Life {
+    const LifeCallRow* row = nullptr;
+    TokenUse common;
+    std::string coding;  // of the body that is awaited next: its Content-Encoding
+    bool answered = false;
+    absl::Time until = absl::InfinitePast();  // waits for the answer's body
+    // What takes part, by place in Draft::uses; none: kNone.
+    static constexpr size_t kNone = ~size_t{0};
+    size_t spent = kNone, subject = kNone, proof = kNone;
+  };
   struct Draft {
     uint64_t exchange = 0;
-    std::vector<TokenUse> uses;
+    absl::Time begun;
+    std::vector<DraftUse> uses;
+    std::unique_ptr<Life> life;
   };
   using Drafts = std::list<Draft>;
 
-  std::vector<TokenUse> Build(const RequestHead& request, const Extraction& found);
-  void Deliver(Draft draft, const Answer& answer);
+  Draft Build(const RequestHead& request, const Extraction& found);
+  std::unique_ptr<Life> BeginLife(const RequestHead& request, const TokenUse& common,
+                                  std::string_view host);
+  void TellRevoked(Draft* draft);
+  void ReadAsked(const Body& body, Draft* draft);
+  void ReadGiven(const Body& body, Draft* draft);
+  // The uses go, once nothing of the draft is awaited.
+  void Finish(Drafts::iterator draft);
+  // Fills in what is known of the credential's token.
+  void Describe(const Credential& credential, std::string_view host, std::string_view dpop,
+                DraftUse* draft);
+  // Completes the uses.
+  void TakeAnswer(const Answer& answer, Draft* draft);
+  // What the answer tells of the token and of the use.
+  void TakeAnswerFacts(const Answer& answer, DraftUse* draft);
+  // Adds to the use as many as may be told with one.
+  void Tell(std::vector<TokenFact> facts, TokenUse* use);
   void Count(const RequestHead& request, const Extraction& found);
 
-  Fingerprinter* fingerprinter_;
-  const Clock* clock_;
-  UseSink* sink_;
-  Limits limits_;
+  TokenReader* const tokens_;
+  const FormatShapes shapes_;
+  CarrierOptions carriers_;
+  const Clock* const clock_;
+  UseSink* const sink_;
+  const Limits limits_;
 
+  Extraction found_;  // its memory is used again
+  Redirects redirects_;
+  bool patient_ = true;
   Drafts drafts_;  // oldest first
   std::unordered_map<uint64_t, Drafts::iterator> by_exchange_;
 
@@ -81,6 +141,10 @@ class UseBuilder : public ExchangeSink {
     std::atomic<uint64_t> dropped{0};
     std::atomic<uint64_t> answers_unseen{0};
     std::atomic<uint64_t> waiting{0};
+    std::atomic<uint64_t> facts_dropped{0};
+    std::atomic<uint64_t> life_calls{0};
+    std::atomic<uint64_t> bodies_unread{0};
+    std::atomic<uint64_t> bodies_unseen{0};
   } counts_;
 };
 

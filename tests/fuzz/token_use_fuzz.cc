@@ -159,12 +159,18 @@ std::string_view TakeLine(std::string_view* text) {
   return line;
 }
 
-Fingerprinter* TheFingerprinter() {
-  static const auto made = [] {
+const FormatTable* TheFormats() {
+  static const auto made = *FormatTable::Create();
+  return made.get();
+}
+
+TokenReader* TheTokens() {
+  static const auto fingerprinter = [] {
     std::vector<FleetKey> keys;
     keys.push_back(*FleetKey::FromHex(std::string(2 * FleetKey::kBytes, '5')));
     return *Fingerprinter::Create(keys);
   }();
+  static const auto made = *TokenReader::Create(fingerprinter.get(), TheFormats(), Privacy(), 64);
   return made.get();
 }
 
@@ -194,10 +200,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::replace(text.begin(), text.end(), '\x05', '\n');
   head.fields = fields;
 
-  const Extraction found = FindCredentials(head);
+  const FormatShapes shapes(TheFormats());
+  const Extraction found = FindCredentials(head, {.shapes = &shapes});
   CheckingSink sink(&found);
   const FakeClock clock(absl::UnixEpoch());
-  UseBuilder builder(TheFingerprinter(), &clock, &sink);
+  UseBuilder builder(TheTokens(), {}, &clock, &sink);
   builder.OnRequest(head);
   Check(sink.uses == 0, "uses wait for their answer");
   const Peer peer;

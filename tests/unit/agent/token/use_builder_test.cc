@@ -53,7 +53,10 @@ class UseBuilderTest : public testing::Test {
   const std::unique_ptr<Fingerprinter> fingerprinter_ = MakeFingerprinter();
   FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
   Uses uses_;
-  UseBuilder builder_{fingerprinter_.get(), &clock_, &uses_, {.exchanges = 3}};
+  const std::unique_ptr<FormatTable> formats_ = *FormatTable::Create();
+  const std::unique_ptr<TokenReader> tokens_ =
+      *TokenReader::Create(fingerprinter_.get(), formats_.get(), Privacy());
+  UseBuilder builder_{tokens_.get(), {}, &clock_, &uses_, {.exchanges = 3}};
   Peer peer_{PeerCertainty::kExact, "192.0.2.1", "192.0.2.2", 443, 50000};
   const std::string secret_ = MadeUp(32);
 };

@@ -1,0 +1,178 @@
+#include "agent/token/token_reader.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "agent/common/token_id.h"
+#include "agent/token/dpop.h"
+#include "agent/token/facts.h"
+#include "agent/token/identity.h"
+#include "agent/token/redact.h"
+
+namespace tokenwatch {
+namespace {
+
+// Pieces of an answer's field that are this long and look like a secret are taken for one.
+constexpr size_t kLongPiece = 40;
+constexpr size_t kShortestToken = 8;
+constexpr size_t kLinksMax = 4;
+
+bool IsOf(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// What is told of a JWT whatever is kept of its claims: nothing of it describes anybody.
+bool IsTechnical(std::string_view name) {
+  return IsOf(name, {fact::kCredential, fact::kPublicId, fact::kAccount, fact::kExpires,
+                     fact::kIssuedAt, fact::kAlgorithm, fact::kBoundTo});
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TokenReader>> TokenReader::Create(Fingerprinter* fingerprinter,
+                                                                 const FormatTable* formats,
+                                                                 Privacy privacy,
+                                                                 size_t known_max) {
+  absl::StatusOr<std::unique_ptr<TokenCache>> cache = TokenCache::Create(known_max);
+  if (!cache.ok()) return cache.status();
+  std::unique_ptr<TokenReader> reader(new TokenReader(fingerprinter, formats, privacy));
+  reader->cache_ = *std::move(cache);
+  return reader;
+}
+
+KnownToken* TokenReader::Read(const Credential& credential, std::string_view host,
+                              std::string_view dpop) {
+  const std::optional<TokenCache::Key> key = cache_->KeyOf(credential.secret);
+  if (!key.has_value()) return nullptr;
+  last_key_ = *key;
+  KnownToken* token = cache_->Find(*key);
+  if (token == nullptr) {
+    std::vector<TokenPair> ids = fingerprinter_->Token(credential.secret);
+    if (ids.empty()) return nullptr;
+    token = &cache_->Add(*key);
+    token->tokens = std::move(ids);
+    Classify(credential, host, dpop, token);
+  } else if (token->context != absl::HashOf(host, credential.carrier)) {
+    Classify(credential, host, dpop, token);
+  }
+  TakeUser(credential, token);
+  return token;
+}
+
+std::vector<TokenPair> TokenReader::Learn(std::string_view secret, std::string_view fact,
+                                          const std::vector<TokenPair>& other) {
+  const std::optional<TokenCache::Key> key = cache_->KeyOf(secret);
+  if (!key.has_value()) return {};
+  KnownToken* token = cache_->Find(*key);
+  if (token == nullptr) {
+    std::vector<TokenPair> ids = fingerprinter_->Token(secret);
+    if (ids.empty()) return {};
+    token = &cache_->Add(*key);
+    token->tokens = std::move(ids);
+  }
+  // A token that is handed out twice, as registries do, is linked once.
+  if (!other.empty() && token->links.size() < kLinksMax) {
+    std::string link = TokenIdText(other.front().token_id);
+    const bool known = std::any_of(token->links.begin(), token->links.end(),
+                                   [&](const TokenFact& one) { return one.value == link; });
+    if (!known) token->links.push_back({fact, std::move(link)});
+  }
+  return token->tokens;
+}
+
+void TokenReader::Classify(const Credential& credential, std::string_view host,
+                           std::string_view dpop, KnownToken* token) {
+  token->context = absl::HashOf(host, credential.carrier);
+  const FormatMatch match = formats_->Classify(credential.secret, host, credential.carrier);
+  token->traits = 0;
+  if (match.checksum == ChecksumState::kBad) token->traits |= trait::kBadChecksum;
+  if (match.by_context) token->traits |= trait::kByContext;
+  if (match.format != nullptr &&
+      formats_->FitOf(*match.format, host) == FormatTable::HostFit::kForeign) {
+    token->traits |= trait::kForeignHost;
+  }
+  token->format = match.format == nullptr ? std::string_view("opaque") : match.format->id;
+  token->provider = match.format == nullptr ? std::string_view() : match.format->provider;
+  AddFacts(credential, match, dpop, token);
+}
+
+void TokenReader::AddFacts(const Credential& credential, const FormatMatch& match,
+                           std::string_view dpop, KnownToken* token) {
+  TokenIdentity identity =
+      IdentifyToken(token->format, {credential.secret, credential.user}, fingerprinter_,
+                    [this](std::string_view person) { return HashPerson(person); });
+  if (!identity.format.empty()) {
+    token->format = identity.format;
+    token->provider = identity.provider;
+  }
+  token->expires = identity.expires;
+  if (identity.alg_none) token->traits |= trait::kAlgNone;
+  std::vector<TokenFact>& facts = identity.facts;
+  if (privacy_.claims == Privacy::Claims::kNone) {
+    facts.erase(std::remove_if(facts.begin(), facts.end(),
+                               [](const TokenFact& fact) { return !IsTechnical(fact.name); }),
+                facts.end());
+  }
+  const bool has_id = std::any_of(facts.begin(), facts.end(), [](const TokenFact& fact) {
+    return fact.name == fact::kPublicId;
+  });
+  const std::string_view id = !match.public_part.empty()    ? match.public_part
+                              : credential.secret_is_public ? credential.secret
+                                                            : std::string_view();
+  if (!has_id && !id.empty()) facts.push_back({fact::kPublicId, Printable(id, fact::kValueMax)});
+  if (!dpop.empty()) {
+    std::string binding = BindingByProof(dpop, credential.secret);
+    if (!binding.empty()) facts.push_back({fact::kBoundTo, std::move(binding)});
+  }
+  if (!credential.user.empty() &&
+      (credential.user_is_public || privacy_.basic_user == Privacy::BasicUser::kClear)) {
+    facts.push_back({fact::kBasicUser, Printable(credential.user, fact::kValueMax)});
+  }
+  // A token that turns out to be another kind elsewhere is told anew.
+  if (facts.size() != token->facts.size() ||
+      !std::equal(facts.begin(), facts.end(), token->facts.begin(),
+                  [](const TokenFact& a, const TokenFact& b) {
+                    return a.name == b.name && a.value == b.value;
+                  })) {
+    token->told = absl::InfinitePast();
+  }
+  token->facts = std::move(facts);
+}
+
+void TokenReader::TakeUser(const Credential& credential, KnownToken* token) {
+  if (credential.user.empty() || privacy_.basic_user == Privacy::BasicUser::kNone) {
+    token->user_ids.clear();
+    return;
+  }
+  const std::optional<TokenCache::Key> user = cache_->KeyOf(credential.user);
+  if (user.has_value() && *user == token->user && !token->user_ids.empty()) return;
+  token->user = user.value_or(TokenCache::Key{});
+  token->user_ids = fingerprinter_->User(credential.user);
+}
+
+bool TokenReader::MayHoldSecret(std::string_view text) {
+  constexpr std::string_view kSeparators = " \t,;\"'()<>{}[]|";
+  while (!text.empty()) {
+    const size_t end = std::min(text.find_first_of(kSeparators), text.size());
+    const std::string_view piece = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    // With what may stand before it, as in "name=value".
+    for (const size_t at : {size_t{0}, piece.find('=') + 1, piece.rfind(':') + 1}) {
+      const std::string_view part = piece.substr(at);
+      if (part.size() < kShortestToken) continue;
+      const std::optional<TokenCache::Key> key = cache_->KeyOf(part);
+      if (!key.has_value() || cache_->Find(*key) != nullptr) return true;
+      if (part.size() >= kLongPiece && LooksLikeSecret(part)) return true;
+    }
+  }
+  return false;
+}
+
+std::string TokenReader::HashPerson(std::string_view person) {
+  if (privacy_.claims != Privacy::Claims::kHashed) return {};
+  return HashedPerson(fingerprinter_, person);
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,89 @@
+// What a credential is: its ids, format, and what it says of itself.
+#ifndef TOKENWATCH_AGENT_TOKEN_TOKEN_READER_H_
+#define TOKENWATCH_AGENT_TOKEN_TOKEN_READER_H_
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "agent/http/exchange.h"
+#include "agent/token/extract.h"
+#include "agent/token/fingerprint.h"
+#include "agent/token/formats.h"
+#include "agent/token/privacy.h"
+#include "agent/token/token_cache.h"
+#include "agent/token/token_use.h"
+
+namespace tokenwatch {
+
+// What shapes a table of formats cannot be mistaken about.
+class FormatShapes : public SecretShapes {
+ public:
+  // `formats` outlives it.
+  explicit FormatShapes(const FormatTable* formats) : formats_(formats) {}
+  bool IsSelfIdentifying(std::string_view value) const override {
+    return formats_->IsSelfIdentifying(value);
+  }
+
+ private:
+  const FormatTable* const formats_;
+};
+
+// A token is read once and remembered (token_cache.h): what follows for a known one at a known
+// place is a look-up. Not thread safe.
+class TokenReader {
+ public:
+  // Known tokens: some 300 bytes each.
+  static constexpr size_t kKnownMax = 16384;
+
+  // `fingerprinter` and `formats` outlive it. Internal where OpenSSL lacks what is needed.
+  static absl::StatusOr<std::unique_ptr<TokenReader>> Create(Fingerprinter* fingerprinter,
+                                                             const FormatTable* formats,
+                                                             Privacy privacy,
+                                                             size_t known_max = kKnownMax);
+
+  // `credential` is resolved; `host` in lower case without port. `dpop`: the value of the request's
+  // DPoP field, or empty. Null where OpenSSL failed (it had no memory). Valid until the next call.
+  KnownToken* Read(const Credential& credential, std::string_view host, std::string_view dpop);
+
+  // A token that an answer gave: with its first use it tells how it is linked to `other`. Its ids;
+  // empty where OpenSSL failed.
+  std::vector<TokenPair> Learn(std::string_view secret, std::string_view fact,
+                               const std::vector<TokenPair>& other);
+
+  // Null where it is known no longer.
+  KnownToken* Find(const TokenCache::Key& key) { return cache_->Find(key); }
+  // Of the credential that Read was called with last.
+  const TokenCache::Key& last_key() const { return last_key_; }
+
+  // Whether a part of `text`, that holds no blank or separator, is a known token or looks like one.
+  bool MayHoldSecret(std::string_view text);
+
+  // "usr_" and 26 digits, or empty where persons are not kept.
+  std::string HashPerson(std::string_view person);
+
+  const FormatTable& formats() const { return *formats_; }
+  const Privacy& privacy() const { return privacy_; }
+
+ private:
+  TokenReader(Fingerprinter* fingerprinter, const FormatTable* formats, Privacy privacy)
+      : fingerprinter_(fingerprinter), formats_(formats), privacy_(privacy) {}
+
+  void Classify(const Credential& credential, std::string_view host, std::string_view dpop,
+                KnownToken* token);
+  void AddFacts(const Credential& credential, const FormatMatch& match, std::string_view dpop,
+                KnownToken* token);
+  void TakeUser(const Credential& credential, KnownToken* token);
+
+  Fingerprinter* const fingerprinter_;
+  const FormatTable* const formats_;
+  const Privacy privacy_;
+  std::unique_ptr<TokenCache> cache_;
+  TokenCache::Key last_key_{};
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_TOKEN_TOKEN_READER_H_
