@@ -28,6 +28,7 @@ constexpr size_t kDepthMax = 4;
 constexpr size_t kNodesMax = 200'000;
 constexpr size_t kTextMax = 1024;
 constexpr size_t kNameMax = 64;
+constexpr size_t kListMax = 64;
 
 // What a shape must have to be recognised wherever it is.
 constexpr size_t kLiteralMin = 3;
@@ -166,8 +167,10 @@ void RowReader::Text(const std::string& key, const Node& value, std::string* out
 }
 
 void RowReader::List(const std::string& key, const Node& value, std::vector<std::string>* out) {
-  if (value.kind != Node::Kind::kList || value.children.empty()) {
-    return Refuse(value.line, absl::StrCat("'", key, "' must be a list of texts"));
+  if (value.kind != Node::Kind::kList || value.children.empty() ||
+      value.children.size() > kListMax) {
+    return Refuse(value.line,
+                  absl::StrCat("'", key, "' must be a list of 1 to ", kListMax, " texts"));
   }
   for (const Node& item : value.children) Text(key, item, &out->emplace_back());
 }
