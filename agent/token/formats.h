@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "agent/token/checksums.h"
+#include "agent/token/extract.h"
 
 namespace tokenwatch {
 
@@ -49,7 +50,7 @@ struct FormatOptions {
 };
 
 // Immutable and thread safe. Holds no secret.
-class FormatTable {
+class FormatTable : public SecretShapes {
  public:
   enum class HostFit : uint8_t { kUnknown, kOwn, kForeign };
 
@@ -58,7 +59,7 @@ class FormatTable {
   // Internal where the built-in table itself is wrong, which a test excludes.
   static absl::StatusOr<std::unique_ptr<FormatTable>> Create(
       const FormatOptions& options = {}, std::vector<std::string>* refusals = nullptr);
-  ~FormatTable();
+  ~FormatTable() override;
 
   // `host` in lower case without port, `carrier` as Credential::carrier; both may be empty. Linear
   // in the secret; allocates only where it is a JWT. Of several rows that match, a weak one yields
@@ -69,7 +70,7 @@ class FormatTable {
 
   // Whether all of `value`, of a field that no carrier row names, is a token: by formats whose
   // shape alone proves it.
-  bool IsSelfIdentifying(std::string_view value) const;
+  bool IsSelfIdentifying(std::string_view value) const override;
 
   // Whether `host` (as above) is one of those of the format's provider. Unknown where the format
   // names none or may be at home anywhere, and of loopback, private addresses and names without a
