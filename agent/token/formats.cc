@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -75,8 +76,9 @@ class JwtParts {
     if (texts.empty()) return true;
     if (!decoded_[index].has_value()) decoded_[index] = Decode(index);
     const std::string_view part = decoded_[index]->view();
+    // memmem is several times faster than find where the first character is a common one.
     return std::all_of(texts.begin(), texts.end(), [part](const std::string& text) {
-      return part.find(text) != std::string_view::npos;
+      return !part.empty() && memmem(part.data(), part.size(), text.data(), text.size()) != nullptr;
     });
   }
   SecretBuffer Decode(size_t index) const {
@@ -112,7 +114,12 @@ struct FormatTable::Parts {
 
   // Formats that are not weak: by their first bytes, or those with a literal further on.
   std::unordered_map<uint32_t, std::vector<uint32_t>> by_beginning;
-  std::vector<uint32_t> by_place;
+  struct Place {
+    uint32_t index;
+    size_t at, min_length, max_length;
+    char first;  // of the literal
+  };
+  std::vector<Place> by_place;
   // Weak ones.
   HostIndex by_host;
   ByText<std::vector<uint32_t>> by_carrier;
@@ -173,11 +180,12 @@ bool FormatTable::Parts::Choice::Matches(uint32_t index) {
       !shape.HasAnchor(secret_)) {
     return false;
   }
+  if (!jwt_.HeaderHas(format.header_has)) return false;
   if (last_pattern_ != shape.pattern) {
     last_pattern_ = shape.pattern;
     last_matched_ = FormatMatches(*parts_.patterns[shape.pattern].compiled, secret_);
   }
-  return last_matched_ && jwt_.HeaderHas(format.header_has) && jwt_.ClaimsHave(format.claims_have);
+  return last_matched_ && jwt_.ClaimsHave(format.claims_have);
 }
 
 bool FormatTable::Parts::Choice::IsBetter(uint32_t index, uint32_t other) const {
@@ -245,7 +253,10 @@ absl::Status FormatTable::Parts::Add(FormatRow row) {
       if (same.empty() || same.back() != index) same.push_back(index);
     }
   } else {
-    by_place.push_back(index);
+    for (const std::string& anchor : shape.anchors) {
+      by_place.push_back(
+          {index, shape.anchor_at, row.format.min_length, row.format.max_length, anchor.front()});
+    }
   }
   shapes.push_back(std::move(shape));
   formats.push_back(std::move(row.format));
@@ -285,8 +296,11 @@ void FormatTable::Parts::TryStrong(std::string_view secret, Attempt attempt) con
       if (attempt(index)) return;
     }
   }
-  for (const uint32_t index : by_place) {
-    if (shapes[index].HasAnchor(secret) && attempt(index)) return;
+  for (const Place& place : by_place) {
+    if (secret.size() >= place.min_length && secret.size() <= place.max_length &&
+        secret[place.at] == place.first && attempt(place.index)) {
+      return;
+    }
   }
 }
 
@@ -333,6 +347,11 @@ absl::StatusOr<std::unique_ptr<FormatTable>> FormatTable::Create(
     if (const absl::Status status = parts->AddProviderHost(text); !status.ok()) {
       refused.emplace_back(status.message());
     }
+  }
+  for (auto& [beginning, same] : parts->by_beginning) {
+    std::stable_sort(same.begin(), same.end(), [&parts](uint32_t a, uint32_t b) {
+      return parts->shapes[a].pattern < parts->shapes[b].pattern;
+    });
   }
   if (refusals != nullptr) *refusals = std::move(refused);
   return std::unique_ptr<FormatTable>(new FormatTable(std::move(parts)));
