@@ -34,9 +34,12 @@ constexpr size_t kListMax = 64;
 constexpr size_t kLiteralMin = 3;
 constexpr size_t kLengthMin = 12;
 constexpr size_t kWeakLengthMin = 6;
-// What it must have to prove a token where nothing says that there is one.
+// What it must have to prove a token where nothing says that there is one. Ids with a prefix, as
+// "req_" and letters, are common: four literal characters are enough where the length is fixed or
+// longer than such an id, else it takes five.
 constexpr size_t kSelfIdentifyingLiterals = 4;
 constexpr size_t kSelfIdentifyingLength = 16;
+constexpr size_t kLongerThanIds = 60;
 
 std::string Shown(std::string_view text) {
   return absl::CHexEscape(std::string(text.substr(0, 60)));
@@ -313,9 +316,11 @@ void RowReader::CheckShape() {
                      " literal characters in a row, at a fixed place, and ", kLengthMin,
                      " characters in all, a format must be weak and have 'hosts' or 'carriers'"));
   }
+  const bool exact = format.min_length == format.max_length || format.min_length >= kLongerThanIds;
+  const size_t needed = kSelfIdentifyingLiterals + (exact ? 0 : 1);
   format.self_identifying =
-      anywhere_ && (is_jwt || (row_.shape.literals >= kSelfIdentifyingLiterals &&
-                               format.min_length >= kSelfIdentifyingLength));
+      anywhere_ &&
+      (is_jwt || (row_.shape.literals >= needed && format.min_length >= kSelfIdentifyingLength));
 }
 
 std::optional<FormatRow> RowReader::Read() {

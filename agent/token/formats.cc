@@ -167,7 +167,7 @@ class FormatTable::Parts::Choice {
   const std::string_view secret_, host_, carrier_;
   JwtParts jwt_;
   std::optional<uint32_t> best_;
-  size_t strong_literals_ = 0;  // the most of a strong format that matched
+  size_t strong_literals_ = 0;  // the most of a self-identifying format that matched
   // Of the pattern that was matched last: formats that share one follow each other.
   std::optional<uint32_t> last_pattern_;
   bool last_matched_ = false;
@@ -204,7 +204,9 @@ bool FormatTable::Parts::Choice::Try(uint32_t index) {
   const size_t literals = parts_.shapes[index].literals;
   if (weak && literals < strong_literals_) return false;
   if (best_ == index || !Matches(index)) return false;
-  if (!weak) strong_literals_ = std::max(strong_literals_, literals);
+  if (parts_.formats[index].self_identifying) {
+    strong_literals_ = std::max(strong_literals_, literals);
+  }
   if (!best_.has_value() || IsBetter(index, *best_)) best_ = index;
   return true;
 }

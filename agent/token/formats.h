@@ -63,8 +63,8 @@ class FormatTable : public SecretShapes {
 
   // `host` in lower case without port, `carrier` as Credential::carrier; both may be empty. Linear
   // in the secret; allocates only where it is a JWT. Of several rows that match, a weak one yields
-  // to a shape with a longer literal; else decide, in this order, the host, the carrier, what the
-  // shape has in literals, and whether the row is the user's.
+  // to a self-identifying one with a longer literal; else decide, in this order, the host, the
+  // carrier, what the shape has in literals, and whether the row is the user's.
   FormatMatch Classify(std::string_view secret, std::string_view host,
                        std::string_view carrier) const;
 

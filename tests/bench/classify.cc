@@ -40,6 +40,12 @@ constexpr double kAimRecall = 0.995;
 constexpr double kAimFalsePositives = 1;
 constexpr size_t kMismatchesMax = 100;
 
+// What is classified once more, for the time that it takes.
+struct Timed {
+  std::string secret, host, carrier;
+};
+constexpr size_t kTimedMax = 50'000;
+
 struct Found {
   std::string format, provider, carrier;
   bool self_identifying = false;
@@ -64,6 +70,7 @@ class Bench {
 
  private:
   std::vector<Found> Classify(const ClassifyCase& request);
+  double NanosecondsPerCredential() const;
   void Mismatch(nlohmann::json what) {
     if (mismatches_.size() < kMismatchesMax) mismatches_.push_back(std::move(what));
   }
@@ -74,8 +81,7 @@ class Bench {
   uint64_t cases_with_ = 0, cases_without_ = 0, values_ = 0;
   uint64_t expected_ = 0, recalled_ = 0, wrong_ = 0, unfound_ = 0, false_positives_ = 0;
   uint64_t provider_mismatches_ = 0, carrier_mismatches_ = 0;
-  uint64_t classified_ = 0;
-  double classify_seconds_ = 0;
+  std::vector<Timed> timed_;  // at most kTimedMax
   nlohmann::json mismatches_ = nlohmann::json::array();
 };
 
@@ -96,18 +102,15 @@ std::vector<Found> Bench::Classify(const ClassifyCase& request) {
   head.tls = true;
   const Extraction extraction = FindCredentials(head, options_);
   std::vector<Found> found;
-  const double begin = ProcessorSeconds();
-  std::vector<FormatMatch> matches;
   for (const Credential& credential : extraction.credentials) {
-    matches.push_back(table_->Classify(credential.secret, request.host, credential.carrier));
-  }
-  classify_seconds_ += ProcessorSeconds() - begin;
-  classified_ += matches.size();
-  for (size_t i = 0; i < matches.size(); ++i) {
-    const Format* format = matches[i].format;
+    if (timed_.size() < kTimedMax) {
+      timed_.push_back(
+          {std::string(credential.secret), request.host, std::string(credential.carrier)});
+    }
+    const Format* format =
+        table_->Classify(credential.secret, request.host, credential.carrier).format;
     found.push_back({format == nullptr ? "opaque" : format->id,
-                     format == nullptr ? "" : format->provider,
-                     std::string(extraction.credentials[i].carrier),
+                     format == nullptr ? "" : format->provider, std::string(credential.carrier),
                      format != nullptr && format->self_identifying});
   }
   return found;
@@ -171,6 +174,16 @@ void Bench::Run(const ClassifyCase& request) {
 
 const char* Verdict(bool met) { return met ? "met" : "not met"; }
 
+double Bench::NanosecondsPerCredential() const {
+  size_t known = 0;
+  const double begin = ProcessorSeconds();
+  for (const Timed& one : timed_) {
+    known += table_->Classify(one.secret, one.host, one.carrier).format != nullptr ? 1 : 0;
+  }
+  const double seconds = ProcessorSeconds() - begin;
+  return known == 0 ? 0 : 1e9 * seconds / static_cast<double>(timed_.size());
+}
+
 // False where the file cannot be written.
 bool Bench::Report(std::string_view json_file, uint64_t seed, bool input) const {
   std::set<std::string> providers;
@@ -181,8 +194,7 @@ bool Bench::Report(std::string_view json_file, uint64_t seed, bool input) const 
   const double recall = share(recalled_, expected_, 1);
   const double precision = share(recalled_, recalled_ + wrong_ + false_positives_, 1);
   const double false_positives = 1e5 * share(false_positives_, cases_without_, 0);
-  const double nanoseconds =
-      1e9 * classify_seconds_ / static_cast<double>(std::max<uint64_t>(1, classified_));
+  const double nanoseconds = NanosecondsPerCredential();
   std::printf("formats                      %zu of %zu providers\n", table_->formats().size(),
               providers.size());
   std::printf("requests                     %llu with a token, %llu without (%llu fields in all)\n",
@@ -194,7 +206,7 @@ bool Bench::Report(std::string_view json_file, uint64_t seed, bool input) const 
   std::printf("precision                    %.5f\n", precision);
   std::printf("false positives in 100,000   %.2f   aim at most %.0f: %s\n", false_positives,
               kAimFalsePositives, Verdict(false_positives <= kAimFalsePositives));
-  std::printf("classifying a credential     %.0f ns\n", nanoseconds);
+  std::printf("classifying a credential     %.0f ns, each of another format\n", nanoseconds);
   if (json_file.empty()) return true;
   nlohmann::json json = {{"recall", recall},
                          {"precision", precision},

@@ -130,6 +130,9 @@ TEST(FormatTableTest, DecidesCollisions) {
       // Sent where another provider's shape is at home, it is still what it says that it is.
       {"ghp_<b62:36>", "api.cloudflare.com", kBearer, "github_pat_classic"},
       {"ghp_<b62:36>", "api.fastly.com", "header/fastly-key", "github_pat_classic"},
+      // Three characters prove less than the field or host.
+      {"MDA<b62:300>", "unrelated.example", "header/x-amz-security-token", "aws_session_token"},
+      {"MDA<b62:300>", "unrelated.example", kBearer, "macaroon_v1"},
       {"ghs_<b62:36>", "api.github.com", kBearer, "github_installation_classic"},
       {"ghs_<dig:6>_<64url:{\"alg\":\"RS256\"}>.<b64url:200>.<b64url:342>", "api.github.com",
        kBearer, "github_installation_stateless"},
