@@ -17,8 +17,10 @@ std::string_view Unquote(std::string_view text) {
 }
 
 std::string_view FirstWord(std::string_view text, size_t bound) {
-  text = text.substr(0, bound);
-  return text.substr(0, std::find_if(text.begin(), text.end(), IsBlank) - text.begin());
+  bound = std::min(bound, text.size());
+  size_t end = 0;
+  while (end < bound && !IsBlank(text[end])) ++end;
+  return text.substr(0, end);
 }
 
 std::string_view BareValue(std::string_view text) {

@@ -16,6 +16,11 @@ namespace tokenwatch {
 // Without the quotes around it and the blanks inside those.
 std::string_view Unquote(std::string_view text);
 
+// Without regard to case.
+inline bool BeginsIgnoringCase(std::string_view text, std::string_view beginning) {
+  return EqualsIgnoreCase(text.substr(0, beginning.size()), beginning);
+}
+
 // Up to the first blank, at most `bound` bytes.
 std::string_view FirstWord(std::string_view text, size_t bound = std::string_view::npos);
 

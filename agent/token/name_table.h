@@ -35,7 +35,8 @@ class NameTable {
   size_t Find(std::string_view name) const {
     for (size_t slot = Hash(name) % kSlots; slots_[slot] != 0; slot = (slot + 1) % kSlots) {
       const size_t i = slots_[slot] - 1;
-      if (names_[i].size() == name.size() && EqualsIgnoreCase(names_[i], name)) return i;
+      // HTTP/2 sends lower case.
+      if (names_[i] == name || EqualsIgnoreCase(names_[i], name)) return i;
     }
     return kNotThere;
   }
