@@ -42,7 +42,22 @@ TEST(Extract, GivesOneSecretInEveryCarrier) {
       "X-Api-Key: " + secret,
       "X-Api-Key: bearer " + secret,
       "Private-Token: \"" + secret + "\"",
+      "Authorization: Basic " + Base64("x-access-token:" + secret),
+      "authorization-bin: " + Base64("Bearer " + secret),
+      "X-Goog-Api-Key: " + secret,
+      "x-goog-api-key-bin: " + UrlBase64(secret),
+      "X-Vault-Token: " + secret,
+      "x-ms-authorization-auxiliary: Bearer " + secret,
+      "X-Registry-Auth: " + UrlBase64("{\"password\":\"" + secret + "\",\"username\":\"u\"}"),
+      "X-Registry-Auth: " + UrlBase64("{\"identitytoken\":\"" + secret.substr(0, 20) + "\\/+=~" +
+                                      secret.substr(24) + "\"}"),
+      "Sec-WebSocket-Protocol: a, base64url.bearer.authorization.k8s.io." + UrlBase64(secret),
+      "Sec-WebSocket-Protocol: bearer, " + secret,
+      "Sec-WebSocket-Protocol: openai-insecure-api-key." + secret,
+      "https://u:" + encoded + "@h.example/",
+      "https://" + encoded + "@h.example",
       "/x?key=" + encoded,
+      "/x?license_key=" + encoded,
       "/x?a=b&token=" + partly + "&c=d",
       "/x?access_token=Bearer%20" + encoded,
       "https://h.example/x?api_key=" + encoded + "#fragment",
@@ -111,6 +126,159 @@ TEST(Extract, TakesBasicThatIsNoBase64AsItStands) {
     request.fields = {{"Authorization", "Basic " + value}};
     ExpectFound(&request, {{"authorization/basic", value, ""}});
   }
+}
+
+TEST(Extract, SaysWhatMayBeShown) {
+  const std::string secret = MadeUp(24), account = "AC" + MadeUp(32, "0123456789abcdef");
+  const struct {
+    std::string line, secret, user;
+    bool user_is_public, secret_is_public;
+  } cases[] = {
+      {"Authorization: Basic " + Base64("ada:" + secret), secret, "ada", false, false},
+      {"Authorization: Basic " + Base64(account + ":" + secret), secret, account, true, false},
+      {"Authorization: Basic " + Base64("Oauth2:" + secret), secret, "Oauth2", true, false},
+      {"Authorization: Basic " + Base64(secret + ":"), secret, "", false, false},
+      {"Authorization: Bearer " + secret, secret, "", false, false},
+      {"Authorization: AWS4-HMAC-SHA256 Credential=" + secret + "/x, Signature=0", secret, "",
+       false, true},
+      {"Authorization: AWS " + secret + ":c2ln", secret, "", false, true},
+      {"Authorization: SharedKey acct:c2ln", "acct", "", false, true},
+      {"Authorization: SharedAccessSignature sr=sb%3a%2f%2fh%2fq&sig=" + secret + "&se=1&skn=Root",
+       "Root@sb://h/q", "", false, true},
+      {"Authorization: Signature keyId=\"" + secret + "\",signature=\"c2ln\"", secret, "", false,
+       true},
+      {"Authorization: Hawk id=\"k\", mac=\"" + secret + "\"", "k", "", false, true},
+      {"Authorization: id0123:pscale_tkn_" + secret, "pscale_tkn_" + secret, "id0123", true, false},
+      {"X-Sentry-Auth: Sentry sentry_key=" + secret, secret, "", false, true},
+      {"X-Sentry-Auth: Sentry sentry_key=a,sentry_secret=" + secret, secret, "", false, false},
+      {"/o?X-Amz-Credential=" + secret + "%2F20260101&X-Amz-Signature=00", secret, "", false, true},
+      {"/o?skoid=" + secret, secret, "", false, true},
+      {"https://" + account + ":" + secret + "@h.example/", secret, account, true, false},
+  };
+  for (const auto& test : cases) {
+    Request request = Request::FromSample(test.line);
+    const Extraction found = FindCredentials(request.Head());
+    ASSERT_EQ(found.credentials.size(), 1u) << test.line;
+    EXPECT_EQ(found.credentials[0].secret, test.secret) << test.line;
+    EXPECT_EQ(found.credentials[0].user, test.user) << test.line;
+    EXPECT_EQ(found.credentials[0].user_is_public, test.user_is_public) << test.line;
+    EXPECT_EQ(found.credentials[0].secret_is_public, test.secret_is_public) << test.line;
+  }
+}
+
+TEST(Extract, ARequestWithSeveralTokensGivesEach) {
+  std::vector<std::string> s;
+  for (int i = 0; i < 9; ++i) s.push_back(MadeUp(24));
+  Request request;
+  request.target = "http://u:" + s[0] + "@h.example/services/T0123ABCD/B0123ABCD/" + s[1] +
+                   "?X-Amz-Security-Token=" + s[2] + "&X-Amz-Credential=" + s[3] + "%2Fx";
+  request.fields = {{"DD-API-KEY", s[4]},
+                    {"DD-APPLICATION-KEY", s[5]},
+                    {"Authorization", "Bearer " + s[6]},
+                    {"Proxy-Authorization", "Basic " + Base64("p:" + s[7])},
+                    {"X-Amz-Security-Token", s[8]}};
+  ExpectFound(&request, {{"authorization/bearer", s[6], ""},
+                         {"proxy-authorization/basic", s[7], "p"},
+                         {"userinfo", s[0], "u"},
+                         {"header/x-amz-security-token", s[8], ""},
+                         {"header/dd-api-key", s[4], ""},
+                         {"header/dd-application-key", s[5], ""},
+                         {"query/x-amz-security-token", s[2], ""},
+                         {"query/x-amz-credential", s[3], ""},
+                         {"path", "T0123ABCD/B0123ABCD/" + s[1], ""}});
+}
+
+TEST(Extract, ReadsAllLoginsOfARegistryConfig) {
+  const std::string a = MadeUp(24), b = MadeUp(24), c = MadeUp(24);
+  Request request;
+  request.fields = {{"X-Registry-Config", UrlBase64("{\"r1\":{\"username\":\"u\",\"password\":\"" +
+                                                    a + "\"},\"r2\":{\"identitytoken\":\"" + b +
+                                                    "\",\"username\":\"\"}, "
+                                                    "\"r3\":{\"auth\":\"" +
+                                                    Base64("v:" + c) + "\"}")}};
+  ExpectFound(&request, {{"header/x-registry-config", a, "u"},
+                         {"header/x-registry-config", b, ""},
+                         {"header/x-registry-config", c, "v"}});
+  // Deep nesting costs no stack.
+  request.fields = {{"X-Registry-Auth", UrlBase64(std::string(kSecretMax / 2, '['))}};
+  EXPECT_EQ(FindCredentials(request.Head()).empty, 1u);
+}
+
+// Knows what begins with "tok-".
+class FakeShapes : public SecretShapes {
+ public:
+  bool IsSelfIdentifying(std::string_view value) const override {
+    return value.starts_with("tok-");
+  }
+};
+
+TEST(Extract, TakesFromUnknownNamesWhatIdentifiesItself) {
+  const FakeShapes shapes;
+  const CarrierOptions options = {{}, &shapes};
+  const std::string token = "tok-" + MadeUp(24), part = token.substr(2, 14);
+  std::string long_name;
+  for (int i = 0; i < 20; ++i) long_name += "name-";
+  const struct {
+    std::string line, carrier, secret;  // empty: none
+  } cases[] = {
+      {"X-Frob: " + token, "header/x-frob", token},
+      {"X-FROB_1: Bearer " + token, "header/x-frob_1", token},
+      {"X-Frob: \"" + token + "\"", "header/x-frob", token},
+      {"x-frob-bin: " + Base64(token), "header/x-frob-bin", token},
+      {": " + token, "header", token},  // HTTP/2, the name was not seen
+      {"X-" + MadeUp(30) + ": " + token, "header/other", token},
+      {"X-" + part + ": " + token, "header/other", token},
+      {long_name + ": " + token, "header/" + long_name.substr(0, 64), token},
+      {"X-Fr\xf6"
+       "b: " +
+           token,
+       "header/x-fr%f6b", token},
+      {"X-Frob: " + token + " x", "", ""},
+      {"X-Frob: x" + token, "", ""},
+      {"X-Frob: " + token + "\xff", "", ""},
+      {"X-Frob: tok-short", "", ""},
+      {"X-Frob: tok-" + std::string(8192, 'x'), "", ""},
+      {"User-Agent: " + token, "", ""},
+      {"Cookie: " + token, "", ""},
+      {"Referer: " + token, "", ""},
+      {"/?frob=" + token, "query/frob", token},
+      {"/?Frob=tok%2D" + token.substr(4), "query/frob", token},
+      {"/?frob%2d1=Bearer%20" + token, "query/frob-1", token},
+      {"/?state=" + token, "", ""},
+      {"/?frob=" + token + "%20x", "", ""},
+      {"/" + token, "", ""},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.line);
+    Request request;
+    if (test.line.starts_with("/")) {
+      request.target = test.line;
+    } else {
+      const size_t colon = test.line.find(": ");
+      request.fields = {{test.line.substr(0, colon), test.line.substr(colon + 2)}};
+    }
+    const Extraction found = FindCredentials(request.Head(), options);
+    ASSERT_EQ(found.credentials.size(), test.carrier.empty() ? 0u : 1u);
+    EXPECT_TRUE(FindCredentials(request.Head()).credentials.empty());
+    if (test.carrier.empty()) continue;
+    EXPECT_EQ(found.credentials[0].carrier, test.carrier);
+    EXPECT_EQ(found.credentials[0].secret, test.secret);
+    // Of a part nothing can be said.
+    request.head.cut = true;
+    EXPECT_TRUE(FindCredentials(request.Head(), options).credentials.empty());
+  }
+}
+
+TEST(Extract, TheSameObjectServesManyRequests) {
+  Request basic, none;
+  basic.fields = {{"Authorization", "Basic " + Base64("u:secret")}, {"X-Frob", "x"}};
+  Extraction found;
+  FindCredentials(basic.Head(), {}, &found);
+  EXPECT_EQ(found.credentials.size(), 1u);
+  EXPECT_EQ(found.storage.size(), 1u);
+  FindCredentials(none.Head(), {}, &found);
+  EXPECT_TRUE(found.credentials.empty());
+  EXPECT_TRUE(found.storage.empty());
 }
 
 TEST(Extract, ReportsATokenOnceWithTheCarrierThatIsFirstInTheTable) {
