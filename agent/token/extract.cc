@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "agent/token/carriers.h"
+#include "agent/token/encoding.h"
 #include "agent/token/field_text.h"
 #include "agent/token/finder.h"
 #include "agent/token/redact.h"
@@ -54,7 +55,7 @@ std::string_view CredentialFinder::Shown() {
   // Too long a scheme could be a part of a secret.
   const bool hidden = row.kind == CarrierKind::kCredentials
                           ? addition_.size() >= SecretFinder::kWindow
-                          : LooksLikeSecret(addition_);
+                          : LooksLikeSecret(DecodePercent(addition_).view());
   SecretBuffer shown(row.shown);
   shown.Append('/');
   shown.Append(hidden ? kOther : std::string_view(name));
