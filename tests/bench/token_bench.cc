@@ -4,6 +4,7 @@
 //
 // Prints a line for each kind of request: nanoseconds a request and the aim, where there is one. A
 // figure that misses its aim does not fail the run: it depends on the machine.
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <string>
@@ -69,15 +70,53 @@ double ThreadNs() {
   return 1e9 * static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec);
 }
 
+// Long fields that would cost most if anything in them were looked at again and again.
+std::vector<Request> Hostile() {
+  constexpr size_t kBytes = 65536;
+  const auto fill = [](std::string_view unit) {
+    std::string text;
+    while (text.size() + unit.size() <= kBytes) text.append(unit);
+    return text;
+  };
+  const auto field = [&fill](std::string_view name, std::string_view begin, std::string_view unit) {
+    return Request{name, "/", {{std::string(name), std::string(begin) + fill(unit)}}};
+  };
+  std::vector<Request> requests = {
+      field("authorization", "Bearer ", ",a"),
+      field("authorization", "", ", Bearer"),
+      field("authorization", "Digest ", "a=\"\\\","),
+      field("authorization", "OAuth ", "a=b,"),
+      field("authorization", "FlyV1 ", "a,"),
+      field("x-api-key", "", "a, "),
+      field("x-api-key", "", " "),
+      field("sec-websocket-protocol", "", "bearer,"),
+      field("x-registry-auth", "", "W1tb"),  // [[[
+      field("cookie", "", "aaaaaaa=b;"),
+      field("x-frob", "", "a"),
+  };
+  for (const std::string_view unit : {"a&", "sig=b&", "code=&", "%61=%62&", "key=%62&"}) {
+    requests.push_back({unit, "/?" + fill(unit), {}});
+  }
+  for (const std::string_view unit : {"/services/T/B", "/bot1:a", "/webhooks", "//:@"}) {
+    requests.push_back({unit, fill(unit), {}});
+  }
+  requests.push_back({"userinfo", "http://" + fill(":@"), {}});
+  return requests;
+}
+
+class NoShapes : public SecretShapes {
+ public:
+  bool IsSelfIdentifying(std::string_view /*value*/) const override { return false; }
+};
+
 // Nanoseconds a request.
-double Measure(const Request& request, int repeats) {
+double Measure(const Request& request, int repeats, const CarrierOptions& options = {}) {
   std::vector<HeaderField> fields;
   for (const auto& [name, value] : request.fields) fields.push_back({name, value});
   RequestHead head;
   head.method = "GET";
   head.target = request.target;
   head.fields = fields;
-  const CarrierOptions options;
   Extraction found;
   const double begin = ThreadNs();
   for (int i = 0; i < repeats; ++i) FindCredentials(head, options, &found);
@@ -93,6 +132,16 @@ int Main(int argc, char** argv) {
     std::printf("find_credentials, %s: %.0f ns a request of %zu fields\n",
                 std::string(request.name).c_str(), Measure(request, requests),
                 request.fields.size());
+  }
+  const NoShapes shapes;
+  CarrierOptions options = {{"a*a*a*b", "session"}, &shapes};
+  for (const Request& request : Hostile()) {
+    const size_t bytes =
+        request.target.size() + (request.fields.empty() ? 0 : request.fields[0].second.size());
+    std::printf(
+        "find_credentials, hostile %s: %.1f ns a byte of %zu\n", std::string(request.name).c_str(),
+        Measure(request, std::max(1, requests / 10000), options) / static_cast<double>(bytes),
+        bytes);
   }
   return 0;
 }
