@@ -124,6 +124,7 @@ void CredentialFinder::Sort() {
 void CredentialFinder::HideSecretsInNames() {
   std::vector<SecretBuffer> lower;
   std::vector<std::string_view> secrets;
+  secrets.reserve(out_->credentials.size());
   for (const Credential& credential : out_->credentials) {
     SecretBuffer& bytes = lower.emplace_back();
     char* at = bytes.Extend(credential.secret.size());

@@ -130,8 +130,9 @@ void CredentialFinder::Basic(std::string_view text, bool edge) {
     return;
   }
   std::optional<SecretBuffer> decoded = DecodeBase64(encoded);
-  // A line end comes from a shell's echo.
-  if (!decoded.has_value() || HoldsControls(TrimBlanks(decoded->view()))) {
+  // A line end comes from a shell's echo; Google's registries take a file of JSON as password.
+  if (!decoded.has_value() ||
+      (HoldsControls(TrimBlanks(decoded->view())) && !decoded->view().starts_with("_json_key:{"))) {
     AddPart(encoded, text, false);
     return;
   }

@@ -109,6 +109,8 @@ TEST(Extract, TakesBasicApart) {
       {secret + ":api_token", secret, ""},
       {":x", "x", ""},
       {"x-access-token:" + secret, secret, "x-access-token"},
+      {"_json_key:{\n \"private_key\": \"" + secret + "\"\n}\n",
+       "{\n \"private_key\": \"" + secret + "\"\n}", "_json_key"},
       {user + ":p\xe4ss" + secret, "p\xe4ss" + secret, user},
   };
   for (const auto& test : cases) {
