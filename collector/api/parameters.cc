@@ -31,10 +31,10 @@ constexpr Parameter kListParameters[] = {
     {"page_token", "The nextPageToken of the page before, with the same filters."},
     {"direction",
      "outbound or inbound; without it, totals are of outbound uses, and lists hold both."},
+    {"coverage", "true: also TLS connections by program, and how many were seen."},
     {"trait",
      "What the uses are: foreignHost, inQuery, cleartext, expired, algNone, redirected, "
      "badChecksum or byContext."},
-    {"coverage", "true: also TLS connections by program, and how many were seen."},
 };
 
 const FieldDescriptor& FieldOf(const Parameter& parameter) {

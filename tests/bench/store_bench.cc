@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -19,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "agent/common/token_id.h"
+#include "collector/store/credential_id.h"
 #include "collector/store/sqlite/sqlite_store.h"
 
 namespace tokenwatch {
@@ -55,11 +57,17 @@ std::string RandomUuid(std::mt19937_64* random) {
   return uuid;
 }
 
+struct Mix {
+  const char* name;
+  bool own_tokens = false;   // each use, else each context
+  bool request_ids = false;  // each use its own UUID
+  bool facts = false;        // eight of each use's token; tokens of a context are of one credential
+};
+
 // Uses as a fleet's agents send them, spread evenly over a day that ends now.
 class Fleet {
  public:
-  Fleet(bool own_tokens, bool request_ids, int64_t uses)
-      : own_tokens_(own_tokens), request_ids_(request_ids) {
+  Fleet(const Mix& mix, int64_t uses) : mix_(mix) {
     const absl::Time now = absl::Now();
     time_us_ = absl::ToUnixMicros(now - absl::Hours(24));
     step_us_ = std::max<int64_t>(int64_t{24} * 3600 * 1000000 / uses, 1);
@@ -85,7 +93,10 @@ class Fleet {
       batch.uses.resize(kBatchUses);
     }
     for (int use = 0; use < kBatchUses; ++use) {
-      for (IngestBatch& batch : batches) batch.uses[use] = NextUse();
+      for (IngestBatch& batch : batches) {
+        batch.uses[use] = NextUse();
+        if (mix_.facts) Tell(batch.uses[use], &batch.token_facts);
+      }
     }
     return batches;
   }
@@ -143,9 +154,9 @@ class Fleet {
     UseRow use;
     const size_t context = random_() % kContexts;
     use.context = contexts_[context];
-    use.token = own_tokens_ ? MakeToken() : tokens_[context];
+    use.token = mix_.own_tokens ? MakeToken() : tokens_[context];
     last_used_ = use.token;
-    if (request_ids_) use.request_id = RandomUuid(&random_);
+    if (mix_.request_ids) use.request_id = RandomUuid(&random_);
     time_us_ += step_us_;
     use.time_us = time_us_ - static_cast<int64_t>(random_() % 2000);
     const uint64_t dice = random_() % 100;
@@ -155,8 +166,26 @@ class Fleet {
     return use;
   }
 
-  const bool own_tokens_;
-  const bool request_ids_;
+  // As of a JWT that is used for the first time.
+  static void Tell(const UseRow& use, std::vector<TokenFactRow>* facts) {
+    std::array<uint8_t, 16> credential{};
+    credential[0] = static_cast<uint8_t>(use.context->id);
+    credential[1] = static_cast<uint8_t>(use.context->id >> 8);
+    const auto tell = [&](const char* name, std::string value) {
+      facts->push_back({use.token, name, std::move(value), use.time_us});
+    };
+    tell("credential", CredentialIdText(credential));
+    tell("issuer", "https://issuer.example.com/realms/main");
+    tell("subject", absl::StrFormat("service-account-%d", use.context->id));
+    tell("audience", "https://api.example.com");
+    tell("algorithm", "RS256");
+    tell("jwt_id", absl::StrFormat("%016x", use.token->id * 0x9e3779b97f4a7c15));
+    tell("expires", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMicros(use.time_us),
+                                     absl::UTCTimeZone()));
+    tell("scope", "read:things");
+  }
+
+  const Mix mix_;
   std::mt19937_64 random_{42};
   int64_t time_us_ = 0;
   int64_t step_us_ = 0;
@@ -226,7 +255,7 @@ struct Settings {
   std::string dir;
 };
 
-void Run(const char* name, bool own_tokens, bool request_ids, const Settings& settings) {
+void Run(const Mix& mix, const Settings& settings) {
   std::string dir =
       settings.dir.empty() ? std::filesystem::temp_directory_path().string() : settings.dir;
   dir += "/store-bench-XXXXXX";
@@ -241,7 +270,7 @@ void Run(const char* name, bool own_tokens, bool request_ids, const Settings& se
     absl::FPrintF(stderr, "store_bench: %s\n", std::string(store.status().message()));
     exit(1);
   }
-  Fleet fleet(own_tokens, request_ids, settings.uses);
+  Fleet fleet(mix, settings.uses);
   int64_t committed = 0;
   absl::Duration wall;
   double cpu = 0;
@@ -258,7 +287,7 @@ void Run(const char* name, bool own_tokens, bool request_ids, const Settings& se
     committed += int64_t{kAgents} * kBatchUses;
   }
   const double rate = static_cast<double>(committed) / absl::ToDoubleSeconds(wall);
-  absl::PrintF("store, %s, %d uses in commits of %d\n", name, committed, kAgents * kBatchUses);
+  absl::PrintF("store, %s, %d uses in commits of %d\n", mix.name, committed, kAgents * kBatchUses);
   absl::PrintF("  %-34s %9.0f (aim %.0f: %s)\n", "uses a second, durable", rate, kAimUsesPerSecond,
                Verdict(rate >= kAimUsesPerSecond));
   absl::PrintF("  %-34s %9.2f\n", "CPU us a use", cpu * 1e6 / static_cast<double>(committed));
@@ -285,9 +314,14 @@ int main(int argc, char** argv) {
   app.add_option("--dir", settings.dir, "Keep the databases in new directories below this one");
   CLI11_PARSE(app, argc, argv);
   if (settings.all) settings.uses = std::max<int64_t>(settings.uses, 1000000);
-  tokenwatch::Run("200 contexts and tokens", false, false, settings);
-  tokenwatch::Run("200 contexts and tokens, every use its own UUID", false, true, settings);
-  tokenwatch::Run("every use its own token", true, false, settings);
-  tokenwatch::Run("every use its own token and UUID", true, true, settings);
+  const tokenwatch::Mix mixes[] = {
+      {.name = "200 contexts and tokens"},
+      {.name = "200 contexts and tokens, every use its own UUID", .request_ids = true},
+      {.name = "every use its own token", .own_tokens = true},
+      {.name = "every use its own token and UUID", .own_tokens = true, .request_ids = true},
+      {.name = "200 contexts and tokens, told again with every use", .facts = true},
+      {.name = "every use its own token of 200 credentials", .own_tokens = true, .facts = true},
+  };
+  for (const tokenwatch::Mix& mix : mixes) tokenwatch::Run(mix, settings);
   return 0;
 }

@@ -188,7 +188,7 @@ TEST_F(CommandsTest, TokensAreKnownByWhatTheirOwnersCallThem) {
               R"({"publicId":"\u001b[2J"}]})"};
   EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
   const std::string text = out_.str();
-  for (const char* part : {"AKIA1234", "acme", "\\u{1b}[2J", "2026-01-02 03:04:05Z  "}) {
+  for (const char* part : {"AKIA1234", "acme", "\\u{1b}[2J", "2026-01-02 03:04:05Z\n"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   }
   EXPECT_EQ(text.find("123 "), std::string::npos) << "one of the two";
