@@ -1,0 +1,46 @@
+// The kernel side's words for calls whose bodies are wanted, and the table of those calls.
+#include "agent/capture/body_targets.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "agent/capture/framing_table.h"
+#include "agent/token/life_calls.h"
+
+namespace tokenwatch {
+namespace {
+
+bool IsMarked(const std::string& head) {
+  const FramingTable& table = GetFramingTable();
+  int state = TW_STATE_REQUEST, seen = 0;
+  for (const unsigned char byte : head) {
+    const uint16_t entry = table.transitions[state * TW_CLASSES + table.classes[byte]];
+    state = entry & 0xff;
+    seen |= entry >> 8;
+  }
+  EXPECT_EQ(state, TW_STATE_END);
+  return (seen & TW_ACT_BODY) != 0;
+}
+
+TEST(BodyTargets, EveryCallThatNeedsItsBodiesHasThem) {
+  for (const LifeCallRow& row : LifeCalls()) {
+    if (row.asked.front().name.empty() && row.given.front().name.empty() && !row.gives_text)
+      continue;
+    const std::string method(row.method.empty() ? "POST" : row.method);
+    EXPECT_TRUE(IsMarked(method + " " + std::string(row.sample_target) +
+                         " HTTP/1.1\r\nHost: " + std::string(row.sample_host) + "\r\n\r\n"))
+        << row.id;
+  }
+}
+
+TEST(BodyTargets, OrdinaryRequestsKeepTheirBodies) {
+  for (const char* target : {"/", "/v1/chat/completions", "/repos/a/b/issues", "/oauth/authorize",
+                             "/v1beta/models/m:generateContent", "/api/tokenize"}) {
+    EXPECT_FALSE(IsMarked("POST " + std::string(target) + " HTTP/1.1\r\nHost: a.example\r\n\r\n"))
+        << target;
+  }
+}
+
+}  // namespace
+}  // namespace tokenwatch

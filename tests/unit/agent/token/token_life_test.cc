@@ -1,0 +1,368 @@
+// What a use says of its token, and how tokens are linked, through UseBuilder.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "agent/common/token_id.h"
+#include "agent/token/facts.h"
+#include "agent/token/sample.h"
+#include "agent/token/use_builder.h"
+#include "tests/unit/agent/token/made_up.h"
+#include "tests/unit/agent/token/request.h"
+
+namespace tokenwatch {
+namespace {
+
+class Uses : public UseSink {
+ public:
+  void OnUse(TokenUse use) override { all.push_back(std::move(use)); }
+  std::vector<TokenUse> all;
+};
+
+class TokenLifeTest : public testing::Test {
+ protected:
+  explicit TokenLifeTest(Privacy privacy = {})
+      : tokens_(*TokenReader::Create(fingerprinter_.get(), formats_.get(), privacy)) {}
+
+  // An exchange; the bodies are handed on where they are not empty.
+  struct Call {
+    std::string method = "GET", target = "/", host = "api.example";
+    std::vector<std::pair<std::string, std::string>> fields = {};
+    std::string asked = {};
+    int status = 200;
+    std::vector<HeaderField> answer = {};
+    std::string given = {};
+  };
+  void Make(const Call& call) {
+    Begin(call);
+    End(call);
+  }
+  void Begin(const Call& call) {
+    Request request;
+    request.method = call.method;
+    request.target = call.target;
+    request.fields = call.fields;
+    request.fields.emplace_back("Host", call.host);
+    request.head.exchange = ++exchange_;
+    request.head.tls = true;
+    request.head.process = 7;
+    request.head.mono_ns = static_cast<uint64_t>(
+        absl::ToInt64Nanoseconds(clock_.Now() - absl::FromUnixSeconds(1'700'000'000)));
+    builder_->OnRequest(request.Head());
+    if (!call.asked.empty()) {
+      builder_->OnBody({.exchange = exchange_, .complete = true, .bytes = call.asked});
+    }
+  }
+  void End(const Call& call) {
+    Answer answer;
+    answer.exchange = exchange_;
+    answer.kind = AnswerKind::kAnswered;
+    answer.status = call.status;
+    answer.peer = &peer_;
+    answer.fields = call.answer;
+    builder_->OnAnswer(answer);
+    if (!call.given.empty()) {
+      builder_->OnBody(
+          {.exchange = exchange_, .answer = true, .complete = true, .bytes = call.given});
+    }
+  }
+  Call Bearer(const std::string& token, const std::string& host) {
+    return {.host = host, .fields = {{"Authorization", "Bearer " + token}}};
+  }
+  std::string IdOf(const std::string& token) {
+    return TokenIdText(fingerprinter_->Token(token)[0].token_id);
+  }
+  static std::vector<std::string> Facts(const TokenUse& use, std::string_view name) {
+    std::vector<std::string> values;
+    for (const TokenFact& fact : use.facts) {
+      if (fact.name == name) values.push_back(fact.value);
+    }
+    return values;
+  }
+  std::string Sample(const std::string& text) { return *MakeSample(text, &random_); }
+  std::string Jwt(const std::string& header, const std::string& payload) {
+    return UrlBase64(header) + "." + UrlBase64(payload) + "." + UrlBase64(MadeUp(48));
+  }
+  uint64_t Counter(const std::string& name) {
+    Counters counters;
+    builder_->AddCounters(&counters);
+    return counters.at(name);
+  }
+
+  using Values = std::vector<std::string>;
+
+  SampleRandom random_{7};
+  const std::unique_ptr<Fingerprinter> fingerprinter_ = [] {
+    std::vector<FleetKey> keys;
+    keys.push_back(*FleetKey::FromHex(std::string(64, '1')));
+    return *Fingerprinter::Create(keys);
+  }();
+  const std::unique_ptr<FormatTable> formats_ = *FormatTable::Create();
+  const std::unique_ptr<TokenReader> tokens_;
+  FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
+  Uses uses_;
+  std::unique_ptr<UseBuilder> builder_ =
+      std::make_unique<UseBuilder>(tokens_.get(), std::vector<std::string>(), &clock_, &uses_);
+  Peer peer_{PeerCertainty::kExact, "192.0.2.1", "192.0.2.2", 443, 50000};
+  uint64_t exchange_ = 0;
+};
+
+TEST_F(TokenLifeTest, FormatAndWhereItMayGo) {
+  const std::string token = Sample("ghp_<b62:30><crc32_base62>");
+  Make(Bearer(token, "api.github.com"));
+  Make(Bearer(token, "evil.example"));
+  Make(Bearer(token, "localhost:8080"));
+  Make(Bearer("ghp_" + MadeUp(36), "api.github.com"));
+  ASSERT_EQ(uses_.all.size(), 4u);
+  EXPECT_EQ(uses_.all[0].format, "github_pat_classic");
+  EXPECT_EQ(uses_.all[0].provider, "GitHub");
+  EXPECT_EQ(uses_.all[0].traits, 0u);
+  EXPECT_EQ(uses_.all[1].traits, trait::kForeignHost);
+  EXPECT_EQ(uses_.all[2].traits, 0u);
+  EXPECT_EQ(uses_.all[3].traits, trait::kBadChecksum);
+}
+
+TEST_F(TokenLifeTest, InTheUrlAndInTheClear) {
+  const std::string token = MadeUp(40);
+  Make({.target = "/x?access_token=" + token});
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(uses_.all[0].traits, trait::kInQuery);
+  for (const bool own : {false, true}) {
+    Request request;
+    request.target = "/x";
+    request.fields = {{"Host", "api.example"}, {"X-Api-Key", token}};
+    request.head.exchange = 100 + (own ? 1 : 0);
+    builder_->OnRequest(request.Head());
+    Answer answer;
+    answer.exchange = request.head.exchange;
+    answer.kind = AnswerKind::kUnanswered;
+    Peer peer = peer_;
+    if (own) peer.peer_address = "127.0.0.1";
+    answer.peer = &peer;
+    builder_->OnAnswer(answer);
+    EXPECT_EQ(uses_.all.back().traits, own ? 0u : trait::kCleartext);
+  }
+}
+
+TEST_F(TokenLifeTest, ExpiredAndUnsignedJwts) {
+  const std::string soon = std::to_string(1'700'000'000 + 3600);
+  const std::string token =
+      Jwt("{\"alg\":\"RS256\"}",
+          "{\"iss\":\"https://idp.example\",\"sub\":\"a\",\"exp\":" + soon + "}");
+  Make(Bearer(token, "api.example"));
+  clock_.Advance(absl::Hours(2));
+  Make(Bearer(token, "api.example"));
+  Make(Bearer(
+      UrlBase64("{\"alg\":\"none\"}") + "." + UrlBase64("{\"iss\":\"i\",\"sub\":\"s\"}") + ".",
+      "api.example"));
+  ASSERT_EQ(uses_.all.size(), 3u);
+  EXPECT_EQ(uses_.all[0].format, "jwt");
+  EXPECT_EQ(uses_.all[0].traits, 0u);
+  EXPECT_EQ(Facts(uses_.all[0], fact::kIssuer), Values{"https://idp.example"});
+  EXPECT_EQ(uses_.all[1].traits, trait::kExpired);
+  EXPECT_EQ(uses_.all[2].traits & trait::kAlgNone, trait::kAlgNone);
+}
+
+TEST_F(TokenLifeTest, ARenewedJwtStandsForTheSame) {
+  const auto token = [&](const char* sub, int n) {
+    return Jwt("{\"alg\":\"RS256\"}", std::string("{\"iss\":\"https://idp.example\",\"sub\":\"") +
+                                          sub + "\",\"client_id\":\"c\",\"jti\":\"" +
+                                          std::to_string(n) + "\"}");
+  };
+  for (const std::string& one : {token("a", 1), token("a", 2), token("b", 3)})
+    Make(Bearer(one, "h"));
+  ASSERT_EQ(uses_.all.size(), 3u);
+  const auto credential = [&](int i) { return Facts(uses_.all[i], fact::kCredential); };
+  ASSERT_EQ(credential(0).size(), 1u);
+  EXPECT_TRUE(credential(0)[0].starts_with("cred_"));
+  EXPECT_EQ(credential(0), credential(1));
+  EXPECT_NE(credential(0), credential(2));
+  EXPECT_NE(uses_.all[0].tokens[0].token_id, uses_.all[1].tokens[0].token_id);
+}
+
+TEST_F(TokenLifeTest, FactsAreToldOnceAnHour) {
+  const std::string key = Sample("AKIA<b32:16>");
+  Call call;
+  call.host = "s3.eu-west-1.amazonaws.com";
+  call.fields = {{"Authorization", "AWS4-HMAC-SHA256 Credential=" + key +
+                                       "/20260101/eu-west-1/s3/aws4_request, Signature=00"}};
+  Make(call);
+  Make(call);
+  clock_.Advance(absl::Minutes(61));
+  Make(call);
+  ASSERT_EQ(uses_.all.size(), 3u);
+  EXPECT_EQ(uses_.all[0].format, "aws_access_key");
+  EXPECT_EQ(Facts(uses_.all[0], fact::kPublicId), Values{key});
+  EXPECT_TRUE(uses_.all[1].facts.empty());
+  EXPECT_EQ(Facts(uses_.all[2], fact::kPublicId), Values{key});
+}
+
+TEST_F(TokenLifeTest, WhatAnswersTell) {
+  const std::string token = Sample("ghp_<b62:30><crc32_base62>");
+  Call call = Bearer(token, "api.github.com");
+  call.answer = {{"X-OAuth-Scopes", "repo, read:org"}, {"X-Accepted-OAuth-Scopes", "repo"}};
+  Make(call);
+  Make(call);
+  call.answer = {{"X-OAuth-Scopes", "repo, " + token}};
+  Make(call);
+  ASSERT_EQ(uses_.all.size(), 3u);
+  EXPECT_EQ(Facts(uses_.all[0], fact::kScope), (Values{"repo", "read:org"}));
+  EXPECT_EQ(Facts(uses_.all[0], fact::kScopeAccepted), Values{"repo"});
+  EXPECT_TRUE(uses_.all[1].facts.empty());
+  // A server that sends the token back does not make a fact of it.
+  for (const TokenFact& fact : uses_.all[2].facts)
+    EXPECT_EQ(fact.value.find("ghp_"), std::string::npos);
+}
+
+TEST_F(TokenLifeTest, SentOnToANewHost) {
+  const std::string token = MadeUp(40);
+  Call call = Bearer(token, "a.example");
+  call.status = 302;
+  call.answer = {{"Location", "https://b.example/x"}};
+  Make(call);
+  Make(Bearer(token, "b.example"));
+  Make(Bearer(token, "c.example"));
+  ASSERT_EQ(uses_.all.size(), 3u);
+  EXPECT_EQ(uses_.all[0].traits, 0u);
+  EXPECT_EQ(uses_.all[1].traits, trait::kRedirected);
+  EXPECT_EQ(uses_.all[2].traits, 0u);
+}
+
+TEST_F(TokenLifeTest, ARotationIsLinked) {
+  const std::string client = MadeUp(30), old_refresh = MadeUp(40), new_refresh = MadeUp(40),
+                    access = MadeUp(50);
+  const Call call = {
+      .method = "POST",
+      .target = "/oauth/token",
+      .host = "login.example",
+      .fields = {{"Authorization", "Basic " + Base64("app:" + client)}},
+      .asked = "grant_type=refresh_token&refresh_token=" + old_refresh,
+      .given = "{\"access_token\":\"" + access + "\",\"refresh_token\":\"" + new_refresh + "\"}"};
+  Begin(call);
+  End({.status = 200});
+  EXPECT_TRUE(uses_.all.empty());  // wait for the body
+  EXPECT_EQ(builder_->waiting(), 1u);
+  builder_->OnBody({.exchange = exchange_, .answer = true, .complete = true, .bytes = call.given});
+  ASSERT_EQ(uses_.all.size(), 2u);
+  EXPECT_EQ(uses_.all[0].carrier, "authorization/basic");
+  EXPECT_TRUE(Facts(uses_.all[0], fact::kIssued).empty());
+  const TokenUse& spent = uses_.all[1];
+  EXPECT_EQ(spent.carrier, "body/refresh_token");
+  EXPECT_EQ(TokenIdText(spent.tokens[0].token_id), IdOf(old_refresh));
+  EXPECT_EQ(spent.status, 200);
+  EXPECT_EQ(Facts(spent, fact::kIssued), Values{IdOf(access)});
+  EXPECT_EQ(Facts(spent, fact::kRotatedTo), Values{IdOf(new_refresh)});
+
+  Make(Bearer(access, "api.example"));
+  Make(Bearer(access, "api.example"));
+  EXPECT_EQ(Facts(uses_.all[2], fact::kBornFrom), Values{IdOf(old_refresh)});
+  EXPECT_TRUE(Facts(uses_.all[3], fact::kBornFrom).empty());
+  Make({.method = "POST",
+        .target = "/oauth/token",
+        .host = "login.example",
+        .asked = "grant_type=refresh_token&refresh_token=" + new_refresh,
+        .status = 400});
+  EXPECT_EQ(uses_.all.back().carrier, "body/refresh_token");
+  EXPECT_EQ(Facts(uses_.all.back(), fact::kRotatedFrom), Values{IdOf(old_refresh)});
+}
+
+TEST_F(TokenLifeTest, ACallWithoutItsParameterIsAnother) {
+  Make({.method = "POST",
+        .target = "/api/token",
+        .asked = "refresh_token=" + MadeUp(30),
+        .given = "{\"access_token\":\"" + MadeUp(30) + "\"}"});
+  EXPECT_TRUE(uses_.all.empty());
+  EXPECT_EQ(builder_->waiting(), 0u);
+}
+
+TEST_F(TokenLifeTest, ABodyThatDoesNotComeIsNotWaitedForLong) {
+  const Call call = {.method = "POST",
+                     .target = "/app/installations/7/access_tokens",
+                     .host = "api.github.com",
+                     .fields = {{"Authorization", "Bearer " + MadeUp(40)}},
+                     .status = 201};
+  Make(call);
+  builder_->Sweep();
+  EXPECT_TRUE(uses_.all.empty());
+  clock_.Advance(absl::Seconds(3));
+  builder_->Sweep();
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(uses_.all[0].status, 201);
+  EXPECT_EQ(Counter("bodies_unseen"), 1u);
+  Make(call);
+  builder_->SetPatience(false);
+  EXPECT_EQ(uses_.all.size(), 2u);
+  Make(call);
+  EXPECT_EQ(uses_.all.size(), 3u);
+}
+
+TEST_F(TokenLifeTest, Revocation) {
+  const std::string client = MadeUp(30), token = MadeUp(40);
+  Make({.method = "POST",
+        .target = "/oauth/revoke",
+        .fields = {{"Authorization", "Basic " + Base64("app:" + client)}},
+        .asked = "token=" + token});
+  ASSERT_EQ(uses_.all.size(), 2u);
+  EXPECT_EQ(uses_.all[1].carrier, "body/token");
+  EXPECT_EQ(Facts(uses_.all[1], fact::kRevoked), Values{"2023-11-14T22:13:20Z"});
+  EXPECT_EQ(Facts(uses_.all[1], fact::kRevokedBy), Values{IdOf(client)});
+  EXPECT_TRUE(Facts(uses_.all[0], fact::kRevoked).empty());
+
+  Make({.method = "POST",
+        .target = "/v1/auth/token/revoke-self",
+        .fields = {{"X-Vault-Token", token}},
+        .status = 204});
+  EXPECT_EQ(Facts(uses_.all.back(), fact::kRevokedBy), Values{IdOf(token)});
+  Make({.method = "POST",
+        .target = "/v1/auth/token/revoke-self",
+        .fields = {{"X-Vault-Token", token}},
+        .status = 403});
+  EXPECT_TRUE(Facts(uses_.all.back(), fact::kRevoked).empty());
+}
+
+TEST_F(TokenLifeTest, AwsStsInXml) {
+  const std::string jwt =
+      Jwt("{\"alg\":\"RS256\"}",
+          "{\"iss\":\"https://oidc.example\",\"sub\":\"system:serviceaccount:a:b\"}");
+  const std::string id = Sample("ASIA<b32:16>"), session = MadeUp(300);
+  Make({.method = "POST",
+        .target = "/",
+        .host = "sts.eu-west-1.amazonaws.com",
+        .asked = "Action=AssumeRoleWithWebIdentity&WebIdentityToken=" + jwt,
+        .given = "<A xmlns=\"https://sts.amazonaws.com/\"><R><Credentials><AccessKeyId>" + id +
+                 "</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>" + session +
+                 "</SessionToken></Credentials></R></A>"});
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(uses_.all[0].carrier, "body/WebIdentityToken");
+  EXPECT_EQ(Facts(uses_.all[0], fact::kIssued), (Values{IdOf(id), IdOf(session)}));
+}
+
+class StrictTest : public TokenLifeTest {
+ protected:
+  StrictTest() : TokenLifeTest(*ReadPrivacy({.profile = "strict"})) {}
+};
+
+TEST_F(StrictTest, KeepsNoPersons) {
+  const std::string token =
+      Jwt("{\"alg\":\"RS256\"}",
+          "{\"iss\":\"https://idp.example\",\"sub\":\"auth0|7\",\"email\":\"bob@a.example\"}");
+  Make({.target = "/users/bob/repos/9?q=1",
+        .fields = {{"Authorization", "Bearer " + token}, {"User-Agent", "Mozilla/5.0 (Bob's)"}}});
+  Make({.fields = {{"Authorization", "Basic " + Base64("bob:" + MadeUp(20))}}});
+  ASSERT_EQ(uses_.all.size(), 2u);
+  EXPECT_EQ(uses_.all[0].path, "/users/bob/...");
+  EXPECT_EQ(uses_.all[0].query, "");
+  EXPECT_EQ(uses_.all[0].user_agent, "Mozilla/5.0");
+  EXPECT_TRUE(Facts(uses_.all[0], fact::kSubject).empty());
+  EXPECT_TRUE(Facts(uses_.all[0], fact::kOwner).empty());
+  EXPECT_EQ(Facts(uses_.all[0], fact::kIssuer), Values{"https://idp.example"});
+  EXPECT_TRUE(uses_.all[1].user_ids.empty());
+}
+
+}  // namespace
+}  // namespace tokenwatch
