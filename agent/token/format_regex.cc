@@ -8,8 +8,8 @@
 namespace tokenwatch {
 namespace {
 
-// Of one pattern. A class that is repeated 1000 times takes a quarter of it.
-constexpr int64_t kMemoryMax = int64_t{512} << 10;
+// Of one pattern; a class that is repeated 1000 times fits.
+constexpr int64_t kMemoryMax = int64_t{256} << 10;
 
 }  // namespace
 

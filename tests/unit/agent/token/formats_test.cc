@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "agent/token/format_file.h"
-#include "agent/token/format_regex.h"
+#include "agent/token/jwt_formats.h"
+#include "agent/token/public_parts.h"
 #include "agent/token/sample.h"
 
 namespace tokenwatch {
@@ -94,6 +95,19 @@ TEST(FormatTableTest, EveryRowFitsItsSamples) {
         EXPECT_EQ(Table().IsSelfIdentifying(secret), row.format.self_identifying) << text;
       }
     }
+  }
+}
+
+// What other tables say of formats, they say of rows of this one.
+TEST(FormatTableTest, HasTheFormatsOfOtherTables) {
+  std::map<std::string_view, std::string_view> providers;
+  for (const Format& format : Table().formats()) providers[format.id] = format.provider;
+  for (const PublicPartRow& row : PublicPartRows()) {
+    EXPECT_TRUE(providers.contains(row.format)) << row.format;
+  }
+  for (const JwtFormatRow& row : JwtFormatRows()) {
+    ASSERT_TRUE(providers.contains(row.format)) << row.format;
+    EXPECT_EQ(providers[row.format], row.provider) << row.format;
   }
 }
 
