@@ -34,6 +34,12 @@ std::string_view BareValue(std::string_view text) {
   return text;
 }
 
+size_t QuotedEnd(std::string_view text, size_t begin) {
+  size_t at = begin + 1;
+  while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
+  return std::min(at + 1, text.size());
+}
+
 std::optional<FieldParameter> FindFieldParameter(std::string_view text, std::string_view name,
                                                  bool ampersand) {
   size_t at = 0;

@@ -28,20 +28,27 @@ std::string_view FirstWord(std::string_view text, size_t bound = std::string_vie
 // quotes, "Bearer " and "Token " around it.
 std::string_view BareValue(std::string_view text);
 
+// Behind the quoted string that begins at `begin`, or the end of the text where it does not end.
+size_t QuotedEnd(std::string_view text, size_t begin);
+
 // Takes from `rest` what comes before the first comma outside quotes for whose rest `ends` holds;
 // `ends` looks at a bounded number of bytes behind the blanks.
 template <typename Ends>
 std::string_view NextPart(std::string_view* rest, Ends ends) {
-  bool quoted = false;
-  size_t i = rest->find(',') == std::string_view::npos ? rest->size() : 0;
-  for (; i < rest->size(); ++i) {
-    const char c = (*rest)[i];
-    if (c == '"') quoted = !quoted;
-    if (c == '\\' && quoted) ++i;
-    if (c != ',' || quoted || !ends(rest->substr(i + 1))) continue;
-    const std::string_view part = rest->substr(0, i);
-    rest->remove_prefix(i + 1);
-    return TrimBlanks(part);
+  size_t begin = 0;  // not looked at yet, and not inside quotes
+  // No byte is searched twice for a comma or for a quote, however many of either there are.
+  for (size_t at = rest->find(','); at < rest->size();) {
+    const size_t quote = rest->substr(begin, at - begin).find('"');
+    if (quote != std::string_view::npos) {
+      begin = QuotedEnd(*rest, begin + quote);
+    } else if (ends(rest->substr(at + 1))) {
+      const std::string_view part = rest->substr(0, at);
+      rest->remove_prefix(at + 1);
+      return TrimBlanks(part);
+    } else {
+      begin = at + 1;
+    }
+    if (at < begin) at = rest->find(',', begin);
   }
   return TrimBlanks(std::exchange(*rest, {}));
 }

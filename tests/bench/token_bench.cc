@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "CLI/CLI.hpp"
 #include "agent/http/exchange.h"
 #include "agent/token/extract.h"
+#include "agent/token/formats.h"
 
 namespace tokenwatch {
 namespace {
@@ -55,6 +57,8 @@ std::vector<Request> Requests() {
   add("basic", "/2010-04-01/Accounts", "authorization",
       "Basic dXNlcjpxN1J6MGI5WHcyS3RMbTNWaFk1dUo4c0RmR2ExUGM0TmVUbzY=");
   add("query", "/v1/models?page=2&key=" + secret, "x-client-version", "1.2.3");
+  add("unknown field", "/v1/models?page=2&cursor=4bf92f3577b34da6a3ce929d0e0e4736", "x-acme-trace",
+      "4bf92f3577b34da6a3ce929d0e0e4736");
   add("no token", "/v1/models?page=2&limit=100", "x-client-version", "1.2.3");
   add("sigv4", "/bucket/key", "authorization",
       "AWS4-HMAC-SHA256 Credential=AKIAQQQQQQQQQQQQQQQQ/20260101/eu-west-1/s3/aws4_request, "
@@ -86,6 +90,8 @@ std::vector<Request> Hostile() {
       field("authorization", "", ", Bearer"),
       field("authorization", "Digest ", "a=\"\\\","),
       field("authorization", "OAuth ", "a=b,"),
+      field("authorization", "Frob ", "\"\""),
+      field("authorization", "Frob ", "\",\""),
       field("authorization", "FlyV1 ", "a,"),
       field("x-api-key", "", "a, "),
       field("x-api-key", "", " "),
@@ -104,13 +110,19 @@ std::vector<Request> Hostile() {
   return requests;
 }
 
-class NoShapes : public SecretShapes {
+class Shapes : public SecretShapes {
  public:
-  bool IsSelfIdentifying(std::string_view /*value*/) const override { return false; }
+  explicit Shapes(const FormatTable* formats) : formats_(formats) {}
+  bool IsSelfIdentifying(std::string_view value) const override {
+    return formats_->IsSelfIdentifying(value);
+  }
+
+ private:
+  const FormatTable* formats_;
 };
 
 // Nanoseconds a request.
-double Measure(const Request& request, int repeats, const CarrierOptions& options = {}) {
+double Measure(const Request& request, int repeats, const CarrierOptions& options) {
   std::vector<HeaderField> fields;
   for (const auto& [name, value] : request.fields) fields.push_back({name, value});
   RequestHead head;
@@ -128,13 +140,20 @@ int Main(int argc, char** argv) {
   int requests = 20000;
   app.add_option("--requests", requests, "of each kind")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
+  const absl::StatusOr<std::unique_ptr<FormatTable>> formats = FormatTable::Create();
+  if (!formats.ok()) {
+    std::fprintf(stderr, "%s\n", formats.status().ToString().c_str());
+    return 1;
+  }
+  const Shapes shapes(formats->get());
+  CarrierOptions options;
+  options.shapes = &shapes;
   for (const Request& request : Requests()) {
     std::printf("find_credentials, %s: %.0f ns a request of %zu fields\n",
-                std::string(request.name).c_str(), Measure(request, requests),
+                std::string(request.name).c_str(), Measure(request, requests, options),
                 request.fields.size());
   }
-  const NoShapes shapes;
-  CarrierOptions options = {{"a*a*a*b", "session"}, &shapes};
+  options.cookies = {"a*a*a*b", "session"};
   for (const Request& request : Hostile()) {
     const size_t bytes =
         request.target.size() + (request.fields.empty() ? 0 : request.fields[0].second.size());
