@@ -260,6 +260,7 @@ void AskQuestions(Store* store, const std::string& token) {
 struct Settings {
   int64_t uses = 100000;
   bool all = false;
+  bool questions = false;
   size_t mix = 0;
   std::string dir;
 };
@@ -300,7 +301,7 @@ void Run(const Mix& mix, const Settings& settings) {
   absl::PrintF("  %-34s %9.0f (aim %.0f: %s)\n", "uses a second, durable", rate, kAimUsesPerSecond,
                Verdict(rate >= kAimUsesPerSecond));
   absl::PrintF("  %-34s %9.2f\n", "CPU us a use", cpu * 1e6 / static_cast<double>(committed));
-  if (settings.all) AskQuestions(store->get(), fleet.LastToken());
+  if (settings.all || settings.questions) AskQuestions(store->get(), fleet.LastToken());
   // Closing copies the log into the database.
   store->reset();
   std::error_code error;
@@ -320,6 +321,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Measures the collector's SQLite store."};
   app.add_option("--uses", settings.uses, "Uses a mix")->check(CLI::PositiveNumber);
   app.add_flag("--all", settings.all, "A million uses a mix, and the time of queries");
+  app.add_flag("--questions", settings.questions, "The time of queries, too");
   app.add_option("--mix", settings.mix, "Only the first mix, the second, ...");
   app.add_option("--dir", settings.dir, "Keep the databases in new directories below this one");
   CLI11_PARSE(app, argc, argv);

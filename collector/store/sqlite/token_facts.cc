@@ -129,15 +129,33 @@ Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int
 std::vector<std::string> NewestValues(Database* database, absl::Span<const int64_t> tokens,
                                       absl::Span<const std::string_view> names) {
   std::vector<std::string> values(names.size());
-  Statement& query = database->Cached(
-      "SELECT value FROM token_facts WHERE token = ? AND name = (SELECT id FROM strings WHERE "
-      "text = ?) ORDER BY last DESC, value DESC LIMIT 1");
+  std::vector<int64_t> numbers(names.size());
+  size_t missing = 0;
+  Statement& find = database->Cached("SELECT id FROM strings WHERE text = ?");
   for (size_t i = 0; i < names.size(); ++i) {
-    for (const int64_t token : tokens) {
-      query.Start(token, absl::string_view(names[i].data(), names[i].size()));
-      if (query.Next()) values[i] = std::string(query.Bytes(0));
-      query.Reset();
-      if (!values[i].empty()) break;
+    find.Start(absl::string_view(names[i].data(), names[i].size()));
+    if (find.Next()) numbers[i] = find.Int(0);
+    find.Reset();
+    if (numbers[i] != 0) ++missing;
+  }
+  Statement& query = database->Cached("SELECT name, value, last FROM token_facts WHERE token = ?");
+  std::vector<int64_t> told_us(names.size());
+  for (size_t k = 0; k < tokens.size() && missing > 0; ++k) {
+    const std::vector<std::string> before = values;
+    query.Start(tokens[k]);
+    while (query.Next()) {
+      for (size_t i = 0; i < names.size(); ++i) {
+        if (numbers[i] != query.Int(0) || !before[i].empty()) continue;
+        const absl::string_view value = query.Bytes(1);
+        if (values[i].empty()) {
+          --missing;
+        } else if (std::make_pair(query.Int(2), value) <=
+                   std::make_pair(told_us[i], absl::string_view(values[i]))) {
+          continue;
+        }
+        told_us[i] = query.Int(2);
+        values[i] = std::string(value);
+      }
     }
   }
   return values;

@@ -139,13 +139,19 @@ void FillToken(Session* session, TokenFold* fold, const Group& group, const Spre
 // that have inbound uses alone.
 void AddInboundUses(Session* session, TokenFold* fold, const Filter& filter,
                     absl::flat_hash_map<int64_t, size_t> row_of, v1::ListTokensResponse* response) {
-  const absl::flat_hash_map<int64_t, size_t> at_hand = row_of;
-  for (const auto& [number, row] : at_hand) {
-    // A token that is asked for alone does not bring its credential's others.
-    for (const int64_t other :
-         filter.token ? fold->Siblings(number) : fold->NumbersOf(fold->RowOf(number))) {
-      row_of.try_emplace(other, row);
-    }
+  // Few fleets watch what they receive, and a page may stand for very many tokens.
+  Statement& any = session->database->Cached("SELECT 1 FROM resources WHERE inbound != 0 LIMIT 1");
+  any.Start();
+  const bool received_any = any.Next();
+  any.Reset();
+  if (!received_any) return;
+  // A token that is asked for alone does not bring its credential's others.
+  absl::flat_hash_map<int64_t, size_t> places;
+  for (const auto& [number, place] : row_of) {
+    places.try_emplace(filter.token ? fold->TokenOf(number) : fold->RowOf(number), place);
+  }
+  for (const auto& [row, place] : places) {
+    for (const int64_t number : fold->NumbersOf(row)) row_of.try_emplace(number, place);
   }
   absl::flat_hash_set<int64_t> numbers;
   for (const auto& [number, row] : row_of) numbers.insert(number);
