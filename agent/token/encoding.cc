@@ -1,28 +1,8 @@
 #include "agent/token/encoding.h"
 
-#include <array>
 #include <cstddef>
 
 namespace tokenwatch {
-
-namespace {
-
-constexpr std::array<int8_t, 256> kBase64Values = [] {
-  std::array<int8_t, 256> values{};
-  for (int8_t& value : values) value = -1;
-  for (int i = 0; i < 26; ++i) {
-    values['A' + i] = static_cast<int8_t>(i);
-    values['a' + i] = static_cast<int8_t>(26 + i);
-  }
-  for (int i = 0; i < 10; ++i) values['0' + i] = static_cast<int8_t>(52 + i);
-  values['+'] = values['-'] = 62;
-  values['/'] = values['_'] = 63;
-  return values;
-}();
-
-}  // namespace
-
-int Base64Value(char c) { return kBase64Values[static_cast<unsigned char>(c)]; }
 
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -38,17 +18,21 @@ std::optional<SecretBuffer> DecodeBase64(std::string_view text) {
   if (text.size() % 4 == 1) return std::nullopt;
   SecretBuffer out;
   char* at = out.Extend(text.size() * 3 / 4);
-  uint32_t bits = 0;
-  int held = 0;
-  for (const char c : text) {
-    const int value = Base64Value(c);
-    if (value < 0) return std::nullopt;
-    bits = (bits << 6 | static_cast<uint32_t>(value)) & 0xffffff;
-    held += 6;
-    if (held >= 8) {
-      held -= 8;
-      *at++ = static_cast<char>(bits >> held & 0xff);
-    }
+  // Whole groups of four digits first; a digit that is none makes its value, or'ed, negative.
+  for (; text.size() >= 4; text.remove_prefix(4)) {
+    const int a = Base64Value(text[0]), b = Base64Value(text[1]);
+    const int c = Base64Value(text[2]), d = Base64Value(text[3]);
+    if ((a | b | c | d) < 0) return std::nullopt;
+    *at++ = static_cast<char>(a << 2 | b >> 4);
+    *at++ = static_cast<char>(b << 4 | c >> 2);
+    *at++ = static_cast<char>(c << 6 | d);
+  }
+  if (!text.empty()) {
+    const int a = Base64Value(text[0]), b = Base64Value(text[1]);
+    const int c = text.size() == 3 ? Base64Value(text[2]) : 0;
+    if ((a | b | c) < 0) return std::nullopt;
+    *at++ = static_cast<char>(a << 2 | b >> 4);
+    if (text.size() == 3) *at++ = static_cast<char>(b << 4 | c >> 2);
   }
   return out;
 }

@@ -60,6 +60,7 @@ TokenIdentity IdentifyToken(std::string_view format, const TokenText& token,
 
   const std::optional<JwtFacts> jwt = ReadJwt(token.secret, hash_person);
   if (!jwt.has_value()) return identity;
+  identity.facts.reserve(24);  // of most
   const JwtFormatRow& row = RowByClaims(*jwt);
   const bool known = !format.empty() && format != "jwt" && format != "jwe" && format != "opaque";
   if (!known) {

@@ -299,12 +299,11 @@ std::optional<JwtFacts> ReadJwt(std::string_view token, PersonHasher hash_person
     facts->payload = JwtFacts::Payload::kTooLong;
   } else {
     std::optional<SecretBuffer> payload = DecodeBase64(parts->payload);
-    ClaimSet read;
-    if (payload.has_value() && ReadClaims(&*payload, false, &read)) {
-      const SecretBuffer number = SubjectNumber(read);
-      if (!number.empty()) read[Claim::kSubject].text = number.view();
+    if (payload.has_value() && ReadClaims(&*payload, false, &claims)) {
+      const SecretBuffer number = SubjectNumber(claims);
+      if (!number.empty()) claims[Claim::kSubject].text = number.view();
       facts->payload = JwtFacts::Payload::kRead;
-      AddClaims(read, hash_person, &*facts);
+      AddClaims(claims, hash_person, &*facts);
     }
   }
   return facts;

@@ -52,15 +52,18 @@ bool IsPlain(char c) { return c >= 0x20 && c <= 0x7e && c != '{' && c != '}'; }
 // False where not all of it fitted.
 bool AppendPrintable(std::string_view text, size_t bound, std::string* out) {
   static constexpr char kHex[] = "0123456789ABCDEF";
-  for (const char c : text) {
-    if (IsPlain(c)) {
-      if (out->size() + 1 > bound) return false;
-      out->push_back(c);
-    } else {
-      if (out->size() + 3 > bound) return false;
-      const auto byte = static_cast<unsigned char>(c);
-      out->append({'%', kHex[byte >> 4], kHex[byte & 15]});
-    }
+  while (!text.empty()) {
+    const auto plain =
+        static_cast<size_t>(std::find_if_not(text.begin(), text.end(), IsPlain) - text.begin());
+    const size_t fits = std::min(plain, bound - out->size());
+    out->append(text.substr(0, fits));
+    if (fits < plain) return false;
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    if (out->size() + 3 > bound) return false;
+    const auto byte = static_cast<unsigned char>(text.front());
+    out->append({'%', kHex[byte >> 4], kHex[byte & 15]});
+    text.remove_prefix(1);
   }
   return true;
 }
