@@ -78,6 +78,12 @@ def patterns_of(secret):
             if b"\n" not in pattern and b"\0" not in pattern}
 
 
+def is_searchable(window):
+    """Whether no pattern of a lone window had to be left out."""
+    return not any(b"\n" in one or b"\0" in one
+                   for one in (huffman(window, shift, pad="") for shift in range(8)))
+
+
 class Scanner:
     def __init__(self, world, secrets):
         self._patterns = {}

@@ -63,6 +63,8 @@ _TRUTH = """
     location /bodies/ {{ alias {dir}/bodies/; add_header X-Kind body; }}
     location /chunked/ {{ alias {dir}/bodies/; gzip on; gzip_min_length 1; gzip_types *; }}
     location /echo {{ add_header X-Echo "$http_authorization $request_uri" always; return 200; }}
+    location /given/ {{ default_type application/json;
+                        return 200 "{{\\"access_token\\":\\"$http_x_given\\"}}"; }}
     location /forbidden {{ return 403 "no\n"; }}
     location /throttled {{ return 429 "slow down\n"; }}
     location /empty {{ return 204; }}

@@ -41,6 +41,13 @@ def carriers(secret):
     yield block(f"http://user:{secret}@{url.netloc}/v1/items/6")
     yield block(f"/bot123456789:{secret}/sendMessage")
     yield block(f"/services/T0MADE0UP/B0MADE0UP/{secret}")
+    # Bodies of calls that concern the life of tokens, and of one that only looks like it.
+    for target in ("/oauth/token", "/given/token", "/v1/auth/made-up/token"):
+        form = f"grant_type=refresh_token&refresh_token={secret}&client_secret={quoted}&x={secret}"
+        yield block(target, f"X-Given: {secret}", f"Content-Length: {len(form)}",
+                    method="POST") + form
+    yield block("/oauth/revoke", f"Content-Length: {len(secret) + 6}",
+                method="POST") + f"token={secret}"
     # Longer than one segment, longer than the bound of a block.
     filler = [f"X-Filler-{number}: {'z' * 1000}" for number in range(90)]
     yield block("/v1/items/7", *filler[:10], f"Authorization: Bearer {secret}")
