@@ -109,21 +109,21 @@ void AddPrivacy(tokenwatch::PrivacySettings* privacy, tokenwatch::Command* root)
       .OneOf({"default", "strict"});
   root->Add("keep-basic-user", &privacy->basic_user,
             "the other part of Basic; default hash, strict none")
-      .OneOf({"", "none", "hash", "clear"});
+      .Placeholder("none|hash|clear");
   root->Add("keep-user-agent", &privacy->user_agent, "of User-Agent; default full, strict product")
-      .OneOf({"", "none", "product", "full"});
+      .Placeholder("none|product|full");
   root->Add("keep-paths", &privacy->paths,
             "of path templates; default template, strict top: two segments")
-      .OneOf({"", "none", "top", "template"});
+      .Placeholder("none|top|template");
   root->Add("keep-query-names", &privacy->query_names,
             "names of query parameters; default names, strict none")
-      .OneOf({"", "none", "names"});
+      .Placeholder("none|names");
   root->Add("keep-claims", &privacy->claims,
             "of JWTs; default hashed: persons as keyed hashes; strict machines: no persons")
-      .OneOf({"", "none", "machines", "hashed"});
+      .Placeholder("none|machines|hashed");
   root->Add("keep-user-names", &privacy->user_names,
             "names of the users of processes; default names, strict none: numbers only")
-      .OneOf({"", "none", "names"});
+      .Placeholder("none|names");
 }
 
 }  // namespace
