@@ -227,6 +227,7 @@ constexpr CarrierRow kCarriers[] = {
     Field("header/x-ovh-consumer", "X-Ovh-Consumer: <S>", "X-Ovh-Application: <S>"),
     Field("header/x-telegram-bot-api-secret-token", "X-Telegram-Bot-Api-Secret-Token: <S>",
           "X-Telegram-Bot-Api-Id: <S>"),
+    Field("header/helicone-auth", "Helicone-Auth: Bearer <S>", "Helicone-Cache-Enabled: <S>"),
     Field("header/x-tableau-auth", "X-Tableau-Auth: <S>", "X-Tableau-Site: <S>"),
     Field("header/x-clickhouse-key", "X-ClickHouse-Key: <S>", "X-ClickHouse-User: <S>"),
     Field("header/kong-admin-token", "Kong-Admin-Token: <S>", "Kong-Request-Type: <S>"),

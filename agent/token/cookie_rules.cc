@@ -20,10 +20,9 @@ bool IsNameByte(unsigned char c) {
 bool IsAntiForgery(std::string_view name) {
   constexpr std::string_view kWords[] = {"csrf", "xsrf"};
   return std::any_of(std::begin(kWords), std::end(kWords), [name](std::string_view word) {
-    return std::search(name.begin(), name.end(), word.begin(), word.end(),
-                       [](unsigned char a, unsigned char b) {
-                         return absl::ascii_tolower(a) == b;
-                       }) != name.end();
+    return std::search(name.begin(), name.end(), word.begin(), word.end(), [](char a, char b) {
+             return absl::ascii_tolower(static_cast<unsigned char>(a)) == b;
+           }) != name.end();
   });
 }
 
