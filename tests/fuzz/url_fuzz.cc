@@ -45,6 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   RequestHead head = request.head();
   const Extraction found = FindCredentials(head);
   std::vector<std::string_view> secrets;
+  secrets.reserve(found.credentials.size());
   for (const Credential& credential : found.credentials) secrets.push_back(credential.secret);
   const Resource resource = DescribeResource(head, SecretFinder(secrets));
   CheckKept(resource.host, kHostMax, found);
