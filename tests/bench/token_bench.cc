@@ -124,6 +124,7 @@ class Shapes : public SecretShapes {
 // Nanoseconds a request.
 double Measure(const Request& request, int repeats, const CarrierOptions& options) {
   std::vector<HeaderField> fields;
+  fields.reserve(request.fields.size());
   for (const auto& [name, value] : request.fields) fields.push_back({name, value});
   RequestHead head;
   head.method = "GET";

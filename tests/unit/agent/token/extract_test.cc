@@ -169,8 +169,8 @@ TEST(Extract, SaysWhatMayBeShown) {
 }
 
 TEST(Extract, ARequestWithSeveralTokensGivesEach) {
-  std::vector<std::string> s;
-  for (int i = 0; i < 9; ++i) s.push_back(MadeUp(24));
+  std::vector<std::string> s(9);
+  for (std::string& one : s) one = MadeUp(24);
   Request request;
   request.target = "http://u:" + s[0] + "@h.example/services/T0123ABCD/B0123ABCD/" + s[1] +
                    "?X-Amz-Security-Token=" + s[2] + "&X-Amz-Credential=" + s[3] + "%2Fx";
