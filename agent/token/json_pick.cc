@@ -54,13 +54,16 @@ class Picker {
 
   bool StartObject() {
     target_ = nullptr;
-    return ++depth_ <= kDepthMax;
+    ++depth_;
+    return depth_ <= kDepthMax;
   }
   bool EndObject(rapidjson::SizeType /*members*/) { return End(); }
   bool StartArray() {
     ++arrays_;
     target_ = nullptr;
-    return depth_ != 0 && ++depth_ <= kDepthMax;
+    if (depth_ == 0) return false;
+    ++depth_;
+    return depth_ <= kDepthMax;
   }
   bool EndArray(rapidjson::SizeType /*items*/) {
     --arrays_;

@@ -37,25 +37,24 @@ struct JwtFacts {
     kUnreadable,  // no JSON object in base64url, or one nested too deep
   };
   Payload payload = Payload::kUnreadable;
-
-  std::string algorithm, type, key_id;
   // "alg" is "none", in any case: verifiers were found that take "nOnE" as well.
   bool alg_none = false;
+  bool subject_is_machine = false;   // it names no person and is shown as it is
+  bool has_registry_access = false;  // the claim "access" of Docker's token specification
+  bool cut = false;                  // there are more audiences or scopes than are here
 
+  std::string algorithm, type, key_id;
   std::string issuer;
   std::string subject;
-  bool subject_is_machine = false;  // it names no person and is shown as it is
-  std::string client;               // "azp", "client_id" or "appid", the first that is there
+  std::string client;  // "azp", "client_id" or "appid", the first that is there
   std::string tenant;
   std::string owner;  // login name ("email", "upn", ...) or "oid"
   std::string actor;  // who acts for the subject
   std::string jwt_id;
   std::string token_use, identity_type;
   std::vector<std::string> audiences, scopes;
-  bool cut = false;  // there are more audiences or scopes
 
   std::string kubernetes_namespace, service_account, pod;
-  bool has_registry_access = false;  // the claim "access" of Docker's token specification
   std::string dpop_thumbprint, certificate_thumbprint;  // "cnf": whose key may use the token
 
   // None where they are missing or before 2000 or after 2199.

@@ -74,9 +74,9 @@ enum class Treatment : uint8_t {
 struct ClaimRow {
   Claim claim;
   bool in_header;
+  Treatment treatment;
   // Names of the members that lead to it, from the outside; unused ones are empty.
   std::array<std::string_view, 3> path;
-  Treatment treatment;
 };
 
 absl::Span<const ClaimRow> ClaimRows();

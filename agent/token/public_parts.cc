@@ -275,7 +275,10 @@ std::optional<uint64_t> Base36(std::string_view text) {
 
 // "o:1\ng:2s": ids in base 36 of what the token belongs to. Nothing unless every line is one.
 void AddRoutes(std::string_view lines, FactList* facts) {
-  std::array<std::optional<uint64_t>, 128> ids;
+  std::array<std::optional<uint64_t>, 26> ids;
+  const auto id_of = [&ids](char key) -> std::optional<uint64_t>& {
+    return ids[static_cast<unsigned char>(key) - 'a'];
+  };
   while (!lines.empty()) {
     std::string_view line = lines.substr(0, lines.find('\n'));
     lines.remove_prefix(std::min(line.size() + 1, lines.size()));
@@ -284,12 +287,16 @@ void AddRoutes(std::string_view lines, FactList* facts) {
     }
     const std::optional<uint64_t> id = Base36(line.substr(2));
     if (!id.has_value()) return;
-    ids[static_cast<size_t>(line[0])] = id;
+    id_of(line[0]) = id;
   }
-  if (ids['o'].has_value()) facts->Add(fact::kOrganization, absl::StrCat(*ids['o']));
-  if (ids['g'].has_value()) facts->Add(fact::kAccount, absl::StrCat("group ", *ids['g']));
-  if (ids['p'].has_value()) facts->Add(fact::kAccount, absl::StrCat("project ", *ids['p']));
-  if (ids['u'].has_value()) facts->AddPerson(fact::kOwner, absl::StrCat(*ids['u']));
+  const auto text = [&id_of](char key, std::string_view before) {
+    const std::optional<uint64_t>& id = id_of(key);
+    return id.has_value() ? std::string(before) + std::to_string(*id) : std::string();
+  };
+  facts->Add(fact::kOrganization, text('o', ""));
+  facts->Add(fact::kAccount, text('g', "group "));
+  facts->Add(fact::kAccount, text('p', "project "));
+  facts->AddPerson(fact::kOwner, text('u', ""));
 }
 
 // PREFIX base64(ROUTES RANDOM count) . LENGTH CRC, or in the next version

@@ -28,6 +28,8 @@
 namespace tokenwatch {
 namespace {
 
+using nlohmann::literals::operator""_json_pointer;
+
 constexpr size_t kWindow = 12;
 constexpr std::string_view kSignature = "q7Rz-0b_9XwKtLm3VhY5uJ8sDfQ2nPaGc4";
 
@@ -145,6 +147,20 @@ void CheckAgainstOther(std::string_view payload, const std::string& all, const J
   if (json.is_discarded() || payload.starts_with('\xef')) return;
   if (!json.is_object() || Depth(payload) > 32) return;
   Check(jwt.payload == JwtFacts::Payload::kRead, "what another parser reads is read");
+  const struct {
+    const std::string& shown;
+    nlohmann::json::json_pointer path;
+  } claims[] = {{jwt.issuer, "/iss"_json_pointer},
+                {jwt.jwt_id, "/jti"_json_pointer},
+                {jwt.tenant, "/tid"_json_pointer},
+                {jwt.dpop_thumbprint, "/cnf/jkt"_json_pointer},
+                {jwt.pod, "/kubernetes.io/pod/name"_json_pointer}};
+  for (const auto& [shown, where] : claims) {
+    const bool there = json.contains(where) && json[where].is_string();
+    const std::string text = there ? json[where].get<std::string>() : "";
+    const bool person = text.find('@') != std::string::npos || text.find(".SHA256:") < text.size();
+    Check(person || shown == Printable(text, fact::kValueMax), "a claim is the last of its name");
+  }
   Strings strings;
   std::vector<std::string> path;
   Sort(json, &path, false, &strings);

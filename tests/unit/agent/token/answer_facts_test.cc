@@ -42,7 +42,7 @@ TEST(AnswerFacts, EveryRowTakesItsSampleAndLeavesItsNearMiss) {
     EXPECT_EQ(absl::AsciiStrToLower(std::string(row.field)), row.field);
     EXPECT_NE(std::string(row.shown).find(std::string(row.fact) + "="), std::string::npos);
     const int status = row.status == 0 ? 200 : row.status;
-    for (std::string name :
+    for (const std::string& name :
          {std::string(row.field), absl::AsciiStrToUpper(std::string(row.field))}) {
       const HeaderField field{name, row.sample};
       TokenAnswer answer = Answer({&field, 1}, status);

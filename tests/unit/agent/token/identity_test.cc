@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <set>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "tests/unit/agent/token/made_up_jwt.h"
 
@@ -14,6 +16,7 @@ class IdentifyTokenTest : public ::testing::Test {
  protected:
   static std::unique_ptr<Fingerprinter> Make(int keys) {
     std::vector<FleetKey> made;
+    made.reserve(static_cast<size_t>(keys));
     for (int i = 0; i < keys; ++i) {
       made.push_back(
           *FleetKey::FromHex(std::string(2 * FleetKey::kBytes, static_cast<char>('5' + i))));
