@@ -197,7 +197,9 @@ def status_differences(backend, text, skipped=0):
         hits = [probe["hits"] for probe in status["probes"] if probe["symbol"] == symbol]
         if not any(count is None or count > 0 for count in hits):
             found.append(f"no probe on {symbol} was hit")
-    allowed = dict.fromkeys(("program_runs_lost", "returns_missed_unseen"), skipped)
+    # A run that would have read a piece of a frame costs the connection's framing.
+    allowed = dict.fromkeys(("program_runs_lost", "returns_missed_unseen", "lost_framing_unseen",
+                             "hpack_tables_lost"), skipped)
     found += [f"a gap: {name} is {count}" for name, count in status["gaps"].items()
               if count > allowed.get(name, 0)]
     if backend != KERNEL_RETURNS and status["counters"]["kernel_return_probes"]:
@@ -251,7 +253,8 @@ def harm_differences(backend, text, alone, status, key, truth, uses):
     for case, result in before.items():
         own = f"harm-{backend}-{case}."
         if kernel_returns and case.startswith("coroutines"):
-            if results.get(case, (0, ""))[0] != 128 + signal.SIGILL:
+            # What the jump to the trampoline's wrong end makes of it depends on the program.
+            if results.get(case, (0, ""))[0] not in (128 + signal.SIGILL, 128 + signal.SIGSEGV):
                 found.append(f"{case} with the kernel's return probes: {results.get(case)}")
             continue
         if results.get(case) != result:
