@@ -104,9 +104,8 @@ bool IsTimestamp(const Descriptor& message) {
 }
 
 bool IsLeftOut(const FieldDescriptor& field) {
-  for (const char* name :
-       {"tokenwatch.v1.Use.token_id", "tokenwatch.v1.Use.credential_id",
-        "tokenwatch.v1.Token.credential_id"}) {
+  for (const char* name : {"tokenwatch.v1.Use.token_id", "tokenwatch.v1.Use.credential_id",
+                           "tokenwatch.v1.Token.credential_id"}) {
     if (field.full_name() == name) return true;
   }
   return false;

@@ -14,10 +14,12 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "agent/report/fake_file_system.h"
+#include "agent/token/facts.h"
 #include "collector/store/fake_store.h"
 #include "tests/unit/agent/report/sample_uses.h"
 #include "tests/unit/agent/report/wait_for.h"
 #include "tests/unit/collector/ingest/test_collector.h"
+#include "tokenwatch/v1/event.pb.h"
 
 namespace tokenwatch {
 namespace {
@@ -201,6 +203,46 @@ TEST_F(ReporterTest, ANewProcessDeliversWhatTheOldOneSpooled) {
   std::set<std::string> streams;
   for (const auto& [key, row] : store_.uses()) streams.insert(std::get<1>(key));
   EXPECT_EQ(streams.size(), 2u);
+}
+
+TEST_F(ReporterTest, FactsSurviveACrashAndACollectorThatCannotStore) {
+  const auto tell = [this](Reporter* reporter, uint64_t uses) {
+    for (uint64_t i = 0; i < uses; ++i) {
+      TokenUse use = SampleUse(next_use_);
+      use.traits = v1::USE_TRAIT_IN_QUERY;
+      use.facts = {{fact::kOwner, absl::StrCat("owner-", next_use_)}, {fact::kScope, "repo"}};
+      ++next_use_;
+      reporter->Add(std::move(use), workload_);
+    }
+  };
+  {
+    const auto reporter = Start(TestOptions(kNobody));
+    tell(reporter.get(), 50);
+    ASSERT_TRUE(WaitFor([&] { return reporter->State().unacknowledged_uses == 50; }));
+    std::mt19937_64 random(1);
+    files_.CrashAfter(0, &random);
+  }
+  files_.Restart();
+  std::atomic<int> failures = 0;
+  store_.SetCommitHook([&failures](absl::Span<const IngestBatch>) {
+    return ++failures <= 3 ? absl::ResourceExhaustedError("no space left") : absl::OkStatus();
+  });
+  TestCollector collector(&store_);
+  const auto reporter = Start(TestOptions(collector.address()));
+  tell(reporter.get(), 50);
+  ASSERT_TRUE(WaitFor([&] { return store_.uses().size() == 100; }));
+  ExpectAllStoredOnce();
+  EXPECT_GT(failures, 3);
+  std::set<std::string> owners, scoped;
+  for (const TokenFactRow& row : store_.token_facts()) {
+    (row.name == fact::kOwner ? owners : scoped)
+        .insert(row.name == fact::kOwner ? row.value : row.token->ids[0].second);
+  }
+  EXPECT_EQ(owners.size(), 100u);
+  EXPECT_EQ(scoped.size(), 100u) << "of each token";
+  for (const auto& [key, row] : store_.uses()) {
+    EXPECT_EQ(row.context->traits, uint32_t{v1::USE_TRAIT_IN_QUERY});
+  }
 }
 
 TEST_F(ReporterTest, ACopiedSpoolDoublesNothing) {

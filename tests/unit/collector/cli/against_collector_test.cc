@@ -7,6 +7,7 @@
 #include "collector/api/http_api.h"
 #include "collector/cli/commands.h"
 #include "tests/unit/collector/store/store_testing.h"
+#include "tokenwatch/v1/event.pb.h"
 
 namespace tokenwatch {
 namespace {
@@ -82,6 +83,51 @@ TEST_F(AgainstCollectorTest, TokensAreShown) {
   EXPECT_TRUE(absl::IsNotFound(ShowToken(options_, tokenwatch::testing::TokenText(2), &out_)));
   EXPECT_TRUE(absl::IsInvalidArgument(ShowToken(options_, "ghp_x", &out_)));
   EXPECT_EQ(ListAgents(options_, &out_), absl::OkStatus());
+}
+
+TEST_F(AgainstCollectorTest, ACredentialIsShownWithItsFactsAndTraits) {
+  const auto first = tokenwatch::testing::Token(1);
+  const auto second = tokenwatch::testing::Token(2);
+  const auto elsewhere = tokenwatch::testing::Context([](UseContext& made) {
+    made.host = "elsewhere.example";
+    made.traits = v1::USE_TRAIT_FOREIGN_HOST;
+  });
+  const std::string credential = tokenwatch::testing::CredentialText(7);
+  store_.AddTelling(
+      {tokenwatch::testing::Use(tokenwatch::testing::PlainContext(), first, kNow - 60 * kSecond),
+       tokenwatch::testing::Use(elsewhere, second, kNow)},
+      {tokenwatch::testing::Fact(first, "credential", credential, kNow),
+       tokenwatch::testing::Fact(second, "credential", credential, kNow),
+       tokenwatch::testing::Fact(second, "account", "acme", kNow),
+       tokenwatch::testing::Fact(second, "scope", "write", kNow),
+       tokenwatch::testing::Fact(second, "scope_accepted", "read", kNow)});
+  options_.output.form = "table";
+  EXPECT_EQ(ShowToken(options_, credential, &out_), absl::OkStatus());
+  for (const std::string& part :
+       {tokenwatch::testing::TokenText(2), std::string("acme"), std::string("All 2 tokens"),
+        std::string("Sent to hosts that are not its provider's: 1 use;"),
+        std::string("needed by no call that was seen: write\n"),
+        std::string("scope_accepted  read"), std::string("elsewhere.example")}) {
+    EXPECT_NE(out_.str().find(part), std::string::npos) << part << " in\n" << out_.str();
+  }
+  out_.str("");
+  EXPECT_EQ(ShowToken(options_, tokenwatch::testing::TokenText(1), &out_), absl::OkStatus());
+  EXPECT_NE(out_.str().find("A token of credential " + credential), std::string::npos);
+  EXPECT_EQ(out_.str().find("elsewhere.example"), std::string::npos) << "that token alone";
+  options_.output.form = "json";
+  options_.filters.trait = "foreignHost";
+  out_.str("");
+  EXPECT_EQ(ListUses(options_, &out_), absl::OkStatus());
+  const Json use = Json::parse(out_.str());
+  EXPECT_EQ(use["credentialId"], credential);
+  EXPECT_EQ(use["foreignHost"], true);
+  out_.str("");
+  EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
+  EXPECT_EQ(Json::parse(out_.str())["uses"], 1);
+  options_.filters.trait = "odd";
+  const absl::Status status = ListUses(options_, &out_);
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_NE(status.message().find("foreignHost"), absl::string_view::npos) << status;
 }
 
 TEST_F(AgainstCollectorTest, BadFiltersAreNamed) {
