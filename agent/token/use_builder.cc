@@ -201,7 +201,7 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
   std::optional<SecretBuffer> text = DecodeBody(life.coding, body.bytes);
   life.coding.clear();
   if (!text.has_value()) {
-    ++counts_.bodies_unread;
+    ++counts_.bodies_undecoded;
     return;
   }
   std::vector<BodyMember> members;
@@ -238,10 +238,12 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
 void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
   Life& life = *draft->life;
   std::optional<SecretBuffer> text = DecodeBody(life.coding, body.bytes);
-  if (!text.has_value() || life.until == absl::InfinitePast()) {
-    ++counts_.bodies_unread;
+  if (!text.has_value()) {
+    ++counts_.bodies_undecoded;
     return;
   }
+  // Of an answer that gives nothing: an error, or a call that only asks.
+  if (life.until == absl::InfinitePast()) return;
   std::vector<BodyMember> members;
   for (const GivenField& field : life.row->given) {
     if (!field.name.empty()) members.push_back({.outer = field.outer, .name = field.name});
@@ -446,6 +448,7 @@ void UseBuilder::AddCounters(Counters* counters) const {
   (*counters)["token_facts_dropped"] += counts_.facts_dropped;
   (*counters)["life_calls"] += counts_.life_calls;
   (*counters)["bodies_unread"] += counts_.bodies_unread;
+  (*counters)["bodies_undecoded_lost"] += counts_.bodies_undecoded;
   (*counters)["bodies_unseen"] += counts_.bodies_unseen;
 }
 

@@ -144,6 +144,7 @@ class UseBuilder : public ExchangeSink {
     std::atomic<uint64_t> facts_dropped{0};
     std::atomic<uint64_t> life_calls{0};
     std::atomic<uint64_t> bodies_unread{0};
+    std::atomic<uint64_t> bodies_undecoded{0};
     std::atomic<uint64_t> bodies_unseen{0};
   } counts_;
 };

@@ -80,6 +80,11 @@ constexpr GapKind kKinds[] = {
      "TLS connections of which it is not known whether they were read"},
     // Tokens.
     {"credentials_dropped", "credentials beyond those that one request may hold"},
+    {"bodies_orphaned_lost", "bodies of calls for tokens whose request is not known any more"},
+    {"bodies_undecoded_lost", "bodies of calls for tokens in a coding that is not read"},
+    {"bodies_unseen", "answers to calls for tokens whose body was not seen"},
+    {"token_facts_dropped", "facts beyond those that are told with one use"},
+    {"report_token_facts_dropped", "facts of tokens that a collector would not take"},
     {"requests_cut_token_unseen", "requests with bytes missing in which no token was found"},
     // Delivery.
     {"report_queue_dropped", "uses that came faster than they could be written to the spool"},
