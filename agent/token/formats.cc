@@ -74,8 +74,9 @@ class JwtParts {
  private:
   bool Has(size_t index, const std::vector<std::string>& texts) {
     if (texts.empty()) return true;
-    if (!decoded_[index].has_value()) decoded_[index] = Decode(index);
-    const std::string_view part = decoded_[index]->view();
+    std::optional<SecretBuffer>& decoded = decoded_[index];
+    if (!decoded.has_value()) decoded.emplace(Decode(index));
+    const std::string_view part = decoded->view();
     // memmem is several times faster than find where the first character is a common one.
     return std::all_of(texts.begin(), texts.end(), [part](const std::string& text) {
       return !part.empty() && memmem(part.data(), part.size(), text.data(), text.size()) != nullptr;
@@ -371,8 +372,9 @@ FormatMatch FormatTable::Classify(std::string_view secret, std::string_view host
     for (const uint32_t index : same->second) choice.Try(index);
   }
   FormatMatch match;
-  if (!choice.best().has_value()) return match;
-  const uint32_t index = *choice.best();
+  const std::optional<uint32_t> best = choice.best();
+  if (!best.has_value()) return match;
+  const uint32_t index = *best;
   match.format = &parts_->formats[index];
   match.checksum = CheckChecksum(match.format->checksum, secret);
   match.by_context = match.format->weak;

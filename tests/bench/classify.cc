@@ -61,7 +61,7 @@ std::string Normal(std::string_view name) {
 
 class Bench {
  public:
-  Bench(std::unique_ptr<FormatTable> table) : table_(std::move(table)) {
+  explicit Bench(std::unique_ptr<FormatTable> table) : table_(std::move(table)) {
     options_.shapes = table_.get();
   }
 
@@ -93,6 +93,7 @@ double ProcessorSeconds() {
 
 std::vector<Found> Bench::Classify(const ClassifyCase& request) {
   std::vector<HeaderField> fields;
+  fields.reserve(request.headers.size());
   for (const auto& [name, value] : request.headers) fields.push_back({name, value});
   values_ += fields.size();
   RequestHead head;

@@ -16,7 +16,7 @@ TEST(AnalysePatternTest, ReadsLengthsAndLiterals) {
     size_t min, max, at;
     std::vector<std::string> anchors;
     size_t literals;
-  } kCases[] = {
+  } cases[] = {
       {"", 0, 0, 0, {}, 0},
       {"abc", 3, 3, 0, {"abc"}, 3},
       {"abc_[0-9]{4}", 8, 8, 0, {"abc_"}, 4},
@@ -42,7 +42,7 @@ TEST(AnalysePatternTest, ReadsLengthsAndLiterals) {
       {"\\d\\w\\.", 3, 3, 2, {"."}, 1},
       {"a|b", 1, 1, 0, {"a", "b"}, 1},
   };
-  for (const auto& [pattern, min, max, at, anchors, literals] : kCases) {
+  for (const auto& [pattern, min, max, at, anchors, literals] : cases) {
     const absl::StatusOr<PatternFacts> facts = AnalysePattern(pattern);
     ASSERT_TRUE(facts.ok()) << pattern << ": " << facts.status();
     EXPECT_EQ(facts->min_length, min) << pattern;

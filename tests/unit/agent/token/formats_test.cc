@@ -204,7 +204,7 @@ TEST(FormatTableTest, KnowsWhereATokenBelongs) {
   const struct {
     std::string_view sample, host;
     FormatTable::HostFit fit;
-  } kCases[] = {
+  } cases[] = {
       {"ghp_<b62:36>", "api.github.com", kOwn},
       {"ghp_<b62:36>", "uploads.github.com", kOwn},
       {"ghp_<b62:36>", "ghe.corp.example", kOwn},
@@ -228,7 +228,7 @@ TEST(FormatTableTest, KnowsWhereATokenBelongs) {
       {"AKIA<b32:16>", "s3.eu-west-1.amazonaws.com", kOwn},
       {"AKIA<b32:16>", "minio.example", kForeign},
   };
-  for (const auto& [sample, host, fit] : kCases) {
+  for (const auto& [sample, host, fit] : cases) {
     const FormatMatch match = table->Classify(Make(sample), host, "");
     ASSERT_NE(match.format, nullptr);
     EXPECT_EQ(table->FitOf(*match.format, host), fit) << sample << " at " << host;
