@@ -20,17 +20,6 @@ bool AllHex(std::string_view text) { return AllOf(text, absl::ascii_isxdigit); }
 
 constexpr size_t kUuidSize = 36;
 
-bool IsUuid(std::string_view text) {
-  if (text.size() != kUuidSize) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? text[i] != '-' : !absl::ascii_isxdigit(static_cast<unsigned char>(text[i]))) {
-      return false;
-    }
-  }
-  return true;
-}
-
 bool IsLongHex(std::string_view text) { return text.size() >= 16 && AllHex(text); }
 
 // First '-' or '_' at or after `from`.
@@ -182,6 +171,17 @@ std::string HostName(std::string_view authority, std::string_view scheme,
 }
 
 }  // namespace
+
+bool IsUuid(std::string_view text) {
+  if (text.size() != kUuidSize) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : !absl::ascii_isxdigit(static_cast<unsigned char>(text[i]))) {
+      return false;
+    }
+  }
+  return true;
+}
 
 std::string PathTemplate(std::string_view path, const SecretFinder& secrets,
                          std::string_view host) {

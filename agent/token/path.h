@@ -32,6 +32,9 @@ struct Resource {
 // request's own; where one occurs in what is kept, kSecretMark stands.
 Resource DescribeResource(const RequestHead& request, const SecretFinder& secrets);
 
+// Eight, four, four, four and twelve hexadecimal digits with dashes between.
+bool IsUuid(std::string_view text);
+
 // A path, without query, segment by segment: only digits become {id} (also in 7.json, 7:cancel,
 // id=7), a UUID {uuid}, 16 or more hexadecimal digits {hex}, these two also behind a '-' or '_' and
 // the like. A segment that looks like a secret (LooksLikeSecret, a JWT, user:password@, Telegram's

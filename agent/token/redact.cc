@@ -111,6 +111,11 @@ class SecretFinder::Origins {
   size_t before_ = 0;
 };
 
+inline bool SecretFinder::MayHold(uint64_t block) const {
+  const size_t bit = FilterBit(block);
+  return (filter_[bit / 64] >> bit % 64 & 1) != 0;
+}
+
 SecretFinder::SecretFinder(absl::Span<const std::string_view> secrets)
     : secrets_(secrets.begin(), secrets.end()) {
   size_t blocks = 0;
@@ -144,11 +149,6 @@ SecretFinder::~SecretFinder() {
   if (!blocks_.empty()) OPENSSL_cleanse(blocks_.data(), blocks_.size() * sizeof(Block));
 }
 
-bool SecretFinder::MayHold(uint64_t block) const {
-  const size_t bit = FilterBit(block);
-  return (filter_[bit / 64] >> bit % 64 & 1) != 0;
-}
-
 std::vector<Region> SecretFinder::Search(std::string_view text, bool first_only) const {
   std::vector<Region> found;
   if (blocks_.empty() || text.size() < kShortest) return found;
@@ -168,7 +168,6 @@ std::vector<Region> SecretFinder::Search(std::string_view text, bool first_only)
 
 Region SecretFinder::MatchAt(std::string_view text, size_t at, size_t window) const {
   const uint64_t bytes = LoadBlock(text.data() + at);
-  if (!MayHold(bytes)) return {};
   const auto end = blocks_.begin() + static_cast<std::ptrdiff_t>(indexed_);
   auto block = std::lower_bound(blocks_.begin(), end, bytes,
                                 [](const Block& b, uint64_t value) { return b.bytes < value; });
@@ -193,13 +192,19 @@ Region SecretFinder::MatchAt(std::string_view text, size_t at, size_t window) co
 
 void SecretFinder::Scan(std::string_view text, size_t window, const Origins& origins,
                         bool first_only, std::vector<Region>* found) const {
+  if (first_only && !found->empty()) return;
   for (size_t at = 0; at + kBlock <= text.size();) {
-    if (first_only && !found->empty()) return;
+    // Nearly every position ends here.
+    if (!MayHold(LoadBlock(text.data() + at))) {
+      ++at;
+      continue;
+    }
     const Region match = MatchAt(text, at, window);
     if (match.end == 0) {
       ++at;
     } else {
       found->push_back(origins.Map(match));
+      if (first_only) return;
       at = match.end;
     }
   }

@@ -32,36 +32,39 @@ absl::StatusOr<std::unique_ptr<TokenCache>> TokenCache::Create(size_t limit) {
   return cache;
 }
 
-std::optional<TokenCache::Key> TokenCache::KeyOf(std::string_view secret) {
-  std::array<unsigned char, sizeof(Key)> hash;
+// Without a key it begins anew with the one that it has.
+bool TokenCache::Begin() { return EVP_MAC_init(mac_.get(), nullptr, 0, nullptr) == 1; }
+
+bool TokenCache::Update(std::string_view text) {
+  return EVP_MAC_update(mac_.get(), reinterpret_cast<const unsigned char*>(text.data()),
+                        text.size()) == 1;
+}
+
+std::optional<TokenCache::Key> TokenCache::End() {
+  Key key;
   size_t size = 0;
-  // Without a key it begins anew with the one that it has.
-  if (EVP_MAC_init(mac_.get(), nullptr, 0, nullptr) != 1 ||
-      EVP_MAC_update(mac_.get(), reinterpret_cast<const unsigned char*>(secret.data()),
-                     secret.size()) != 1 ||
-      EVP_MAC_final(mac_.get(), hash.data(), &size, hash.size()) != 1 || size != hash.size()) {
+  if (EVP_MAC_final(mac_.get(), reinterpret_cast<unsigned char*>(key.data()), &size, sizeof(key)) !=
+          1 ||
+      size != sizeof(key)) {
     return std::nullopt;
   }
-  Key key;
-  std::memcpy(key.data(), hash.data(), sizeof(key));
   return key;
 }
 
-KnownToken* TokenCache::Find(const Key& key) {
-  const auto found = by_key_.find(key);
-  if (found == by_key_.end()) return nullptr;
-  entries_.splice(entries_.begin(), entries_, found->second);
-  return &found->second->token;
+std::optional<TokenCache::Key> TokenCache::KeyOf(std::string_view secret) {
+  if (!Begin() || !Update(secret)) return std::nullopt;
+  return End();
 }
 
-KnownToken& TokenCache::Add(const Key& key) {
-  if (entries_.size() >= limit_ && !entries_.empty()) {
-    by_key_.erase(entries_.back().key);
-    entries_.pop_back();
+std::optional<TokenCache::Key> TokenCache::KeyOf(absl::Span<const std::string_view> texts) {
+  if (!Begin()) return std::nullopt;
+  for (const std::string_view text : texts) {
+    std::array<char, sizeof(size_t)> size;
+    const size_t bytes = text.size();
+    std::memcpy(size.data(), &bytes, size.size());
+    if (!Update({size.data(), size.size()}) || !Update(text)) return std::nullopt;
   }
-  entries_.push_front({key, {}});
-  by_key_[key] = entries_.begin();
-  return entries_.front().token;
+  return End();
 }
 
 }  // namespace tokenwatch

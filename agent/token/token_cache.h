@@ -11,15 +11,15 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "agent/token/lru.h"
 #include "agent/token/token_use.h"
 
 namespace tokenwatch {
@@ -46,37 +46,34 @@ struct KnownToken {
 // Not thread safe.
 class TokenCache {
  public:
-  using Key = std::array<uint64_t, 2>;
+  using Key = Lru<KnownToken>::Key;
 
   // Keeps the `limit` tokens that were used last. Internal where OpenSSL has no SipHash.
   static absl::StatusOr<std::unique_ptr<TokenCache>> Create(size_t limit);
 
   // Nothing where OpenSSL failed. No allocation.
   std::optional<Key> KeyOf(std::string_view secret);
+  // Of several texts, each with its length.
+  std::optional<Key> KeyOf(absl::Span<const std::string_view> texts);
 
-  // Null where it is not known. Valid until the next Add.
-  KnownToken* Find(const Key& key);
-  // A new entry in place of the one that was unused longest. `key` is not known yet.
-  KnownToken& Add(const Key& key);
-
-  size_t size() const { return entries_.size(); }
+  // As Lru has them.
+  KnownToken* Find(const Key& key) { return tokens_.Find(key); }
+  KnownToken& Add(const Key& key) { return tokens_.Add(key); }
+  size_t size() const { return tokens_.size(); }
 
  private:
   struct FreeMac {
     void operator()(EVP_MAC_CTX* mac) const;
   };
-  struct Entry {
-    Key key;
-    KnownToken token;
-  };
-  using Entries = std::list<Entry>;
 
-  explicit TokenCache(size_t limit) : limit_(limit) {}
+  explicit TokenCache(size_t limit) : tokens_(limit) {}
 
-  const size_t limit_;
+  bool Begin();
+  bool Update(std::string_view text);
+  std::optional<Key> End();
+
   std::unique_ptr<EVP_MAC_CTX, FreeMac> mac_;
-  Entries entries_;  // used last first
-  absl::flat_hash_map<Key, Entries::iterator> by_key_;
+  Lru<KnownToken> tokens_;
 };
 
 }  // namespace tokenwatch

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -57,6 +58,11 @@ class TokenReader {
   KnownToken* Find(const TokenCache::Key& key) { return cache_->Find(key); }
   // Of the credential that Read was called with last.
   const TokenCache::Key& last_key() const { return last_key_; }
+
+  // Of several texts, under the same key as tokens are; nothing where OpenSSL failed.
+  std::optional<TokenCache::Key> KeyOf(absl::Span<const std::string_view> texts) {
+    return cache_->KeyOf(texts);
+  }
 
   // Whether a part of `text`, that holds no blank or separator, is a known token or looks like one.
   bool MayHoldSecret(std::string_view text);

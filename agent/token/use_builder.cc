@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/text.h"
 #include "agent/common/token_id.h"
@@ -42,6 +43,30 @@ bool IsRedirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+// As long as the part of a secret that may not show, with the dashes of a UUID.
+bool HasHexRun(std::string_view text) {
+  size_t run = 0;
+  for (const char c : text) {
+    run = absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == '-' ? run + 1 : 0;
+    if (run == SecretFinder::kShortest) return true;
+  }
+  return false;
+}
+
+std::string RequestIdOf(const RequestHead& request, const Extraction& found) {
+  const std::string_view id = FirstField(request.fields, "x-request-id");
+  if (id.empty()) return {};
+  // Most are UUIDs, and share 12 bytes with a secret only where that has as many digits in a row.
+  if (IsUuid(id) && std::none_of(found.credentials.begin(), found.credentials.end(),
+                                 [](const Credential& one) { return HasHexRun(one.secret); })) {
+    return std::string(id);
+  }
+  std::vector<std::string_view> secrets;
+  secrets.reserve(found.credentials.size());
+  for (const Credential& credential : found.credentials) secrets.push_back(credential.secret);
+  return SafeText(id, kRequestIdMax, SecretFinder(secrets));
+}
+
 // The path of "scheme://authority/path".
 std::string_view PathOfAbsolute(std::string_view target) {
   const size_t authority = target.find("//");
@@ -76,7 +101,11 @@ void UseBuilder::OnRequest(const RequestHead& request) {
   const bool may_be_life = request.version_major == 1 &&
                            MayBeLifeCall(request.target.substr(0, request.target.find('?')));
   if (found_.credentials.empty() && request.unknown_fields == 0 && !may_be_life) return;
-  Draft draft = Build(request, found_);
+  const std::optional<TokenCache::Key> shape =
+      may_be_life ? std::nullopt : ShapeOf(request, found_);
+  std::optional<Draft> known =
+      shape.has_value() ? BuildKnown(request, found_, *shape) : std::nullopt;
+  Draft draft = known.has_value() ? *std::move(known) : Build(request, found_, shape);
   if (draft.uses.empty() && draft.life == nullptr) return;
   if (drafts_.size() >= limits_.exchanges) {
     ++counts_.answers_unseen;
@@ -226,6 +255,7 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
     credential.carrier = field.carrier;
     credential.secret = members[i].text.view();
     Describe(credential, host, "", &one);
+    if (!one.use.unresolved) Finalize(tokens_->Find(one.key), &one);
     const size_t place = draft->uses.size();
     draft->uses.push_back(std::move(one));
     size_t& role = field.role == AskedRole::kSpent     ? life.spent
@@ -314,7 +344,62 @@ void UseBuilder::Tell(std::vector<TokenFact> facts, TokenUse* use) {
   }
 }
 
-UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction& found) {
+std::optional<TokenCache::Key> UseBuilder::ShapeOf(const RequestHead& request,
+                                                   const Extraction& found) {
+  if (found.credentials.empty()) return std::nullopt;
+  std::string_view host, user_agent;
+  for (const HeaderField& field : request.fields) {
+    if (field.name.size() == 4 && host.empty() && EqualsIgnoreCase(field.name, "host")) {
+      host = field.value;
+    } else if (field.name.size() == 10 && user_agent.empty() &&
+               EqualsIgnoreCase(field.name, "user-agent")) {
+      user_agent = field.value;
+    } else if (field.name.size() == 4 && EqualsIgnoreCase(field.name, "dpop")) {
+      return std::nullopt;
+    }
+  }
+  const char flags[] = {static_cast<char>(request.tls), static_cast<char>(request.inbound),
+                        static_cast<char>(request.cut && request.fields.empty()),
+                        static_cast<char>(request.version_major),
+                        static_cast<char>(request.version_minor)};
+  parts_.clear();
+  for (const std::string_view part : {std::string_view(flags, sizeof(flags)), request.method,
+                                      request.target, request.scheme, host, user_agent}) {
+    parts_.push_back(part);
+  }
+  for (const Credential& credential : found.credentials) {
+    if (credential.unresolved) return std::nullopt;
+    parts_.push_back(credential.carrier);
+    parts_.push_back(credential.secret);
+    parts_.push_back(credential.user);
+  }
+  return tokens_->KeyOf(parts_);
+}
+
+std::optional<UseBuilder::Draft> UseBuilder::BuildKnown(const RequestHead& request,
+                                                        const Extraction& found,
+                                                        const TokenCache::Key& key) {
+  const Shape* const shape = shapes_known_.Find(key);
+  if (shape == nullptr) return std::nullopt;
+  for (const DraftUse& one : shape->uses) {
+    if (tokens_->Find(one.key) == nullptr) return std::nullopt;
+  }
+  Draft draft{.exchange = request.exchange, .begun = clock_->FromMonotonic(request.mono_ns)};
+  draft.uses = shape->uses;
+  const std::string request_id = RequestIdOf(request, found);
+  for (DraftUse& one : draft.uses) {
+    one.use.exchange = request.exchange;
+    one.use.time = draft.begun;
+    one.use.process = request.process;
+    one.use.pid = request.pid;
+    one.use.request_id = request_id;
+    Finalize(tokens_->Find(one.key), &one);
+  }
+  return draft;
+}
+
+UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction& found,
+                                    const std::optional<TokenCache::Key>& shape) {
   std::vector<std::string_view> secret_bytes;
   secret_bytes.reserve(found.credentials.size());
   for (const Credential& credential : found.credentials) secret_bytes.push_back(credential.secret);
@@ -336,7 +421,7 @@ UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction
   common.user_agent =
       SafeText(KeptUserAgent(FirstField(request.fields, "user-agent"), privacy.user_agent),
                kUserAgentMax, secrets);
-  common.request_id = SafeText(FirstField(request.fields, "x-request-id"), kRequestIdMax, secrets);
+  common.request_id = RequestIdOf(request, found);
   common.process = request.process;
   common.pid = request.pid;
   common.inbound = request.inbound;
@@ -352,6 +437,14 @@ UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction
     one.use.unresolved = true;
     if (!credential.unresolved) Describe(credential, host, dpop, &one);
     draft.uses.push_back(std::move(one));
+  }
+  const auto is_resolved = [](const DraftUse& one) { return !one.use.unresolved; };
+  if (shape.has_value() && shapes_known_.Find(*shape) == nullptr &&
+      std::all_of(draft.uses.begin(), draft.uses.end(), is_resolved)) {
+    shapes_known_.Add(*shape).uses = draft.uses;
+  }
+  for (DraftUse& one : draft.uses) {
+    if (!one.use.unresolved) Finalize(tokens_->Find(one.key), &one);
   }
   // One of the fields that are unknown may hold a credential: counted, never guessed.
   if (draft.uses.empty() && request.unknown_fields != 0) {
@@ -391,12 +484,17 @@ void UseBuilder::Describe(const Credential& credential, std::string_view host,
   use.token_length = static_cast<uint32_t>(credential.secret.size());
   use.user_ids = known->user_ids;
   use.traits = known->traits;
-  if (known->expires.has_value() && use.time > *known->expires) {
-    use.traits |= trait::kExpired;
-  }
   if (!credential.secret_is_public &&
       (use.carrier.starts_with("query/") || use.carrier == "userinfo")) {
     use.traits |= trait::kInQuery;
+  }
+}
+
+void UseBuilder::Finalize(KnownToken* known, DraftUse* draft) {
+  TokenUse& use = draft->use;
+  const std::string_view host = WithoutPort(use.host);
+  if (known->expires.has_value() && use.time > *known->expires) {
+    use.traits |= trait::kExpired;
   }
   if (redirects_.Follows(use.tokens.front().token_id, use.process, host, use.time)) {
     use.traits |= trait::kRedirected;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -17,6 +18,7 @@
 #include "agent/http/exchange.h"
 #include "agent/token/extract.h"
 #include "agent/token/life_calls.h"
+#include "agent/token/lru.h"
 #include "agent/token/redirects.h"
 #include "agent/token/token_reader.h"
 #include "agent/token/token_use.h"
@@ -95,8 +97,23 @@ class UseBuilder : public ExchangeSink {
     std::unique_ptr<Life> life;
   };
   using Drafts = std::list<Draft>;
+  // The uses of requests that differ in nothing but time, process and request id.
+  struct Shape {
+    std::vector<DraftUse> uses;
+  };
+  static constexpr size_t kShapes = 4096;  // some 1 kB each
 
-  Draft Build(const RequestHead& request, const Extraction& found);
+  // `shape`: under which it is remembered.
+  Draft Build(const RequestHead& request, const Extraction& found,
+              const std::optional<TokenCache::Key>& shape);
+  // The same from what is known of such a request. Nothing where it is not known, or its tokens are
+  // known no longer.
+  std::optional<Draft> BuildKnown(const RequestHead& request, const Extraction& found,
+                                  const TokenCache::Key& key);
+  // What tells requests apart, or nothing for those that are to be looked at each time.
+  std::optional<TokenCache::Key> ShapeOf(const RequestHead& request, const Extraction& found);
+  // What time, process and the token's history add to a use.
+  void Finalize(KnownToken* known, DraftUse* draft);
   std::unique_ptr<Life> BeginLife(const RequestHead& request, const TokenUse& common,
                                   std::string_view host);
   void TellRevoked(Draft* draft);
@@ -122,7 +139,9 @@ class UseBuilder : public ExchangeSink {
   UseSink* const sink_;
   const Limits limits_;
 
-  Extraction found_;  // its memory is used again
+  Extraction found_;                     // its memory is used again
+  std::vector<std::string_view> parts_;  // of ShapeOf; its memory is used again
+  Lru<Shape> shapes_known_{kShapes};
   Redirects redirects_;
   bool patient_ = true;
   Drafts drafts_;  // oldest first
