@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "agent/common/facts.h"
 #include "agent/common/request_id.h"
-#include "agent/token/facts.h"
 
 namespace tokenwatch {
 namespace {

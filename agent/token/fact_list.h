@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "agent/token/facts.h"
+#include "agent/common/facts.h"
 #include "agent/token/jwt.h"
 #include "agent/token/redact.h"
 #include "agent/token/token_use.h"

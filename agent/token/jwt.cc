@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/common/facts.h"
 #include "agent/common/text.h"
 #include "agent/token/encoding.h"
-#include "agent/token/facts.h"
 #include "agent/token/redact.h"
 
 namespace tokenwatch {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/hash/hash.h"
+#include "agent/common/facts.h"
 #include "agent/common/token_id.h"
 #include "agent/token/dpop.h"
-#include "agent/token/facts.h"
 #include "agent/token/identity.h"
 #include "agent/token/redact.h"
 

@@ -34,7 +34,7 @@ inline constexpr uint32_t kByContext = 64;
 inline constexpr uint32_t kBadChecksum = 128;
 }  // namespace trait
 
-// Something learnt of a token (agent/token/facts.h says which names there are). Printable ASCII.
+// Something learnt of a token (agent/common/facts.h says which names there are). Printable ASCII.
 struct TokenFact {
   std::string_view name;  // a constant
   std::string value;

@@ -8,11 +8,11 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "agent/common/facts.h"
 #include "agent/common/text.h"
 #include "agent/common/token_id.h"
 #include "agent/token/answer_facts.h"
 #include "agent/token/body_text.h"
-#include "agent/token/facts.h"
 #include "agent/token/path.h"
 #include "agent/token/redact.h"
 

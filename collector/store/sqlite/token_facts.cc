@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "agent/token/facts.h"
+#include "agent/common/facts.h"
 #include "collector/store/credential_id.h"
 #include "collector/store/sqlite/credentials.h"
 

@@ -10,9 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "agent/common/facts.h"
 #include "agent/report/batch_builder.h"
 #include "agent/report/stream_encoder.h"
-#include "agent/token/facts.h"
 #include "collector/ingest/batch_decoder.h"
 #include "tests/unit/agent/report/sample_uses.h"
 

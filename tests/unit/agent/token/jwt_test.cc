@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "agent/token/facts.h"
+#include "agent/common/facts.h"
 #include "tests/unit/agent/token/made_up_jwt.h"
 
 namespace tokenwatch {

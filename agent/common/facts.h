@@ -2,8 +2,8 @@
 // keep those that they do not know. None of the values is secret; what may name a person is a keyed
 // hash
 // ("usr_" and 26 Crockford base32 digits) unless the privacy settings say otherwise.
-#ifndef TOKENWATCH_AGENT_TOKEN_FACTS_H_
-#define TOKENWATCH_AGENT_TOKEN_FACTS_H_
+#ifndef TOKENWATCH_AGENT_COMMON_FACTS_H_
+#define TOKENWATCH_AGENT_COMMON_FACTS_H_
 
 #include <cstddef>
 #include <string_view>
@@ -63,4 +63,4 @@ inline constexpr std::string_view kRevoked = "revoked";           // when; RFC 3
 
 }  // namespace tokenwatch::fact
 
-#endif  // TOKENWATCH_AGENT_TOKEN_FACTS_H_
+#endif  // TOKENWATCH_AGENT_COMMON_FACTS_H_
