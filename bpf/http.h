@@ -45,8 +45,8 @@ __noinline int tw_next(void)
 		return TW_STEP_SCAN;
 	if (mode >= TW_MODE_PREFACE)
 		return TW_STEP_FRAME;
-	if (s->frame_flags & TW_WANTED && (mode == TW_MODE_BODY || mode == TW_MODE_CHUNK_DATA ||
-					   mode == TW_MODE_UNTIL_CLOSE))
+	if (s->frame_flags & TW_WANTED &&
+	    (mode == TW_MODE_BODY || mode == TW_MODE_CHUNK_DATA || mode == TW_MODE_UNTIL_CLOSE))
 		return tw_take_body(s, w);
 	n = tw_here(w);
 	if (mode == TW_MODE_BODY || mode == TW_MODE_CHUNK_DATA) {

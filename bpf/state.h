@@ -62,18 +62,18 @@ enum tw_mode {
 };
 
 struct tw_stream {
-	u64 remaining;	/* body or chunk bytes left; inside a block, the number being read */
-	u64 begun_ns;	/* call that carried the current block's, or frame's, first byte */
-	u32 block;	/* bytes of the current block */
-	u32 sequence;	/* next data segment's */
-	u32 message;	/* of the current block; HTTP/2: the current frame's stream */
-	u32 frame;	/* HTTP/2: the current frame's length << 8 | its type */
-	u16 status;	/* of the current response */
-	u8 mode;	/* enum tw_mode */
-	u8 state;	/* of the automaton in framing.h */
-	u8 seen;	/* enum tw_action, all of the current block; HTTP/2: tw_frames_seen */
-	u8 emitted;	/* a piece of the current block, or frame, has left */
-	u8 cut;		/* the current block has outgrown TW_BLOCK_MAX */
+	u64 remaining; /* body or chunk bytes left; inside a block, the number being read */
+	u64 begun_ns;  /* call that carried the current block's, or frame's, first byte */
+	u32 block;     /* bytes of the current block */
+	u32 sequence;  /* next data segment's */
+	u32 message;   /* of the current block; HTTP/2: the current frame's stream */
+	u32 frame;     /* HTTP/2: the current frame's length << 8 | its type */
+	u16 status;    /* of the current response */
+	u8 mode;       /* enum tw_mode */
+	u8 state;      /* of the automaton in framing.h */
+	u8 seen;       /* enum tw_action, all of the current block; HTTP/2: tw_frames_seen */
+	u8 emitted;    /* a piece of the current block, or frame, has left */
+	u8 cut;	       /* the current block has outgrown TW_BLOCK_MAX */
 	/*
 	 * HTTP/2: the current frame's; HTTP/1: first bytes, of "PRI", held back; in a body
 	 * TW_WANTED

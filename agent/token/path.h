@@ -23,7 +23,10 @@ struct Resource {
   // Lower case, without userinfo and the scheme's default port. Of CONNECT the authority with its
   // port.
   std::string host;
-  std::string path;   // PathTemplate; "*" of OPTIONS *, empty of CONNECT
+  // PathTemplate; "*" of OPTIONS *, empty of CONNECT. Of an outbound request PathLearner makes of
+  // it what is reported: names become {name} or, in known APIs, {owner} and the like; of a GraphQL
+  // operation "#Name" follows, as in "/graphql#GetUser". No template holds another '#'.
+  std::string path;
   std::string query;  // QueryNames
 };
 

@@ -7,12 +7,14 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/facts.h"
 #include "agent/common/text.h"
 #include "agent/common/token_id.h"
 #include "agent/token/answer_facts.h"
 #include "agent/token/body_text.h"
+#include "agent/token/graphql.h"
 #include "agent/token/path.h"
 #include "agent/token/redact.h"
 
@@ -356,8 +358,11 @@ std::optional<TokenCache::Key> UseBuilder::ShapeOf(const RequestHead& request,
       user_agent = field.value;
     } else if (field.name.size() == 4 && EqualsIgnoreCase(field.name, "dpop")) {
       return std::nullopt;
+    } else if (field.name.size() > 20 && absl::EndsWithIgnoreCase(field.name, "operation-name")) {
+      return std::nullopt;
     }
   }
+  if (request.target.find("operationName") != std::string_view::npos) return std::nullopt;
   const char flags[] = {static_cast<char>(request.tls), static_cast<char>(request.inbound),
                         static_cast<char>(request.cut && request.fields.empty()),
                         static_cast<char>(request.version_major),
@@ -387,7 +392,11 @@ std::optional<UseBuilder::Draft> UseBuilder::BuildKnown(const RequestHead& reque
   Draft draft{.exchange = request.exchange, .begun = clock_->FromMonotonic(request.mono_ns)};
   draft.uses = shape->uses;
   const std::string request_id = RequestIdOf(request, found);
+  // Each request counts for what the host's paths are.
+  const std::string path =
+      request.inbound ? shape->path : paths_.Learn(shape->uses.front().use.host, shape->path);
   for (DraftUse& one : draft.uses) {
+    one.use.path = KeptPath(path, tokens_->privacy().paths);
     one.use.exchange = request.exchange;
     one.use.time = draft.begun;
     one.use.process = request.process;
@@ -407,6 +416,14 @@ UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction
 
   const Privacy& privacy = tokens_->privacy();
   Resource resource = DescribeResource(request, secrets);
+  // Inbound paths are of the host's own servers.
+  const std::string reduced = resource.path;
+  if (!request.inbound) {
+    const std::string_view operation = OperationName(request, secrets);
+    resource.path = paths_.Learn(resource.host, std::move(resource.path), operation);
+    // Joined to the path it could complete a secret.
+    if (!operation.empty() && secrets.Occurs(resource.path)) resource.path = kSecretMark;
+  }
   TokenUse common;
   common.exchange = request.exchange;
   common.time = clock_->FromMonotonic(request.mono_ns);
@@ -441,7 +458,9 @@ UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction
   const auto is_resolved = [](const DraftUse& one) { return !one.use.unresolved; };
   if (shape.has_value() && shapes_known_.Find(*shape) == nullptr &&
       std::all_of(draft.uses.begin(), draft.uses.end(), is_resolved)) {
-    shapes_known_.Add(*shape).uses = draft.uses;
+    Shape& known = shapes_known_.Add(*shape);
+    known.uses = draft.uses;
+    known.path = reduced;
   }
   for (DraftUse& one : draft.uses) {
     if (!one.use.unresolved) Finalize(tokens_->Find(one.key), &one);
@@ -548,6 +567,7 @@ void UseBuilder::AddCounters(Counters* counters) const {
   (*counters)["bodies_unread"] += counts_.bodies_unread;
   (*counters)["bodies_undecoded_lost"] += counts_.bodies_undecoded;
   (*counters)["bodies_unseen"] += counts_.bodies_unseen;
+  paths_.AddCounters(counters);
 }
 
 }  // namespace tokenwatch

@@ -19,6 +19,7 @@
 #include "agent/token/extract.h"
 #include "agent/token/life_calls.h"
 #include "agent/token/lru.h"
+#include "agent/token/path_learner.h"
 #include "agent/token/redirects.h"
 #include "agent/token/token_reader.h"
 #include "agent/token/token_use.h"
@@ -99,6 +100,7 @@ class UseBuilder : public ExchangeSink {
   using Drafts = std::list<Draft>;
   // The uses of requests that differ in nothing but time, process and request id.
   struct Shape {
+    std::string path;  // as PathTemplate has it
     std::vector<DraftUse> uses;
   };
   static constexpr size_t kShapes = 4096;  // some 1 kB each
@@ -143,6 +145,7 @@ class UseBuilder : public ExchangeSink {
   std::vector<std::string_view> parts_;  // of ShapeOf; its memory is used again
   Lru<Shape> shapes_known_{kShapes};
   Redirects redirects_;
+  PathLearner paths_;
   bool patient_ = true;
   Drafts drafts_;  // oldest first
   std::unordered_map<uint64_t, Drafts::iterator> by_exchange_;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "agent/common/token_id.h"
 #include "agent/token/redact.h"
 #include "tests/unit/agent/token/made_up.h"
@@ -248,6 +249,35 @@ TEST_F(UseBuilderTest, ShowsTheSecretNowhereElse) {
   EXPECT_TRUE(use.user_agent.starts_with("x/1 ({secret}; ")) << use.user_agent;
   const std::string_view secrets[] = {secret_};
   EXPECT_FALSE(SecretFinder(secrets).Occurs(use.user_agent)) << use.user_agent;
+}
+
+TEST_F(UseBuilderTest, NamesInOutboundPathsAreLearnt) {
+  const auto path_of = [&](const std::string& host, const std::string& target, bool inbound) {
+    Request request;
+    request.target = target;
+    request.head.inbound = inbound;
+    request.fields = {{"Host", host}, {"Authorization", "Bearer " + secret_}};
+    Ask(request, 1);
+    Tell(1, AnswerKind::kAnswered, 200, 1);
+    std::string path = uses_.all.back().path;
+    uses_.all.clear();
+    return path;
+  };
+  for (int i = 0; i <= 200; ++i) {
+    path_of("api.example", absl::StrCat("/users/n", i, "x"), false);
+    path_of("own.example", absl::StrCat("/users/n", i, "x"), true);
+  }
+  EXPECT_EQ(path_of("api.example", "/users/bob", false), "/users/{name}");
+  EXPECT_EQ(path_of("own.example", "/users/bob", true), "/users/bob");
+  EXPECT_EQ(path_of("api.github.com", "/repos/octo/hello/issues/7", false),
+            "/repos/{owner}/{repo}/issues/{id}");
+  EXPECT_EQ(path_of("api.github.com", "/repos/octo/hello/issues/7", true),
+            "/repos/octo/hello/issues/{id}");
+  EXPECT_EQ(path_of("api.example", "/graphql?operationName=GetUser", false), "/graphql#GetUser");
+  EXPECT_EQ(path_of("api.example", "/graphql?operationName=GetUser", true), "/graphql");
+  EXPECT_EQ(path_of("api.example", "/graphql?operationName=" + secret_, false), "/graphql");
+  EXPECT_EQ(Counter("path_positions_variable"), 1u);
+  EXPECT_EQ(Counter("paths_folded"), 0u);
 }
 
 TEST_F(UseBuilderTest, BoundsWhatItKeeps) {
