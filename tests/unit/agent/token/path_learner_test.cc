@@ -132,6 +132,30 @@ TEST(PathLearner, AWordOfEveryFourthRequestOutlivesTheNames) {
   EXPECT_EQ(learner.Learn(kHost, "/users/seek"), "/users/{name}");
 }
 
+TEST(PathLearner, WhatWasBelowNamesIsMerged) {
+  PathLearner learner;
+  // Two repositories each: too many once they stand at one position.
+  for (int i = 0; i <= 200; ++i) {
+    learner.Learn(kHost, absl::StrCat("/o/owner", i, "/a", i, "/issues"));
+    learner.Learn(kHost, absl::StrCat("/o/owner", i, "/b", i, "/issues"));
+  }
+  EXPECT_EQ(learner.Learn(kHost, "/o/owner0/a0/issues"), "/o/{name}/{name}/issues");
+  EXPECT_EQ(learner.Learn(kHost, "/o/x/y/pulls"), "/o/{name}/{name}/pulls");
+  EXPECT_EQ(Counter(learner, "path_positions_variable"), 2u);
+}
+
+TEST(PathLearner, AVariablePositionStaysSoWhenItIsMerged) {
+  PathLearner learner;
+  for (int i = 0; i <= 200; ++i) learner.Learn(kHost, absl::StrCat("/p/hot/n", i));
+  ASSERT_EQ(learner.Learn(kHost, "/p/hot/x"), "/p/hot/{name}");
+  // Seldom enough a new one, with few words below.
+  for (int i = 0; i <= 200; ++i) {
+    for (int k = 0; k < 8; ++k) learner.Learn(kHost, absl::StrCat("/p/name", i, "/m", i % 10));
+  }
+  EXPECT_EQ(learner.Learn(kHost, "/p/hot/x"), "/p/{name}/{name}");
+  EXPECT_EQ(learner.Learn(kHost, "/p/name1/m1"), "/p/{name}/{name}");
+}
+
 TEST(PathLearner, IsTheSameForTheSameRequests) {
   const auto run = [] {
     PathLearner learner({.hosts = 4, .nodes_per_host = 300, .nodes = 600});
