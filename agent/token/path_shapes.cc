@@ -496,12 +496,21 @@ bool MatchShape(std::string_view shape, absl::Span<const std::string_view> path,
   return at == path.size();
 }
 
-// False where the shape begins with another word than the path, as most do.
-bool MayMatch(std::string_view shape, std::string_view path) {
-  if (!absl::ascii_isalpha(static_cast<unsigned char>(shape[1]))) return true;
-  const std::string_view word = shape.substr(0, shape.find('/', 1));
-  return word == "/v#" || (EqualsIgnoreCase(word, path.substr(0, word.size())) &&
-                           path.substr(word.size()).starts_with('/'));
+// How much of each shape is words before the first segment that is none.
+constexpr auto kWordsBefore = [] {
+  std::array<size_t, std::size(kPathShapes)> sizes{};
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const std::string_view shape = kPathShapes[i].shape;
+    sizes[i] = shape.rfind('/', shape.find_first_of("{*<@#")) + 1;
+  }
+  return sizes;
+}();
+
+// False for nearly all rows that do not match.
+bool MayMatch(uint16_t row, std::string_view path) {
+  const size_t size = kWordsBefore[row];
+  return path.size() >= size &&
+         EqualsIgnoreCase(kPathShapes[row].shape.substr(0, size), path.substr(0, size));
 }
 
 bool IsOfHost(std::string_view pattern, std::string_view host) {
@@ -530,10 +539,9 @@ std::optional<ShapedPath> ShapePath(absl::Span<const uint16_t> rows, std::string
   std::vector<std::string_view> segments;
   ShapedPath shaped;
   for (const uint16_t row : rows) {
-    const std::string_view shape = kPathShapes[row].shape;
-    if (!MayMatch(shape, path)) continue;
+    if (!MayMatch(row, path)) continue;
     if (segments.empty()) segments = PathSegments(path);
-    if (MatchShape(shape, segments, &shaped)) return shaped;
+    if (MatchShape(kPathShapes[row].shape, segments, &shaped)) return shaped;
   }
   return std::nullopt;
 }
