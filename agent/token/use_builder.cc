@@ -7,7 +7,6 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/facts.h"
 #include "agent/common/text.h"
@@ -358,7 +357,8 @@ std::optional<TokenCache::Key> UseBuilder::ShapeOf(const RequestHead& request,
       user_agent = field.value;
     } else if (field.name.size() == 4 && EqualsIgnoreCase(field.name, "dpop")) {
       return std::nullopt;
-    } else if (field.name.size() > 20 && absl::EndsWithIgnoreCase(field.name, "operation-name")) {
+    } else if (field.name.size() > 20 &&
+               EqualsIgnoreCase(field.name.substr(field.name.size() - 14), "operation-name")) {
       return std::nullopt;
     }
   }
