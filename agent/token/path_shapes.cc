@@ -458,6 +458,22 @@ bool MatchSegment(std::string_view shape, std::string_view segment, std::string*
   return EqualsIgnoreCase(shape, segment);
 }
 
+// Whether the shape's words before a "{name...}" or "**" are the path's, which costs no string.
+bool WordsFit(std::string_view shape, absl::Span<const std::string_view> path) {
+  for (size_t at = 0; !shape.empty(); ++at) {
+    shape.remove_prefix(1);
+    const size_t end = std::min(shape.find('/'), shape.size());
+    const std::string_view one = shape.substr(0, end);
+    shape.remove_prefix(end);
+    if (one == "**" || one.ends_with("...}")) return true;
+    if (at == path.size()) return false;
+    const bool is_word = one.empty() || (one != "v#" && one.find('{') == one.npos && one != "*" &&
+                                         one[0] != '<' && one[0] != '@');
+    if (is_word && !EqualsIgnoreCase(one, path[at])) return false;
+  }
+  return true;
+}
+
 bool MatchShape(std::string_view shape, absl::Span<const std::string_view> path,
                 ShapedPath* shaped) {
   shaped->path.clear();
@@ -528,8 +544,8 @@ absl::Span<const PathShapeRow> PathShapes() { return kPathShapes; }
 
 std::vector<uint16_t> PathShapesOf(std::string_view host) {
   std::vector<uint16_t> rows;
-  for (uint16_t i = 0; i < std::size(kPathShapes); ++i) {
-    if (IsOfHost(kPathShapes[i].host, host)) rows.push_back(i);
+  for (size_t i = 0; i < std::size(kPathShapes); ++i) {
+    if (IsOfHost(kPathShapes[i].host, host)) rows.push_back(static_cast<uint16_t>(i));
   }
   return rows;
 }
@@ -541,13 +557,15 @@ std::optional<ShapedPath> ShapePath(absl::Span<const uint16_t> rows, std::string
   for (const uint16_t row : rows) {
     if (!MayMatch(row, path)) continue;
     if (segments.empty()) segments = PathSegments(path);
-    if (MatchShape(kPathShapes[row].shape, segments, &shaped)) return shaped;
+    const std::string_view shape = kPathShapes[row].shape;
+    if (WordsFit(shape, segments) && MatchShape(shape, segments, &shaped)) return shaped;
   }
   return std::nullopt;
 }
 
 std::vector<std::string_view> PathSegments(std::string_view path) {
   std::vector<std::string_view> segments;
+  segments.reserve(std::count(path.begin(), path.end(), '/'));
   for (size_t begin = 1; begin <= path.size();) {
     const size_t end = std::min(path.find('/', begin), path.size());
     segments.push_back(path.substr(begin, end - begin));
