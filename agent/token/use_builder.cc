@@ -6,74 +6,26 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/facts.h"
 #include "agent/common/text.h"
 #include "agent/common/token_id.h"
 #include "agent/token/answer_facts.h"
-#include "agent/token/body_text.h"
 #include "agent/token/graphql.h"
+#include "agent/token/life_bodies.h"
 #include "agent/token/path.h"
 #include "agent/token/redact.h"
+#include "agent/token/request_text.h"
 
 namespace tokenwatch {
 namespace {
 
 constexpr size_t kMethodMax = 32;
 constexpr size_t kUserAgentMax = 256;
-constexpr size_t kRequestIdMax = 128;
 constexpr size_t kCodingMax = 16;
-
-std::string_view FirstField(absl::Span<const HeaderField> fields, std::string_view name) {
-  for (const HeaderField& field : fields) {
-    if (EqualsIgnoreCase(field.name, name)) return field.value;
-  }
-  return {};
-}
-
-std::string_view WithoutPort(std::string_view host) {
-  const size_t colon = host.rfind(':');
-  if (colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos) {
-    return host;
-  }
-  return host.substr(0, colon);
-}
 
 bool IsRedirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-// As long as the part of a secret that may not show, with the dashes of a UUID.
-bool HasHexRun(std::string_view text) {
-  size_t run = 0;
-  for (const char c : text) {
-    run = absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == '-' ? run + 1 : 0;
-    if (run == SecretFinder::kShortest) return true;
-  }
-  return false;
-}
-
-std::string RequestIdOf(const RequestHead& request, const Extraction& found) {
-  const std::string_view id = FirstField(request.fields, "x-request-id");
-  if (id.empty()) return {};
-  // Most are UUIDs, and share 12 bytes with a secret only where that has as many digits in a row.
-  if (IsUuid(id) && std::none_of(found.credentials.begin(), found.credentials.end(),
-                                 [](const Credential& one) { return HasHexRun(one.secret); })) {
-    return std::string(id);
-  }
-  std::vector<std::string_view> secrets;
-  secrets.reserve(found.credentials.size());
-  for (const Credential& credential : found.credentials) secrets.push_back(credential.secret);
-  return SafeText(id, kRequestIdMax, SecretFinder(secrets));
-}
-
-// The path of "scheme://authority/path".
-std::string_view PathOfAbsolute(std::string_view target) {
-  const size_t authority = target.find("//");
-  if (authority == std::string_view::npos) return {};
-  const size_t path = target.find('/', authority + 2);
-  return path == std::string_view::npos ? std::string_view() : target.substr(path);
 }
 
 // Plain HTTP that another machine, or whoever is between, can read.
@@ -99,8 +51,8 @@ void UseBuilder::OnRequest(const RequestHead& request) {
   const absl::Cleanup wipe = [this] { found_.Clear(); };
   FindCredentials(request, carriers_, &found_);
   Count(request, found_);
-  const bool may_be_life = request.version_major == 1 &&
-                           MayBeLifeCall(request.target.substr(0, request.target.find('?')));
+  const bool may_be_life =
+      request.version_major == 1 && MayBeLifeCall(PathOfTarget(request.target));
   if (found_.credentials.empty() && request.unknown_fields == 0 && !may_be_life) return;
   const std::optional<TokenCache::Key> shape =
       may_be_life ? std::nullopt : ShapeOf(request, found_);
@@ -228,62 +180,47 @@ void UseBuilder::TellRevoked(Draft* draft) {
 
 void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
   Life& life = *draft->life;
-  std::optional<SecretBuffer> text = DecodeBody(life.coding, body.bytes);
+  std::optional<AskedBody> asked = ReadAskedBody(*life.row, life.coding, body);
   life.coding.clear();
-  if (!text.has_value()) {
+  if (!asked.has_value()) {
     ++counts_.bodies_undecoded;
     return;
   }
-  std::vector<BodyMember> members;
-  for (const AskedField& field : life.row->asked) {
-    if (!field.name.empty()) members.push_back({.outer = "", .name = field.name});
-  }
-  if (!life.row->needs.empty()) members.push_back({.outer = "", .name = life.row->needs});
-  ReadBody(&*text, body.complete, absl::MakeSpan(members));
-  if (!life.row->needs.empty() && members.back().text.empty()) {
-    // Another call after all.
-    life.row = &NoLifeCall();
-    return;
-  }
+  if (!asked->is_call) life.row = &NoLifeCall();
   const std::string_view host = WithoutPort(life.common.host);
-  for (size_t i = 0; i < life.row->asked.size() && !life.row->asked[i].name.empty(); ++i) {
-    const AskedField& field = life.row->asked[i];
-    if (members[i].text.empty()) continue;
-    DraftUse one{.use = life.common};
-    one.use.carrier = field.carrier;
-    one.use.unresolved = true;
+  for (const AskedSecret& one : asked->secrets) {
     Credential credential;
-    credential.carrier = field.carrier;
-    credential.secret = members[i].text.view();
-    Describe(credential, host, "", &one);
-    if (!one.use.unresolved) Finalize(tokens_->Find(one.key), &one);
-    const size_t place = draft->uses.size();
-    draft->uses.push_back(std::move(one));
-    size_t& role = field.role == AskedRole::kSpent     ? life.spent
-                   : field.role == AskedRole::kSubject ? life.subject
-                                                       : life.proof;
+    credential.carrier = one.field->carrier;
+    credential.secret = one.secret.view();
+    DraftUse draft_use{.use = life.common};
+    draft_use.use.carrier = credential.carrier;
+    draft_use.use.unresolved = true;
+    Describe(credential, host, "", &draft_use);
+    // A client secret in header and body is one use.
+    const auto same =
+        std::find_if(draft->uses.begin(), draft->uses.end(), [&](const DraftUse& known) {
+          return !known.use.unresolved && !draft_use.use.unresolved && known.key == draft_use.key;
+        });
+    const size_t place = static_cast<size_t>(same - draft->uses.begin());
+    if (same == draft->uses.end()) {
+      if (!draft_use.use.unresolved) Finalize(tokens_->Find(draft_use.key), &draft_use);
+      draft->uses.push_back(std::move(draft_use));
+    }
+    size_t& role = one.field->role == AskedRole::kSpent     ? life.spent
+                   : one.field->role == AskedRole::kSubject ? life.subject
+                                                            : life.proof;
     if (role == Life::kNone) role = place;
   }
 }
 
 void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
   Life& life = *draft->life;
-  std::optional<SecretBuffer> text = DecodeBody(life.coding, body.bytes);
-  if (!text.has_value()) {
-    ++counts_.bodies_undecoded;
-    return;
-  }
   // Of an answer that gives nothing: an error, or a call that only asks.
   if (life.until == absl::InfinitePast()) return;
-  std::vector<BodyMember> members;
-  for (const GivenField& field : life.row->given) {
-    if (!field.name.empty()) members.push_back({.outer = field.outer, .name = field.name});
-  }
-  if (life.row->gives_text) {
-    members.push_back({});
-    members.back().text.Append(TrimBlanks(text->view()));
-  } else {
-    ReadBody(&*text, body.complete, absl::MakeSpan(members));
+  const std::optional<std::vector<GivenSecret>> all = ReadGivenBody(*life.row, life.coding, body);
+  if (!all.has_value()) {
+    ++counts_.bodies_undecoded;
+    return;
   }
   // The one that obtained them: what was spent for them, else what proved the right to have them,
   // else the first credential of the request.
@@ -293,14 +230,13 @@ void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
                                                     : 0;
   const bool has_parent = parent < draft->uses.size() && !draft->uses[parent].use.unresolved;
   const std::vector<TokenPair> none;
-  for (size_t i = 0; i < members.size(); ++i) {
-    if (members[i].text.empty()) continue;
-    const GivenRole role = life.row->given[i].role;
-    const bool replaces = has_parent && ((role == GivenRole::kRefresh && parent == life.spent) ||
-                                         role == GivenRole::kReplacement);
+  for (const GivenSecret& one : *all) {
+    const bool replaces =
+        has_parent && ((one.role == GivenRole::kRefresh && parent == life.spent) ||
+                       one.role == GivenRole::kReplacement);
     const std::vector<TokenPair>& old = has_parent ? draft->uses[parent].use.tokens : none;
-    const std::vector<TokenPair> given = tokens_->Learn(
-        members[i].text.view(), replaces ? fact::kRotatedFrom : fact::kBornFrom, old);
+    const std::vector<TokenPair> given =
+        tokens_->Learn(one.secret.view(), replaces ? fact::kRotatedFrom : fact::kBornFrom, old);
     // A server may answer with the refresh token that it was sent.
     if (given.empty() || !has_parent || given.front().token_id == old.front().token_id) continue;
     std::vector<TokenFact> facts;
@@ -477,8 +413,7 @@ UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction
 std::unique_ptr<UseBuilder::Life> UseBuilder::BeginLife(const RequestHead& request,
                                                         const TokenUse& common,
                                                         std::string_view host) {
-  std::string_view path = request.target.substr(0, request.target.find_first_of("?#"));
-  if (!path.starts_with('/')) path = PathOfAbsolute(path);
+  const std::string_view path = PathOfTarget(request.target);
   if (!MayBeLifeCall(path)) return nullptr;
   const LifeCallRow* const row = FindLifeCall(request.method, host, path);
   if (row == nullptr) return nullptr;

@@ -176,6 +176,8 @@ CREATE TABLE token_facts(
   token INTEGER NOT NULL, name INTEGER NOT NULL, value TEXT NOT NULL, first INTEGER NOT NULL,
   last INTEGER NOT NULL,
   PRIMARY KEY(token, name, value)) STRICT, WITHOUT ROWID;
+-- Links to other tokens, from their other end.
+CREATE INDEX token_facts_linked ON token_facts(value) WHERE value GLOB 'tok_*';
 
 -- What tokens stand for, a row for each id under each fleet key. key: the fleet key, 0 where it is
 -- not known; joined: as of tokens; last: when it was told.

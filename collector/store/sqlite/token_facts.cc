@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/common/facts.h"
+#include "agent/common/token_id.h"
 #include "collector/store/credential_id.h"
 #include "collector/store/sqlite/credentials.h"
 
@@ -14,6 +15,10 @@ namespace tokenwatch::sqlite {
 namespace {
 
 constexpr int64_t kMicrosPerMinute = 60LL * 1000 * 1000;
+
+std::string IdText(absl::string_view id) {
+  return TokenIdText({reinterpret_cast<const uint8_t*>(id.data()), id.size()});
+}
 
 }  // namespace
 
@@ -124,6 +129,38 @@ Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int
     });
   }
   return facts;
+}
+
+void AddLinks(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens,
+              Facts* facts) {
+  constexpr std::pair<std::string_view, std::string_view> kOtherEnds[] = {
+      {fact::kIssued, fact::kBornFrom},
+      {fact::kBornFrom, fact::kIssued},
+      {fact::kRotatedTo, fact::kRotatedFrom},
+      {fact::kRotatedFrom, fact::kRotatedTo}};
+  Statement& ids = database->Cached("SELECT id FROM tokens WHERE number = ?");
+  // The second condition is the index's.
+  Statement& links = database->Cached(
+      "SELECT name, id, token_facts.first, last FROM token_facts JOIN tokens ON number = token "
+      "WHERE value = ? AND value GLOB 'tok_*'");
+  for (const int64_t token : tokens.subspan(0, kLinkedTokens)) {
+    ids.Start(token);
+    if (!ids.Next()) continue;
+    const std::string id = IdText(ids.Bytes(0));
+    links.Start(id);
+    while (links.Next()) {
+      const std::string name = dimensions->Text(links.Int(0));
+      for (const auto& [end, other_end] : kOtherEnds) {
+        if (name != end) continue;
+        const FactValue link{IdText(links.Bytes(1)), links.Int(2), links.Int(3)};
+        std::vector<FactValue>& known = (*facts)[std::string(other_end)];
+        const bool is_known = std::any_of(known.begin(), known.end(), [&](const FactValue& one) {
+          return one.value == link.value;
+        });
+        if (!is_known) known.push_back(link);
+      }
+    }
+  }
 }
 
 std::vector<std::string> NewestValues(Database* database, absl::Span<const int64_t> tokens,

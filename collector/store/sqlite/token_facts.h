@@ -73,6 +73,12 @@ using Facts = absl::btree_map<std::string, std::vector<FactValue>>;
 // Of these numbers together: the same value of several is one, first to last.
 Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens);
 
+// What other tokens' facts say of these: whoever has issued one says that it was born from it, on
+// whatever host. Adds to `facts`. Of the first kLinkedTokens tokens.
+inline constexpr size_t kLinkedTokens = 64;
+void AddLinks(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens,
+              Facts* facts);
+
 // The newest value of each name in `names` that one of `tokens` has, from the first one that has
 // any; empty where none has.
 std::vector<std::string> NewestValues(Database* database, absl::Span<const int64_t> tokens,

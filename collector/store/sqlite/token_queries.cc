@@ -169,7 +169,8 @@ void AddInboundUses(Session* session, TokenFold* fold, const Filter& filter,
 void FillFacts(Session* session, const Group& group, v1::TokenDetail* detail) {
   std::vector<int64_t> numbers = group.Numbers();
   if (numbers.size() > kMaxDetailTokens) numbers.resize(kMaxDetailTokens);
-  const Facts facts = ReadFacts(session->database.get(), session->dimensions.get(), numbers);
+  Facts facts = ReadFacts(session->database.get(), session->dimensions.get(), numbers);
+  AddLinks(session->database.get(), session->dimensions.get(), numbers, &facts);
   const auto values_of = [&facts](std::string_view name) {
     std::vector<std::string> values;
     const auto found = facts.find(std::string(name));

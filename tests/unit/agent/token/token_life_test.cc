@@ -271,6 +271,18 @@ TEST_F(TokenLifeTest, ARotationIsLinked) {
   EXPECT_EQ(Facts(uses_.all.back(), fact::kRotatedFrom), Values{IdOf(old_refresh)});
 }
 
+TEST_F(TokenLifeTest, ASecretInHeaderAndBodyIsOneUse) {
+  const std::string client = MadeUp(30), access = MadeUp(40);
+  Make({.method = "POST",
+        .target = "http://login.example/oauth/token",
+        .fields = {{"Authorization", "Basic " + Base64("app:" + client)}},
+        .asked = "grant_type=client_credentials&client_secret=" + client,
+        .given = "{\"access_token\":\"" + access + "\"}"});
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(uses_.all[0].carrier, "authorization/basic");
+  EXPECT_EQ(Facts(uses_.all[0], fact::kIssued), Values{IdOf(access)});
+}
+
 TEST_F(TokenLifeTest, ACallWithoutItsParameterIsAnother) {
   Make({.method = "POST",
         .target = "/api/token",

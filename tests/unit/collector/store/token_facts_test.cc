@@ -66,6 +66,20 @@ TEST(TokenFacts, AreToldOfTheirToken) {
   }
 }
 
+TEST(TokenFacts, LinksAreSeenFromBothEnds) {
+  StoreFixture fixture;
+  const auto context = PlainContext();
+  const auto parent = Token(1), child = Token(2), next = Token(3);
+  fixture.AddTelling(
+      {Use(context, parent, kNow), Use(context, child, kNow), Use(context, next, kNow)},
+      {Fact(parent, "issued", TokenText(2), kNow), Fact(parent, "rotated_to", TokenText(3), kNow),
+       Fact(child, "born_from", TokenText(1), kNow - kMinute)});
+  EXPECT_EQ(Values(fixture.Detail(TokenText(1)), "issued"), TokenText(2));
+  EXPECT_EQ(Values(fixture.Detail(TokenText(2)), "born_from"), TokenText(1)) << "once";
+  EXPECT_EQ(Values(fixture.Detail(TokenText(3)), "rotated_from"), TokenText(1));
+  EXPECT_EQ(Values(fixture.Detail(TokenText(3)), "born_from"), "");
+}
+
 TEST(TokenFacts, AreTakenFromRetriesAndOnce) {
   StoreFixture fixture;
   const auto token = Token(1);

@@ -1,0 +1,64 @@
+#include "agent/token/request_text.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "agent/common/text.h"
+#include "agent/token/path.h"
+#include "agent/token/redact.h"
+
+namespace tokenwatch {
+namespace {
+
+// As long as the part of a secret that may not show, with the dashes of a UUID.
+bool HasHexRun(std::string_view text) {
+  size_t run = 0;
+  for (const char c : text) {
+    run = absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == '-' ? run + 1 : 0;
+    if (run == SecretFinder::kShortest) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string_view FirstField(absl::Span<const HeaderField> fields, std::string_view name) {
+  for (const HeaderField& field : fields) {
+    if (EqualsIgnoreCase(field.name, name)) return field.value;
+  }
+  return {};
+}
+
+std::string_view WithoutPort(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  if (colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos) {
+    return host;
+  }
+  return host.substr(0, colon);
+}
+
+std::string_view PathOfTarget(std::string_view target) {
+  target = target.substr(0, target.find_first_of("?#"));
+  if (target.starts_with('/')) return target;
+  const size_t authority = target.find("//");
+  if (authority == std::string_view::npos) return {};
+  const size_t path = target.find('/', authority + 2);
+  return path == std::string_view::npos ? std::string_view() : target.substr(path);
+}
+
+std::string RequestIdOf(const RequestHead& request, const Extraction& found) {
+  const std::string_view id = FirstField(request.fields, "x-request-id");
+  if (id.empty()) return {};
+  // Most are UUIDs, and share 12 bytes with a secret only where that has as many digits in a row.
+  if (IsUuid(id) && std::none_of(found.credentials.begin(), found.credentials.end(),
+                                 [](const Credential& one) { return HasHexRun(one.secret); })) {
+    return std::string(id);
+  }
+  std::vector<std::string_view> secrets;
+  secrets.reserve(found.credentials.size());
+  for (const Credential& credential : found.credentials) secrets.push_back(credential.secret);
+  return SafeText(id, kRequestIdMax, SecretFinder(secrets));
+}
+
+}  // namespace tokenwatch

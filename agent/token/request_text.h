@@ -1,0 +1,31 @@
+// Small looks at a request.
+#ifndef TOKENWATCH_AGENT_TOKEN_REQUEST_TEXT_H_
+#define TOKENWATCH_AGENT_TOKEN_REQUEST_TEXT_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "absl/types/span.h"
+#include "agent/http/exchange.h"
+#include "agent/token/extract.h"
+
+namespace tokenwatch {
+
+inline constexpr size_t kRequestIdMax = 128;
+
+// The value of the first field of that name; empty where there is none.
+std::string_view FirstField(absl::Span<const HeaderField> fields, std::string_view name);
+
+// Of "host:port" and "[address]:port" what is before the port.
+std::string_view WithoutPort(std::string_view host);
+
+// The path of a target of origin or absolute form (RFC 9112 section 3.2), without query.
+std::string_view PathOfTarget(std::string_view target);
+
+// X-Request-Id, printable, bounded and without anything of the request's secrets.
+std::string RequestIdOf(const RequestHead& request, const Extraction& found);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_TOKEN_REQUEST_TEXT_H_
