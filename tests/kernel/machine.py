@@ -49,8 +49,9 @@ def trapped_on_stale_code(console):
     """Whether the kernel died of a breakpoint that is not there.
 
     A kernel that patches its own code (a static key, when a tracepoint is attached) puts int3 on it
-    meanwhile. The emulation's other processor was seen to run its old translation after the byte had
-    been put back: the oops then shows another byte than cc before the instruction pointer.
+    meanwhile. An oops of int3 that shows another byte than cc before the instruction pointer fits an
+    emulated processor that ran its old translation after the byte had been put back; no breakpoint
+    that stands in the code looks so.
     """
     oops = console.rpartition("Oops: int3:")[2] if "Oops: int3:" in console else ""
     code = re.search(r"Code: [0-9a-f ]*\b([0-9a-f]{2}) <[0-9a-f]{2}>", oops)
