@@ -16,7 +16,7 @@
 #include "agent/capture/scope.h"
 #include "agent/common/service_notifier.h"
 #include "agent/containers/container_resolver.h"
-#include "agent/token/formats.h"
+#include "agent/token/formats/formats.h"
 #include "agent/token/privacy.h"
 
 namespace tokenwatch {
@@ -30,7 +30,7 @@ struct AgentOptions {
   // Its pods_dir is that of `scope`.
   ContainerOptions containers;
   FormatOptions formats;
-  std::vector<std::string> cookies;  // that are credentials (agent/token/cookie_rules.h)
+  std::vector<std::string> cookies;  // that are credentials (agent/token/carriers/cookie_rules.h)
   PrivacySettings privacy;
   bool take_over = false;  // from the agent that uses the spool directory, where there is one
   bool inbound = false;

@@ -19,7 +19,7 @@
 #include "agent/report/collector_address.h"
 #include "agent/report/file_system.h"
 #include "agent/report/identity.h"
-#include "agent/token/fingerprint.h"
+#include "agent/token/secret/fingerprint.h"
 
 namespace tokenwatch {
 namespace {

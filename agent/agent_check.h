@@ -9,8 +9,8 @@
 #include "absl/status/statusor.h"
 #include "agent/agent.h"
 #include "agent/capture/capture.h"
-#include "agent/token/fleet_key.h"
-#include "agent/token/formats.h"
+#include "agent/token/formats/formats.h"
+#include "agent/token/secret/fleet_key.h"
 
 namespace tokenwatch {
 

@@ -28,7 +28,7 @@
 #include "agent/handover/standby.h"
 #include "agent/report/spool_check.h"
 #include "agent/status/health_check.h"
-#include "agent/token/cookie_rules.h"
+#include "agent/token/carriers/cookie_rules.h"
 #include "agent/token/privacy.h"
 #include "agent/worker.h"
 
@@ -186,9 +186,8 @@ int main(int argc, char** argv) {
            "where the kubelet keeps the volumes of pods, for --service-accounts")
       .Placeholder("DIR");
   root.Add("formats-file", &options.formats.files,
-           "token formats of your own, in the syntax of agent/token/formats.yaml; a row that is "
-           "wrong "
-           "is left out, and --check says why")
+           "token formats of your own, rows as in agent/token/formats/formats.yaml; a wrong row is "
+           "left out, and --check says why")
       .Placeholder("FILE");
   root.Add("provider-hosts", &options.formats.provider_hosts,
            "host, or *.DOMAIN, of your own instance of a provider, whose tokens are at home there: "

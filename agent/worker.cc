@@ -40,10 +40,10 @@
 #include "agent/status/fingerprint_service.h"
 #include "agent/status/service_sentence.h"
 #include "agent/status/status_pages.h"
-#include "agent/token/fingerprint.h"
-#include "agent/token/fleet_key.h"
-#include "agent/token/formats.h"
+#include "agent/token/formats/formats.h"
 #include "agent/token/privacy.h"
+#include "agent/token/secret/fingerprint.h"
+#include "agent/token/secret/fleet_key.h"
 #include "agent/token/token_reader.h"
 #include "agent/worker_opening.h"
 

@@ -1,8 +1,9 @@
 // Which exchanges' bodies leave the kernel: those of calls that obtain, renew or end tokens.
 //
 // The kernel programs know only a request's start line and the beginning of its Host, so these
-// words are a little wider than the table of calls (agent/token/life_calls.h), which decides what
-// becomes of a body: a test holds the two together. HTTP/1 only: of HTTP/2 a path is compressed.
+// words are a little wider than the table of calls (agent/token/lives/life_calls.h), which decides
+// what becomes of a body: a test holds the two together. HTTP/1 only: of HTTP/2 a path is
+// compressed.
 #ifndef TOKENWATCH_AGENT_CAPTURE_BODY_TARGETS_H_
 #define TOKENWATCH_AGENT_CAPTURE_BODY_TARGETS_H_
 

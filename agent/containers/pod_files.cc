@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/capture/pod_names.h"
 #include "agent/capture/unique_fd.h"
-#include "agent/token/encoding.h"
+#include "agent/token/secret/encoding.h"
 
 namespace tokenwatch {
 namespace {

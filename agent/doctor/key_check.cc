@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/doctor/check.h"
-#include "agent/token/fingerprint.h"
-#include "agent/token/fleet_key.h"
+#include "agent/token/secret/fingerprint.h"
+#include "agent/token/secret/fleet_key.h"
 
 namespace tokenwatch {
 

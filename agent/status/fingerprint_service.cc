@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/common/log.h"
 #include "agent/common/token_id.h"
-#include "agent/token/extract.h"
+#include "agent/token/carriers/extract.h"
 
 namespace tokenwatch {
 

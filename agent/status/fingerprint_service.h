@@ -13,7 +13,7 @@
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
 #include "agent/common/http_server.h"
-#include "agent/token/fingerprint.h"
+#include "agent/token/secret/fingerprint.h"
 
 namespace tokenwatch {
 

@@ -5,8 +5,8 @@
 
 #include "absl/strings/ascii.h"
 #include "agent/common/text.h"
-#include "agent/token/path.h"
-#include "agent/token/redact.h"
+#include "agent/token/paths/path.h"
+#include "agent/token/secret/redact.h"
 
 namespace tokenwatch {
 namespace {

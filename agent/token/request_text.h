@@ -8,7 +8,7 @@
 
 #include "absl/types/span.h"
 #include "agent/http/exchange.h"
-#include "agent/token/extract.h"
+#include "agent/token/carriers/extract.h"
 
 namespace tokenwatch {
 

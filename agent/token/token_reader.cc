@@ -7,9 +7,9 @@
 #include "absl/hash/hash.h"
 #include "agent/common/facts.h"
 #include "agent/common/token_id.h"
-#include "agent/token/dpop.h"
-#include "agent/token/identity.h"
-#include "agent/token/redact.h"
+#include "agent/token/identity/dpop.h"
+#include "agent/token/identity/identity.h"
+#include "agent/token/secret/redact.h"
 
 namespace tokenwatch {
 namespace {

@@ -10,10 +10,10 @@
 
 #include "absl/status/statusor.h"
 #include "agent/http/exchange.h"
-#include "agent/token/extract.h"
-#include "agent/token/fingerprint.h"
-#include "agent/token/formats.h"
+#include "agent/token/carriers/extract.h"
+#include "agent/token/formats/formats.h"
 #include "agent/token/privacy.h"
+#include "agent/token/secret/fingerprint.h"
 #include "agent/token/token_cache.h"
 #include "agent/token/token_use.h"
 

@@ -50,7 +50,7 @@ struct TokenUse {
   // is 0.
   bool unresolved = false;
   std::vector<TokenPair> tokens;  // one a fleet key in force; the first is the primary key's
-  std::string format;             // a row's id of agent/token/formats.yaml, else "opaque"
+  std::string format;             // a row's id of agent/token/formats/formats.yaml, else "opaque"
   std::string provider;
   std::string carrier;        // e.g. "authorization/bearer", "header/x-api-key", "query/key"
   uint32_t token_length = 0;  // bytes of the normalised secret

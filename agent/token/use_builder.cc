@@ -10,12 +10,12 @@
 #include "agent/common/facts.h"
 #include "agent/common/text.h"
 #include "agent/common/token_id.h"
-#include "agent/token/answer_facts.h"
-#include "agent/token/graphql.h"
-#include "agent/token/life_bodies.h"
-#include "agent/token/path.h"
-#include "agent/token/redact.h"
+#include "agent/token/answers/answer_facts.h"
+#include "agent/token/lives/life_bodies.h"
+#include "agent/token/paths/graphql.h"
+#include "agent/token/paths/path.h"
 #include "agent/token/request_text.h"
+#include "agent/token/secret/redact.h"
 
 namespace tokenwatch {
 namespace {

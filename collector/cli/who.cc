@@ -18,10 +18,10 @@
 #include "agent/common/secret_buffer.h"
 #include "agent/common/text.h"
 #include "agent/common/token_id.h"
-#include "agent/token/extract.h"
-#include "agent/token/fingerprint.h"
-#include "agent/token/fleet_key.h"
-#include "agent/token/pasted.h"
+#include "agent/token/carriers/extract.h"
+#include "agent/token/carriers/pasted.h"
+#include "agent/token/secret/fingerprint.h"
+#include "agent/token/secret/fleet_key.h"
 #include "collector/cli/rows.h"
 
 namespace tokenwatch {

@@ -28,9 +28,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "agent/http/exchange.h"
-#include "agent/token/extract.h"
-#include "agent/token/format_file.h"
-#include "agent/token/formats.h"
+#include "agent/token/carriers/extract.h"
+#include "agent/token/formats/format_file.h"
+#include "agent/token/formats/formats.h"
 #include "tests/bench/classify_traffic.h"
 
 namespace tokenwatch {

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "agent/token/format_file.h"
-#include "agent/token/sample.h"
+#include "agent/token/formats/format_file.h"
+#include "agent/token/formats/sample.h"
 
 namespace tokenwatch {
 

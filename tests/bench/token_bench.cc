@@ -14,8 +14,8 @@
 
 #include "CLI/CLI.hpp"
 #include "agent/http/exchange.h"
-#include "agent/token/extract.h"
-#include "agent/token/formats.h"
+#include "agent/token/carriers/extract.h"
+#include "agent/token/formats/formats.h"
 
 namespace tokenwatch {
 namespace {

@@ -18,7 +18,7 @@
 
 #include "CLI/CLI.hpp"
 #include "agent/common/clock.h"
-#include "agent/token/sample.h"
+#include "agent/token/formats/sample.h"
 #include "agent/token/use_builder.h"
 
 namespace {
@@ -50,7 +50,7 @@ struct Kind {
   std::string_view method, host, path, field, before, token;
 };
 
-// Tokens are templates of agent/token/sample.h.
+// Tokens are templates of agent/token/formats/sample.h.
 constexpr Kind kKinds[] = {
     {"POST", "api.vendor.example", "/v1/chat/completions", "authorization", "Bearer ",
      "vk_<b62:48>"},

@@ -12,9 +12,9 @@
 
 #include "absl/strings/ascii.h"
 #include "agent/common/text.h"
-#include "agent/token/carriers.h"
-#include "agent/token/extract.h"
-#include "agent/token/pasted.h"
+#include "agent/token/carriers/carriers.h"
+#include "agent/token/carriers/extract.h"
+#include "agent/token/carriers/pasted.h"
 #include "tests/fuzz/hidden_secret.h"
 
 namespace tokenwatch {

@@ -13,9 +13,9 @@
 #include <string>
 #include <string_view>
 
-#include "agent/token/format_file.h"
-#include "agent/token/format_pattern.h"
-#include "agent/token/formats.h"
+#include "agent/token/formats/format_file.h"
+#include "agent/token/formats/format_pattern.h"
+#include "agent/token/formats/formats.h"
 
 namespace tokenwatch {
 namespace {

@@ -20,10 +20,10 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
-#include "agent/token/answer_facts.h"
-#include "agent/token/dpop.h"
-#include "agent/token/identity.h"
-#include "agent/token/redact.h"
+#include "agent/token/answers/answer_facts.h"
+#include "agent/token/identity/dpop.h"
+#include "agent/token/identity/identity.h"
+#include "agent/token/secret/redact.h"
 
 namespace tokenwatch {
 namespace {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "agent/common/clock.h"
-#include "agent/token/extract.h"
-#include "agent/token/path.h"
+#include "agent/token/carriers/extract.h"
+#include "agent/token/paths/path.h"
 #include "agent/token/use_builder.h"
 #include "tests/fuzz/hidden_secret.h"
 

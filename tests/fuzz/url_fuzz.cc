@@ -8,11 +8,11 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/token/extract.h"
-#include "agent/token/pasted.h"
-#include "agent/token/path.h"
-#include "agent/token/redact.h"
-#include "agent/token/secret_paths.h"
+#include "agent/token/carriers/extract.h"
+#include "agent/token/carriers/pasted.h"
+#include "agent/token/carriers/secret_paths.h"
+#include "agent/token/paths/path.h"
+#include "agent/token/secret/redact.h"
 #include "tests/fuzz/hidden_secret.h"
 
 namespace tokenwatch {

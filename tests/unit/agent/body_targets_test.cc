@@ -6,7 +6,7 @@
 #include <string>
 
 #include "agent/capture/framing_table.h"
-#include "agent/token/life_calls.h"
+#include "agent/token/lives/life_calls.h"
 
 namespace tokenwatch {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "agent/token/fleet_key.h"
+#include "agent/token/secret/fleet_key.h"
 
 namespace tokenwatch {
 namespace {

@@ -29,7 +29,7 @@ inline std::string UrlBase64(const std::string& text) {
   return encoded;
 }
 
-// Fills in a sample of agent/token/carriers.h.
+// Fills in a sample of agent/token/carriers/carriers.h.
 inline std::string Expand(std::string_view sample, const std::string& secret,
                           const std::string& user) {
   std::string text;

@@ -10,7 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "agent/common/facts.h"
 #include "agent/common/token_id.h"
-#include "agent/token/sample.h"
+#include "agent/token/formats/sample.h"
 #include "agent/token/use_builder.h"
 #include "tests/unit/agent/token/made_up.h"
 #include "tests/unit/agent/token/request.h"

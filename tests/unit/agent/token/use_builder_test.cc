@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/common/token_id.h"
-#include "agent/token/redact.h"
+#include "agent/token/secret/redact.h"
 #include "tests/unit/agent/token/made_up.h"
 #include "tests/unit/agent/token/request.h"
 

@@ -12,7 +12,7 @@
 
 #include "absl/strings/escaping.h"
 #include "agent/common/http_server.h"
-#include "agent/token/extract.h"
+#include "agent/token/carriers/extract.h"
 
 namespace tokenwatch {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "agent/common/enrol_secret.h"
-#include "agent/token/fleet_key.h"
+#include "agent/token/secret/fleet_key.h"
 #include "collector/enrol/enrol_directory.h"
 #include "collector/enrol/registry.h"
 #include "tests/unit/collector/enrol/temporary_directory.h"

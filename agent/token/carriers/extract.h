@@ -1,0 +1,92 @@
+// Finding the credentials of a request.
+#ifndef TOKENWATCH_AGENT_TOKEN_CARRIERS_EXTRACT_H_
+#define TOKENWATCH_AGENT_TOKEN_CARRIERS_EXTRACT_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/common/secret_buffer.h"
+#include "agent/http/exchange.h"
+
+namespace tokenwatch {
+
+// Longer secrets are counted as uses but not resolved.
+inline constexpr size_t kSecretMax = 65536;
+// Further credentials of one request are dropped and counted.
+inline constexpr size_t kCredentialsMax = 16;
+
+// One distinct secret of a request. Views point into the request, into Extraction::storage or to
+// constants.
+struct Credential {
+  // As the table shows it, e.g. "authorization/bearer". Printable ASCII of at most kCarrierMax
+  // bytes. Of the request it holds at most a short scheme, or the name of a field, parameter or
+  // cookie that no row has, in lower case ("other" where that looks like a secret).
+  std::string_view carrier;
+  size_t rank = 0;              // of the carrier in Carriers()
+  std::string_view secret;      // normalised; where unresolved, the part that is there, maybe none
+  std::string_view user;        // the other part of Basic
+  bool unresolved = false;      // its end may be missing (RequestHead::cut), or it is too long
+  bool user_is_public = false;  // IsPublicUser(user)
+  bool secret_is_public = false;  // `secret` is the id of a key that signed the request
+};
+
+inline constexpr size_t kCarrierMax = 96;
+
+// The credentials' views stay valid when an Extraction is moved.
+struct Extraction {
+  std::vector<Credential> credentials;  // by rank, then as sent; distinct
+  size_t per_request = 0;  // credentials of schemes that hold nothing reusable (Digest, NTLM, ...)
+  size_t empty = 0;        // carriers without a secret in them
+  size_t dropped = 0;      // beyond kCredentialsMax
+  std::vector<SecretBuffer> storage;  // decoded bytes
+
+  // Wipes what is there and keeps the memory of the vectors.
+  void Clear();
+};
+
+// Whether a value is, as a whole, a token of a format that cannot be mistaken.
+class SecretShapes {
+ public:
+  virtual ~SecretShapes() = default;
+  virtual bool IsSelfIdentifying(std::string_view value) const = 0;
+};
+
+struct CarrierOptions {
+  std::vector<std::string> cookies;  // CheckCookieRules has accepted them; empty: no cookie is one
+  // Decides about fields and parameters whose name has no row; null: none of them is a credential.
+  const SecretShapes* shapes = nullptr;
+};
+
+// Secrets are normalised: the scheme, blanks around it and quotes are no part of a secret, header
+// folding (RFC 9112 section 5.2) is one blank, base64 of Basic and %XX of query values are undone,
+// while '=' at the end is part of what an API compares and stays. '+' in a query stays '+': tokens
+// hold no blanks, but clients that do not encode '+' exist.
+//
+// Basic gives its password, or its user where the password is empty or says that it is none; a
+// fixed word of FixedUsers() is never a secret. What is no base64 there, or decodes to what no user
+// types, is taken as it stands. user:password@ of a target is Basic before a client made it so.
+//
+// Several credentials in one field: a comma ends one where a known scheme and a blank follow
+// (combined fields), in a field without scheme where a blank follows.
+//
+// Fields and parameters whose name has no row are credentials where `options.shapes` knows the
+// whole of their value, without "Bearer " or "Token " before it. Cookies are split; their values
+// are percent-decoded.
+//
+// Azure's shared access signatures are told apart by skn@sr, or sr where there is no skn.
+//
+// Linear in the request. Allocates nothing for what is no credential, and only for what has to be
+// decoded where `out` is used again.
+void FindCredentials(const RequestHead& request, const CarrierOptions& options, Extraction* out);
+
+Extraction FindCredentials(const RequestHead& request, const CarrierOptions& options = {});
+
+// What a person pastes, as FindCredentials would see it: without blanks, line ends and quotes
+// around it, and without "Bearer " or "Token ". A view into `pasted`.
+std::string_view NormalisePasted(std::string_view pasted);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_TOKEN_CARRIERS_EXTRACT_H_

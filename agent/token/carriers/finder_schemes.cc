@@ -1,0 +1,251 @@
+// Authorization: schemes and values without one.
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "agent/common/text.h"
+#include "agent/token/carriers/field_text.h"
+#include "agent/token/carriers/finder.h"
+#include "agent/token/secret/encoding.h"
+#include "agent/token/secret/redact.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr size_t kSchemeMax = 32;
+
+// The characters of RFC 9110's token, as a scheme has them.
+bool LooksLikeScheme(std::string_view word) {
+  if (word.empty() || word.size() > kSchemeMax || !absl::ascii_isalpha(word.front())) return false;
+  for (const char c : word) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) &&
+        std::string_view("!#$%&'*+-.^_`|~").find(c) == std::string_view::npos) {
+      return false;
+    }
+  }
+  return !LooksLikeSecret(word);
+}
+
+bool BeginsWithScheme(std::string_view text) {
+  text.remove_prefix(std::find_if_not(text.begin(), text.end(), IsBlank) - text.begin());
+  const std::string_view word = FirstWord(text, kSchemeMax + 1);
+  return word.size() < text.size() && IsBlank(text[word.size()]) && FindScheme(word) != nullptr;
+}
+
+bool HoldsControls(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
+bool IsPrintableAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+}
+
+}  // namespace
+
+void CredentialFinder::CredentialsField(size_t rank, std::string_view value, bool edge) {
+  Enter(rank);
+  if (value.empty()) Add("", "", edge);
+  while (!value.empty()) {
+    const std::string_view part = NextPart(&value, BeginsWithScheme);
+    Enter(rank);
+    One(part, edge && value.empty());
+  }
+}
+
+void CredentialFinder::One(std::string_view part, bool edge) {
+  const std::string_view word = FirstWord(part);
+  scheme_row_ = FindScheme(word);
+  if (scheme_row_ != nullptr) {
+    ByForm(*scheme_row_, TrimBlanks(part.substr(word.size())), edge);
+    return;
+  }
+  if (word.size() != part.size() && LooksLikeScheme(word)) {
+    addition_ = word;
+    const std::string_view rest = TrimBlanks(part.substr(word.size()));
+    AddPart(Unquote(rest), rest, edge);
+    return;
+  }
+  Raw(part, edge);
+}
+
+void CredentialFinder::Raw(std::string_view part, bool edge) {
+  for (const SchemeRow& form : RawForms()) {
+    if (!BeginsIgnoringCase(part, form.name)) continue;
+    const bool of_rest = form.form == SchemeForm::kBeforeSlash;
+    ByForm(form, of_rest ? part.substr(form.name.size()) : part, edge);
+    return;
+  }
+  // PlanetScale sends its token behind its public id.
+  const size_t colon = part.find(':');
+  if (colon != std::string_view::npos && part.substr(colon + 1).starts_with("pscale_")) {
+    const std::string_view token = part.substr(colon + 1);
+    Credential* credential = Add(token, part.substr(0, colon), IsAtEdge(token, part, edge));
+    if (credential != nullptr) credential->user_is_public = true;
+    return;
+  }
+  AddPart(Unquote(part), part, edge);
+}
+
+void CredentialFinder::ByForm(const SchemeRow& scheme, std::string_view text, bool edge) {
+  switch (scheme.form) {
+    case SchemeForm::kWhole:
+      AddPart(Unquote(text), text, edge);
+      break;
+    case SchemeForm::kBasic:
+      Basic(text, edge);
+      break;
+    case SchemeForm::kList:
+      List(text, edge);
+      break;
+    case SchemeForm::kParameter:
+    case SchemeForm::kParameterOrWhole:
+    case SchemeForm::kKeyId:
+      FromParameter(scheme, text, edge);
+      break;
+    case SchemeForm::kBeforeColon:
+    case SchemeForm::kBeforeSlash: {
+      const char end = scheme.form == SchemeForm::kBeforeColon ? ':' : '/';
+      const std::string_view id = text.substr(0, text.find(end));
+      AddPublic(id, IsAtEdge(id, text, edge));
+      break;
+    }
+    case SchemeForm::kSharedAccess:
+      SharedAccess(text, edge);
+      break;
+    case SchemeForm::kCosmos:
+      Cosmos(text, edge);
+      break;
+    case SchemeForm::kPerRequest:
+      ++out_->per_request;
+      break;
+  }
+}
+
+void CredentialFinder::Basic(std::string_view text, bool edge) {
+  const std::string_view encoded = Unquote(text);
+  if (edge) {
+    AddPart(encoded, encoded, true);
+    return;
+  }
+  std::optional<SecretBuffer> decoded = DecodeBase64(encoded);
+  // A line end comes from a shell's echo; Google's registries take a file of JSON as password.
+  if (!decoded.has_value() ||
+      (HoldsControls(TrimBlanks(decoded->view())) && !decoded->view().starts_with("_json_key:{"))) {
+    AddPart(encoded, text, false);
+    return;
+  }
+  const std::string_view pair = TrimBlanks(Keep(*std::move(decoded)));
+  const size_t colon = pair.find(':');
+  if (colon == std::string_view::npos) {
+    AddPart(IsPrintableAscii(pair) ? pair : encoded, text, false);
+    return;
+  }
+  UserAndPassword(pair.substr(0, colon), pair.substr(colon + 1));
+}
+
+void CredentialFinder::UserAndPassword(std::string_view user, std::string_view password) {
+  const auto is_one_of = [](absl::Span<const std::string_view> words, std::string_view text) {
+    return std::any_of(words.begin(), words.end(),
+                       [text](std::string_view word) { return EqualsIgnoreCase(word, text); });
+  };
+  const bool is_none = password.empty() || is_one_of(PasswordsThatAreNone(), password);
+  if (is_none && !user.empty() && !is_one_of(FixedUsers(), user)) {
+    Add(user, "", false);
+    return;
+  }
+  Credential* credential = Add(password, user, false);
+  if (credential != nullptr && !user.empty()) credential->user_is_public = IsPublicUser(user);
+}
+
+void CredentialFinder::List(std::string_view text, bool edge) {
+  bool any = false;
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::string_view part = NextPart(&rest, [](std::string_view) { return true; });
+    if (part.empty()) continue;
+    any = true;
+    AddPart(part, text, edge);
+  }
+  if (!any) Add("", "", edge);
+}
+
+void CredentialFinder::FromParameter(const SchemeRow& scheme, std::string_view text, bool edge) {
+  const bool is_key_id = scheme.form == SchemeForm::kKeyId;
+  std::optional<FieldParameter> parameter;
+  if (!scheme.parameter.empty()) parameter = FindFieldParameter(text, scheme.parameter, false);
+  const bool is_public = !parameter.has_value();
+  if (is_public && !scheme.public_parameter.empty()) {
+    parameter = FindFieldParameter(text, scheme.public_parameter, is_key_id);
+  }
+  if (!parameter.has_value()) {
+    const size_t equals = text.find('=');
+    const bool is_list = equals != std::string_view::npos && text.substr(equals + 1, 1) == "\"";
+    if (scheme.form == SchemeForm::kParameterOrWhole && !is_list) {
+      AddPart(Unquote(text), text, edge);
+    } else if (edge) {
+      Add("", "", true);
+    } else {
+      ++out_->per_request;
+    }
+    return;
+  }
+  std::string_view value = parameter->value;
+  // Where the end is missing a secret parameter may have followed the public one.
+  bool unresolved = edge && (!parameter->ended || (is_public && !scheme.parameter.empty()));
+  if (is_key_id) {
+    const size_t slash = value.find('/');
+    if (slash != std::string_view::npos) unresolved = false;
+    value = value.substr(0, slash);
+  }
+  if (parameter->escaped) {
+    SecretBuffer unescaped;
+    for (size_t i = 0; i < value.size(); ++i) {
+      if (value[i] == '\\' && i + 1 < value.size()) ++i;
+      unescaped.Append(value[i]);
+    }
+    value = Keep(std::move(unescaped));
+  }
+  if (is_public) {
+    AddPublic(value, unresolved);
+  } else {
+    Add(value, "", unresolved);
+  }
+}
+
+void CredentialFinder::SharedAccess(std::string_view text, bool edge) {
+  if (edge) {
+    Add("", "", true);
+    return;
+  }
+  const std::string_view resource = Decoded(QueryValue(text, "sr"));
+  const std::string_view key = Decoded(QueryValue(text, "skn"));
+  if (resource.empty()) {
+    ++out_->per_request;
+  } else if (key.empty()) {
+    AddPublic(resource, false);
+  } else {
+    SecretBuffer identity(key);
+    identity.Append('@');
+    identity.Append(resource);
+    AddPublic(Keep(std::move(identity)), false);
+  }
+}
+
+void CredentialFinder::Cosmos(std::string_view text, bool edge) {
+  if (edge) {
+    AddPart(text, text, true);
+    return;
+  }
+  text = Decoded(text);
+  const std::string_view type = QueryValue(text, "type");
+  if (EqualsIgnoreCase(type, "master")) {
+    ++out_->per_request;
+  } else if (EqualsIgnoreCase(type, "aad")) {
+    Add(QueryValue(text, "sig"), "", false);
+  } else {
+    Add(text, "", false);
+  }
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,135 @@
+// The target: userinfo, query and path.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "agent/token/carriers/field_text.h"
+#include "agent/token/carriers/finder.h"
+#include "agent/token/carriers/secret_paths.h"
+#include "agent/token/secret/encoding.h"
+
+namespace tokenwatch {
+RequestTarget TakeTargetApart(std::string_view target, bool is_connect) {
+  RequestTarget parts;
+  const size_t hash = target.find('#');
+  parts.fragment = hash != std::string_view::npos;
+  target = target.substr(0, hash);
+  if (!target.starts_with('/')) {
+    const size_t scheme_end = target.find("://");
+    const bool absolute =
+        scheme_end != std::string_view::npos && scheme_end < target.find_first_of("/?");
+    if (absolute || is_connect) {
+      if (absolute) target.remove_prefix(scheme_end + 3);
+      const size_t end = std::min(std::min(target.find('/'), target.find('?')), target.size());
+      parts.authority_ended = end < target.size() || parts.fragment;
+      parts.authority = target.substr(0, end);
+      target.remove_prefix(end);
+      const size_t at = parts.authority.rfind('@');
+      if (at != std::string_view::npos) {
+        parts.has_userinfo = true;
+        parts.userinfo = parts.authority.substr(0, at);
+        parts.authority.remove_prefix(at + 1);
+      }
+    }
+  }
+  const size_t question = target.find('?');
+  parts.path = target.substr(0, question);
+  parts.path_ended = question != std::string_view::npos || parts.fragment;
+  if (question != std::string_view::npos) parts.query = target.substr(question + 1);
+  return parts;
+}
+
+void CredentialFinder::Userinfo(const RequestTarget& target, bool edge) {
+  Enter(RanksOfRowsWithoutName().userinfo);
+  if (edge && !target.authority_ended) {
+    Add(target.userinfo, "", true);
+    return;
+  }
+  const size_t colon = std::min(target.userinfo.find(':'), target.userinfo.size());
+  UserAndPassword(Decoded(target.userinfo.substr(0, colon)),
+                  Decoded(target.userinfo.substr(std::min(colon + 1, target.userinfo.size()))));
+}
+
+void CredentialFinder::Query(const RequestTarget& target, bool edge) {
+  for (std::string_view query = target.query; !query.empty();) {
+    const std::string_view pair = NextPair(&query);
+    const size_t equals = pair.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view name = pair.substr(0, equals);
+    // Where the last pair is empty the '&' ended the one before.
+    const bool pair_edge =
+        edge && pair.data() + pair.size() == target.query.data() + target.query.size();
+    if (name.find('%') == std::string_view::npos) {
+      Parameter(target, name, pair.substr(equals + 1), pair_edge);
+    } else {
+      const SecretBuffer decoded = DecodePercent(name);
+      Parameter(target, decoded.view(), pair.substr(equals + 1), pair_edge);
+    }
+  }
+}
+
+void CredentialFinder::Parameter(const RequestTarget& target, std::string_view name,
+                                 std::string_view value, bool edge) {
+  const FoundName found = FindQueryName(name);
+  if (found.is == NameIs::kOrdinary) return;
+  if (found.is == NameIs::kUnknown) {
+    if (edge || !MayBeToken(value, 3)) return;
+    Enter(RanksOfRowsWithoutName().other_query);
+    addition_ = name;
+    if (value.find('%') == std::string_view::npos) {
+      if (IsToken(BareValue(value))) Add(BareValue(value), "", false);
+      return;
+    }
+    SecretBuffer decoded = DecodePercent(value);
+    if (IsToken(BareValue(decoded.view()))) Add(BareValue(Keep(std::move(decoded))), "", false);
+    return;
+  }
+  const CarrierRow& row = Carriers()[found.rank];
+  if (row.kind == CarrierKind::kSignature) {
+    if (!query_is_signed_.has_value()) {
+      query_is_signed_ = QueryValue(target.query, "sv").data() != nullptr;
+    }
+    if (*query_is_signed_) ++out_->per_request;
+    return;
+  }
+  if (row.kind == CarrierKind::kFunctionKey && !IsFunctionKey(target)) return;
+  Enter(found.rank);
+  value = BareValue(Decoded(value));
+  if (row.kind == CarrierKind::kQueryId) {
+    const size_t slash = value.find('/');
+    AddPublic(value.substr(0, slash), edge && slash == std::string_view::npos);
+  } else if (value.size() >= row.shortest || edge || value.empty()) {
+    Add(value, "", edge);
+  }
+}
+
+// "code" is as well what OAuth hands to a client at the end of a login, which serves once.
+bool CredentialFinder::IsFunctionKey(const RequestTarget& target) {
+  constexpr std::string_view kHosts[] = {"*.azurewebsites.net", "*.azurewebsites.us",
+                                         "*.chinacloudsites.cn"};
+  constexpr std::string_view kLogins[] = {"/.auth/", "callback", "signin", "oauth", "login"};
+  if (target.path.starts_with("/runtime/webhooks/")) return true;
+  const std::string_view host = target.authority.empty() ? host_ : target.authority;
+  if (std::none_of(std::begin(kHosts), std::end(kHosts),
+                   [host](std::string_view pattern) { return HostIs(host, pattern); })) {
+    return false;
+  }
+  return std::none_of(std::begin(kLogins), std::end(kLogins),
+                      [&](std::string_view part) {
+                        return target.path.find(part) != std::string_view::npos;
+                      }) &&
+         QueryValue(target.query, "state").data() == nullptr;
+}
+
+void CredentialFinder::Path(const RequestTarget& target, bool edge) {
+  std::vector<SecretPath> found;
+  FindSecretPaths(target.path, target.authority.empty() ? host_ : target.authority, &found);
+  for (const SecretPath& match : found) {
+    if (!match.is_credential) continue;
+    Enter(RanksOfRowsWithoutName().path);
+    Add(Decoded(target.path.substr(match.begin, match.end - match.begin)), "",
+        edge && !target.path_ended && match.end == target.path.size());
+  }
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,89 @@
+#include "agent/token/identity/identity.h"
+
+#include "absl/strings/str_cat.h"
+#include "agent/common/text.h"
+#include "agent/token/formats/jwt_formats.h"
+#include "agent/token/identity/fact_list.h"
+
+namespace tokenwatch {
+namespace {
+
+// Coinbase's key ids: organizations/ORGANIZATION/apiKeys/KEY.
+void AddCoinbaseKey(std::string_view key_id, FactList* facts) {
+  constexpr std::string_view kOrganizations = "organizations/";
+  constexpr std::string_view kKeys = "/apiKeys/";
+  const size_t keys = key_id.find(kKeys);
+  if (!key_id.starts_with(kOrganizations) || keys == std::string_view::npos) return;
+  facts->Add(fact::kOrganization,
+             key_id.substr(kOrganizations.size(), keys - kOrganizations.size()));
+  facts->Add(fact::kPublicId, key_id.substr(keys + kKeys.size()));
+}
+
+// What is several of a name comes last, so that a long list costs no other fact its place.
+void AddJwt(const JwtFacts& jwt, FactList* facts) {
+  facts->Add(fact::kIssuer, jwt.issuer);
+  facts->Add(fact::kSubject, jwt.subject);
+  facts->Add(fact::kClient, jwt.client);
+  facts->Add(fact::kTenant, jwt.tenant);
+  facts->Add(fact::kOwner, jwt.owner);
+  facts->Add(fact::kActor, jwt.actor);
+  facts->Add(fact::kAlgorithm, jwt.algorithm);
+  facts->Add(fact::kKeyId, jwt.key_id);
+  facts->Add(fact::kJwtId, jwt.jwt_id);
+  facts->Add(fact::kNamespace, jwt.kubernetes_namespace);
+  facts->Add(fact::kServiceAccount, jwt.service_account);
+  facts->Add(fact::kPod, jwt.pod);
+  if (!jwt.dpop_thumbprint.empty()) {
+    facts->Add(fact::kBoundTo, absl::StrCat("dpop:", jwt.dpop_thumbprint));
+  }
+  if (!jwt.certificate_thumbprint.empty()) {
+    facts->Add(fact::kBoundTo, absl::StrCat("mtls:", jwt.certificate_thumbprint));
+  }
+  if (jwt.issued_at.has_value()) facts->AddTime(fact::kIssuedAt, *jwt.issued_at);
+  if (jwt.expires.has_value()) facts->AddTime(fact::kExpires, *jwt.expires);
+  // That a JWT is one needs no saying.
+  for (const std::string_view type : {std::string_view(jwt.type), std::string_view(jwt.token_use),
+                                      std::string_view(jwt.identity_type)}) {
+    if (!EqualsIgnoreCase(type, "JWT")) facts->AddOnce(fact::kTokenType, type);
+  }
+  for (const std::string& audience : jwt.audiences) facts->AddOnce(fact::kAudience, audience);
+  for (const std::string& scope : jwt.scopes) facts->AddOnce(fact::kScope, scope);
+}
+
+}  // namespace
+
+TokenIdentity IdentifyToken(std::string_view format, const TokenText& token,
+                            Fingerprinter* fingerprinter, PersonHasher hash_person) {
+  TokenIdentity identity;
+  FactList facts(hash_person, &identity.facts);
+  if (const PublicPartRow* row = FindPublicParts(format); row != nullptr) row->read(token, &facts);
+
+  const std::optional<JwtFacts> jwt = ReadJwt(token.secret, hash_person);
+  if (!jwt.has_value()) return identity;
+  identity.facts.reserve(24);  // of most
+  const JwtFormatRow& row = RowByClaims(*jwt);
+  const bool known = !format.empty() && format != "jwt" && format != "jwe" && format != "opaque";
+  if (!known) {
+    identity.format = row.format;
+    identity.provider = row.provider;
+  }
+  identity.expires = jwt->expires;
+  identity.alg_none = jwt->alg_none;
+  if (!jwt->stands_for.empty()) {
+    for (const TokenIdBytes& id : fingerprinter->Credential(jwt->stands_for.view())) {
+      facts.Add(fact::kCredential, CredentialIdText(id));
+    }
+  }
+  AddJwt(*jwt, &facts);
+  if (row.format == "coinbase_cdp") AddCoinbaseKey(jwt->key_id, &facts);
+  return identity;
+}
+
+std::string HashedPerson(Fingerprinter* fingerprinter, std::string_view person) {
+  const std::vector<TokenIdBytes> ids = fingerprinter->User(person);
+  return ids.empty() ? std::string() : CrockfordText("usr_", ids.front());
+}
+
+std::string CredentialIdText(absl::Span<const uint8_t> id) { return CrockfordText("cred_", id); }
+
+}  // namespace tokenwatch

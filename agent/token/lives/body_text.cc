@@ -1,0 +1,156 @@
+#include "agent/token/lives/body_text.h"
+
+#include <expat.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "agent/common/text.h"
+#include "agent/token/jwt/json_pick.h"
+#include "agent/token/secret/encoding.h"
+#include "agent/token/secret/wiping_memory.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr size_t kDepthMax = 64;
+
+std::optional<SecretBuffer> Inflate(std::string_view bytes, int window_bits) {
+  z_stream stream = {};
+  stream.zalloc = [](void*, unsigned count, unsigned size) {
+    return WipingAllocate(size_t{count} * size);
+  };
+  stream.zfree = [](void*, void* memory) { WipingFree(memory); };
+  if (inflateInit2(&stream, window_bits) != Z_OK) return std::nullopt;
+  SecretBuffer text;
+  char* const to = text.Extend(kBodyTextMax);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(to);
+  stream.avail_out = kBodyTextMax;
+  const int result = inflate(&stream, Z_SYNC_FLUSH);
+  const size_t size = kBodyTextMax - stream.avail_out;
+  inflateEnd(&stream);
+  if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) return std::nullopt;
+  return SecretBuffer(text.view().substr(0, size));
+}
+
+class XmlReader {
+ public:
+  explicit XmlReader(absl::Span<BodyMember> members) : members_(members) {}
+
+  void Read(std::string_view body) {
+    const XML_Memory_Handling_Suite memory = {WipingAllocate, WipingReallocate, WipingFree};
+    const std::unique_ptr<XML_ParserStruct, void (*)(XML_Parser)> parser(
+        XML_ParserCreate_MM(nullptr, &memory, nullptr), XML_ParserFree);
+    if (parser == nullptr) return;
+    parser_ = parser.get();
+    XML_SetUserData(parser_, this);
+    XML_SetElementHandler(
+        parser_,
+        [](void* self, const XML_Char* name, const XML_Char**) {
+          static_cast<XmlReader*>(self)->Open(name);
+        },
+        [](void* self, const XML_Char*) { static_cast<XmlReader*>(self)->Close(); });
+    XML_SetCharacterDataHandler(parser_, [](void* self, const XML_Char* text, int size) {
+      static_cast<XmlReader*>(self)->Text({text, static_cast<size_t>(size)});
+    });
+    // Answers of services have none; what entities do is not wanted.
+    XML_SetStartDoctypeDeclHandler(
+        parser_, [](void* self, const XML_Char*, const XML_Char*, const XML_Char*, int) {
+          XML_StopParser(static_cast<XmlReader*>(self)->parser_, XML_FALSE);
+        });
+    XML_Parse(parser_, body.data(), static_cast<int>(body.size()), XML_TRUE);
+  }
+
+ private:
+  void Open(std::string_view name) {
+    at_ = nullptr;
+    if (++depth_ > kDepthMax) {
+      XML_StopParser(parser_, XML_FALSE);
+      return;
+    }
+    for (BodyMember& member : members_) {
+      if (member.name == name && member.outer == (open_.empty() ? "" : open_.back()) &&
+          member.text.empty()) {
+        at_ = &member;
+      }
+    }
+    open_.emplace_back(name);
+  }
+  void Close() {
+    at_ = nullptr;
+    --depth_;
+    open_.pop_back();
+  }
+  void Text(std::string_view text) {
+    if (at_ != nullptr) at_->text.Append(text);
+  }
+
+  const absl::Span<BodyMember> members_;
+  XML_Parser parser_ = nullptr;
+  std::vector<std::string> open_;
+  size_t depth_ = 0;
+  BodyMember* at_ = nullptr;
+};
+
+}  // namespace
+
+std::optional<SecretBuffer> DecodeBody(std::string_view coding, std::string_view bytes) {
+  coding = TrimBlanks(coding);
+  if (coding.empty() || EqualsIgnoreCase(coding, "identity")) {
+    return SecretBuffer(bytes.substr(0, kBodyTextMax));
+  }
+  if (EqualsIgnoreCase(coding, "gzip") || EqualsIgnoreCase(coding, "x-gzip")) {
+    return Inflate(bytes, MAX_WBITS + 16);
+  }
+  if (!EqualsIgnoreCase(coding, "deflate")) return std::nullopt;
+  // Many send deflate without zlib's frame (RFC 9110 section 8.4.1.2).
+  std::optional<SecretBuffer> text = Inflate(bytes, MAX_WBITS);
+  return text.has_value() ? std::move(text) : Inflate(bytes, -MAX_WBITS);
+}
+
+void ReadForm(std::string_view body, bool complete, absl::Span<BodyMember> members) {
+  while (!body.empty()) {
+    const size_t end = std::min(body.find('&'), body.size());
+    const std::string_view pair = body.substr(0, end);
+    if (!complete && end == body.size()) return;
+    body.remove_prefix(std::min(end + 1, body.size()));
+    const size_t equals = std::min(pair.find('='), pair.size());
+    for (BodyMember& member : members) {
+      if (member.name != pair.substr(0, equals) || !member.text.empty()) continue;
+      if (equals == pair.size()) continue;
+      member.text = DecodePercent(TrimBlanks(pair.substr(equals + 1)));
+    }
+  }
+}
+
+void ReadJson(SecretBuffer* body, absl::Span<BodyMember> members) {
+  std::vector<JsonMember> found;
+  for (const BodyMember& member : members) {
+    found.push_back({.outer = member.outer, .name = member.name});
+  }
+  PickMembers(body, absl::MakeSpan(found));
+  for (size_t i = 0; i < found.size(); ++i) members[i].text.Append(found[i].text);
+}
+
+void ReadXml(std::string_view body, absl::Span<BodyMember> members) {
+  XmlReader(members).Read(body);
+}
+
+void ReadBody(SecretBuffer* body, bool complete, absl::Span<BodyMember> members) {
+  const std::string_view text = TrimBlanks(body->view());
+  if (text.starts_with('{')) {
+    ReadJson(body, members);
+  } else if (text.starts_with('<')) {
+    ReadXml(text, members);
+  } else {
+    ReadForm(text, complete, members);
+  }
+}
+
+}  // namespace tokenwatch

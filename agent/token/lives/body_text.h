@@ -1,0 +1,42 @@
+// Bodies of calls that concern the life of tokens: undoing their coding and taking members out.
+#ifndef TOKENWATCH_AGENT_TOKEN_LIVES_BODY_TEXT_H_
+#define TOKENWATCH_AGENT_TOKEN_LIVES_BODY_TEXT_H_
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "agent/common/secret_buffer.h"
+
+namespace tokenwatch {
+
+// Decoded bytes of a body that are looked at.
+inline constexpr size_t kBodyTextMax = 65536;
+
+// `coding` is the value of Content-Encoding. A copy that can be changed; of a body that was cut, or
+// is longer than kBodyTextMax, what there is. Nothing for codings but gzip, deflate and identity,
+// and where the bytes are none of theirs. What zlib frees is wiped.
+std::optional<SecretBuffer> DecodeBody(std::string_view coding, std::string_view bytes);
+
+// A member of a body's object, and its text where it was found.
+struct BodyMember {
+  std::string_view outer, name;
+  SecretBuffer text;  // empty: not there, or no string
+};
+
+// A form (the URL standard's application/x-www-form-urlencoded): `outer` is ignored. Where the body
+// was cut its last parameter is left out.
+void ReadForm(std::string_view body, bool complete, absl::Span<BodyMember> members);
+// JSON: an object's members, or those of an object in it. `body` is changed.
+void ReadJson(SecretBuffer* body, absl::Span<BodyMember> members);
+// XML: text of elements `name` directly inside of an element `outer`, the first of each.
+void ReadXml(std::string_view body, absl::Span<BodyMember> members);
+
+// What the body looks like, by its first character: form, JSON or XML.
+void ReadBody(SecretBuffer* body, bool complete, absl::Span<BodyMember> members);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_TOKEN_LIVES_BODY_TEXT_H_
