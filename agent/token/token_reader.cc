@@ -89,21 +89,22 @@ void TokenReader::Classify(const Credential& credential, std::string_view host,
   token->traits = 0;
   if (match.checksum == ChecksumState::kBad) token->traits |= trait::kBadChecksum;
   if (match.by_context) token->traits |= trait::kByContext;
-  if (match.format != nullptr &&
-      formats_->FitOf(*match.format, host) == FormatTable::HostFit::kForeign) {
-    token->traits |= trait::kForeignHost;
-  }
   token->format = match.format == nullptr ? std::string_view("opaque") : match.format->id;
   token->provider = match.format == nullptr ? std::string_view() : match.format->provider;
   AddFacts(credential, match, dpop, token);
+  const Format* const format = formats_->Find(token->format);
+  if (format != nullptr && formats_->FitOf(*format, host) == FormatTable::HostFit::kForeign) {
+    token->traits |= trait::kForeignHost;
+  }
 }
 
 void TokenReader::AddFacts(const Credential& credential, const FormatMatch& match,
                            std::string_view dpop, KnownToken* token) {
   TokenIdentity identity =
-      IdentifyToken(token->format, {credential.secret, credential.user}, fingerprinter_,
-                    [this](std::string_view person) { return HashPerson(person); });
+      IdentifyToken(token->format, match.by_context, {credential.secret, credential.user},
+                    fingerprinter_, [this](std::string_view person) { return HashPerson(person); });
   if (!identity.format.empty()) {
+    token->traits &= ~trait::kByContext;
     token->format = identity.format;
     token->provider = identity.provider;
   }

@@ -67,7 +67,7 @@ void Classify(std::string_view text) {
     Check(!identifies_itself, "what identifies itself has a format");
     return;
   }
-  Check(match.by_context == match.format->weak, "a weak shape needs its context");
+  Check(match.by_context || !match.format->weak, "a weak shape needs its context");
   Check(text.size() >= match.format->min_length && text.size() <= match.format->max_length,
         "a format's lengths hold");
   Check(match.public_part.empty() ||

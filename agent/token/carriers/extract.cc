@@ -8,6 +8,7 @@
 #include "agent/token/carriers/carriers.h"
 #include "agent/token/carriers/field_text.h"
 #include "agent/token/carriers/finder.h"
+#include "agent/token/carriers/stand_in.h"
 #include "agent/token/secret/encoding.h"
 #include "agent/token/secret/redact.h"
 
@@ -64,7 +65,7 @@ std::string_view CredentialFinder::Shown() {
 }
 
 Credential* CredentialFinder::Add(std::string_view secret, std::string_view user, bool unresolved) {
-  if (secret.empty() && !unresolved) {
+  if (!unresolved && (secret.empty() || IsStandIn(secret))) {
     ++out_->empty;
     return nullptr;
   }

@@ -38,7 +38,7 @@ inline constexpr size_t kCarrierMax = 96;
 struct Extraction {
   std::vector<Credential> credentials;  // by rank, then as sent; distinct
   size_t per_request = 0;  // credentials of schemes that hold nothing reusable (Digest, NTLM, ...)
-  size_t empty = 0;        // carriers without a secret in them
+  size_t empty = 0;        // carriers without a secret in them, or with a stand-in for one
   size_t dropped = 0;      // beyond kCredentialsMax
   std::vector<SecretBuffer> storage;  // decoded bytes
 

@@ -34,6 +34,7 @@ constexpr size_t kListMax = 64;
 constexpr size_t kLiteralMin = 3;
 constexpr size_t kLengthMin = 12;
 constexpr size_t kWeakLengthMin = 6;
+constexpr size_t kNamedMin = 4;
 // What it must have to prove a token where nothing says that there is one. Ids with a prefix, as
 // "req_" and letters, are common: four literal characters are enough where the length is fixed or
 // longer than such an id, else it takes five.
@@ -218,13 +219,10 @@ void RowReader::Key(const std::string& key, const Node& value) {
   const struct {
     const char* name;
     std::vector<std::string>* list;
-  } lists[] = {{"hosts", &format.hosts},
-               {"carriers", &format.carriers},
-               {"sent", &row_.sent},
-               {"header-has", &format.header_has},
-               {"claims-have", &format.claims_have},
-               {"samples", &row_.samples},
-               {"near-misses", &row_.near_misses}};
+  } lists[] = {{"hosts", &format.hosts},           {"carriers", &format.carriers},
+               {"named", &format.named},           {"sent", &row_.sent},
+               {"header-has", &format.header_has}, {"claims-have", &format.claims_have},
+               {"samples", &row_.samples},         {"near-misses", &row_.near_misses}};
   const struct {
     const char* name;
     bool* flag;
@@ -275,6 +273,17 @@ void RowReader::CheckNames() {
     if (const absl::Status status = CheckHostPattern(host); !status.ok()) {
       return Refuse(hosts_line_, absl::StrCat("'hosts': ", status.message()));
     }
+  }
+  for (const std::string& word : format.named) {
+    if (word.size() < kNamedMin || !std::all_of(word.begin(), word.end(), [](unsigned char c) {
+          return absl::ascii_islower(c) || absl::ascii_isdigit(c);
+        })) {
+      return Refuse(node_.line, absl::StrCat("'named' takes words of a-z and 0-9, of at least ",
+                                             kNamedMin, " characters"));
+    }
+  }
+  if (!format.named.empty() && !(format.weak && format.self_hosted)) {
+    return Refuse(node_.line, "'named' is for a format that is weak and self-hosted");
   }
   if (row_.samples.empty() || row_.near_misses.empty()) {
     Refuse(node_.line,

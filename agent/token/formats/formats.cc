@@ -63,6 +63,27 @@ struct Regex {
   int groups = 0;
 };
 
+// Calls `found` for each word of a host's name.
+template <typename Found>
+void ForEachWord(std::string_view host, Found found) {
+  size_t begin = 0;
+  for (size_t at = 0; at <= host.size(); ++at) {
+    if (at < host.size() && host[at] != '.' && host[at] != '-') continue;
+    if (at > begin) found(host.substr(begin, at - begin));
+    begin = at + 1;
+  }
+}
+
+bool IsNamed(const Format& format, std::string_view host) {
+  bool named = false;
+  if (format.named.empty()) return false;
+  ForEachWord(host, [&](std::string_view word) {
+    named =
+        named || std::find(format.named.begin(), format.named.end(), word) != format.named.end();
+  });
+  return named;
+}
+
 // The decoded parts of a JWT, made when first asked for.
 class JwtParts {
  public:
@@ -112,6 +133,7 @@ struct FormatTable::Parts {
   ByText<uint32_t> pattern_ids;
   ByText<uint32_t> provider_ids;
   ByText<std::string> places;  // of ids in files
+  ByText<uint32_t> ids;
 
   // Formats that are not weak: by their first bytes, or those with a literal further on.
   std::unordered_map<uint32_t, std::vector<uint32_t>> by_beginning;
@@ -123,7 +145,9 @@ struct FormatTable::Parts {
   std::vector<Place> by_place;
   // Weak ones.
   HostIndex by_host;
+  HostIndex jwts_by_host;  // those that claims tell, elsewhere
   ByText<std::vector<uint32_t>> by_carrier;
+  ByText<std::vector<uint32_t>> by_word;
 
   HostIndex providers;  // ids of providers by their hosts
 
@@ -132,11 +156,21 @@ struct FormatTable::Parts {
   absl::StatusOr<uint32_t> Compile(const std::string& pattern);
   void AddHost(uint32_t index, std::string_view pattern) {
     providers.Add(pattern, shapes[index].provider);
-    if (formats[index].weak) by_host.Add(pattern, index);
+    if (formats[index].weak) {
+      by_host.Add(pattern, index);
+    } else if (!formats[index].header_has.empty()) {
+      jwts_by_host.Add(pattern, index);
+    }
   }
   // Calls `attempt` for the formats that are not weak and may match, until it returns true.
   template <typename Attempt>
   void TryStrong(std::string_view secret, Attempt attempt) const;
+  // Whether the row is that of every JWT.
+  bool IsPlainJwt(uint32_t index) const {
+    const Format& format = formats[index];
+    return format.header_has.size() == 1 && format.claims_have.empty() && format.hosts.empty() &&
+           !format.weak && !format.of_user;
+  }
   std::string_view PublicPart(uint32_t index, std::string_view secret) const;
 };
 
@@ -157,7 +191,8 @@ class FormatTable::Parts::Choice {
   bool FitsHost(uint32_t index) const {
     const std::vector<std::string>& hosts = parts_.formats[index].hosts;
     return std::any_of(hosts.begin(), hosts.end(),
-                       [this](const std::string& host) { return HostMatches(host, host_); });
+                       [this](const std::string& host) { return HostMatches(host, host_); }) ||
+           IsNamed(parts_.formats[index], host_);
   }
   bool FitsCarrier(uint32_t index) const {
     const std::vector<std::string>& carriers = parts_.formats[index].carriers;
@@ -250,6 +285,7 @@ absl::Status FormatTable::Parts::Add(FormatRow row) {
   const auto index = static_cast<uint32_t>(formats.size());
   if (row.format.weak) {
     for (const std::string& carrier : row.format.carriers) by_carrier[carrier].push_back(index);
+    for (const std::string& word : row.format.named) by_word[word].push_back(index);
   } else if (shape.anchor_at == 0) {
     for (const std::string& anchor : shape.anchors) {
       std::vector<uint32_t>& same = by_beginning[Beginning(anchor)];
@@ -262,6 +298,7 @@ absl::Status FormatTable::Parts::Add(FormatRow row) {
     }
   }
   shapes.push_back(std::move(shape));
+  ids.emplace(row.format.id, index);
   formats.push_back(std::move(row.format));
   for (const std::string& host : formats.back().hosts) AddHost(index, host);
   return absl::OkStatus();
@@ -368,18 +405,36 @@ FormatMatch FormatTable::Classify(std::string_view secret, std::string_view host
     return false;
   });
   parts_->by_host.Find(host, [&choice](uint32_t index) { choice.Try(index); });
+  ForEachWord(host, [&](std::string_view word) {
+    const auto same = parts_->by_word.find(word);
+    if (same == parts_->by_word.end()) return;
+    for (const uint32_t index : same->second) choice.Try(index);
+  });
   if (const auto same = parts_->by_carrier.find(carrier); same != parts_->by_carrier.end()) {
     for (const uint32_t index : same->second) choice.Try(index);
   }
   FormatMatch match;
   const std::optional<uint32_t> best = choice.best();
   if (!best.has_value()) return match;
-  const uint32_t index = *best;
+  uint32_t index = *best;
+  match.by_context = parts_->formats[index].weak;
+  if (parts_->IsPlainJwt(index)) {
+    // In no order: the first row counts.
+    std::optional<uint32_t> first;
+    parts_->jwts_by_host.Find(
+        host, [&first](uint32_t one) { first = std::min(first.value_or(one), one); });
+    match.by_context = first.has_value();
+    index = first.value_or(index);
+  }
   match.format = &parts_->formats[index];
   match.checksum = CheckChecksum(match.format->checksum, secret);
-  match.by_context = match.format->weak;
   match.public_part = parts_->PublicPart(index, secret);
   return match;
+}
+
+const Format* FormatTable::Find(std::string_view id) const {
+  const auto index = parts_->ids.find(id);
+  return index == parts_->ids.end() ? nullptr : &parts_->formats[index->second];
 }
 
 bool FormatTable::IsSelfIdentifying(std::string_view value) const {

@@ -26,6 +26,8 @@ struct Format {
   size_t max_length = 0;
   std::vector<std::string> hosts;     // patterns (host_pattern.h); of whom it may be shown to
   std::vector<std::string> carriers;  // by which alone a weak shape is recognised
+  // Words, between dots and hyphens, of hosts that people name after what runs there.
+  std::vector<std::string> named;
   // What the decoded first and second part of a JWT must hold, byte by byte.
   std::vector<std::string> header_has, claims_have;
   ChecksumKind checksum = ChecksumKind::kNone;
@@ -39,7 +41,7 @@ struct Format {
 struct FormatMatch {
   const Format* format = nullptr;  // null: opaque
   ChecksumState checksum = ChecksumState::kNone;
-  bool by_context = false;  // decided by host or carrier; the shape alone is weak
+  bool by_context = false;  // decided by host or carrier; the shape, or what a JWT claims, is weak
   // Of the secret, what the pattern's group "public" matched: an id that the provider shows in
   // lists and logs. Safe to show; may be empty.
   std::string_view public_part;
@@ -65,9 +67,13 @@ class FormatTable : public SecretShapes {
   // `host` in lower case without port, `carrier` as Credential::carrier; both may be empty. Linear
   // in the secret; allocates only where it is a JWT. Of several rows that match, a weak one yields
   // to a self-identifying one with a longer literal; else decide, in this order, the host, the
-  // carrier, what the shape has in literals, and whether the row is the user's.
+  // carrier, what the shape has in literals, and whether the row is the user's. A JWT whose claims
+  // fit no row is what is sent to its host.
   FormatMatch Classify(std::string_view secret, std::string_view host,
                        std::string_view carrier) const;
+
+  // Null where no row has that id.
+  const Format* Find(std::string_view id) const;
 
   // Whether all of `value`, of a field that no carrier row names, is a token: by formats whose
   // shape alone proves it.

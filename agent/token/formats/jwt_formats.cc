@@ -56,7 +56,12 @@ constexpr JwtFormatRow kRows[] = {
      },
      R"({"alg":"RS256"})",
      R"({"iss":"https://acme.eu.auth0.com/","aud":"https://acme.eu.auth0.com/api/v2/"})",
-     R"({"alg":"RS256"})", R"({"iss":"https://acme.eu.auth0.com/","aud":"https://shop.example"})"},
+     R"({"alg":"RS256"})",
+     R"({"iss":"https://acme.example/","aud":"https://acme.eu.auth0.com/api/v2/"})"},
+    {"auth0_access", "Auth0",
+     [](const JwtFacts& jwt) { return jwt.issuer.ends_with(".auth0.com/"); }, R"({"alg":"RS256"})",
+     R"({"iss":"https://acme.eu.auth0.com/","aud":"https://shop.example"})", R"({"alg":"RS256"})",
+     R"({"iss":"https://login.acme.example/","aud":"https://shop.example"})"},
     // What a job asks for an identity token with has the permissions of a job as its scopes.
     {"github_actions_oidc_req", "GitHub",
      [](const JwtFacts& jwt) {
@@ -84,6 +89,10 @@ constexpr JwtFormatRow kRows[] = {
     {"supabase_legacy", "Supabase", [](const JwtFacts& jwt) { return jwt.issuer == "supabase"; },
      R"({"alg":"HS256","typ":"JWT"})", R"({"iss":"supabase","ref":"abcd","role":"anon"})",
      R"({"alg":"HS256","typ":"JWT"})", R"({"iss":"supabase-demo","role":"anon"})"},
+    {"supabase_session", "Supabase",
+     [](const JwtFacts& jwt) { return jwt.issuer.ends_with(".supabase.co/auth/v1"); },
+     R"({"alg":"HS256"})", R"({"iss":"https://abcd.supabase.co/auth/v1","role":"authenticated"})",
+     R"({"alg":"HS256"})", R"({"iss":"https://abcd.supabase.example/auth/v1"})"},
     {"coinbase_cdp", "Coinbase",
      [](const JwtFacts& jwt) {
        return jwt.key_id.starts_with("organizations/") &&
@@ -108,6 +117,8 @@ constexpr JwtFormatRow kRows[] = {
 }  // namespace
 
 absl::Span<const JwtFormatRow> JwtFormatRows() { return kRows; }
+
+bool IsSpecific(const JwtFormatRow& row) { return row.format != "jwt" && row.format != "jwe"; }
 
 const JwtFormatRow& RowByClaims(const JwtFacts& jwt) {
   return *std::find_if(std::begin(kRows), std::end(kRows),

@@ -25,6 +25,8 @@ absl::Span<const JwtFormatRow> JwtFormatRows();
 // The row that the token fits, else "jwe" or "jwt". Who made the token can claim anything: this
 // says what it wants to be taken for.
 const JwtFormatRow& RowByClaims(const JwtFacts& jwt);
+// Whether it says more than that the token is a JWT or JWE.
+bool IsSpecific(const JwtFormatRow& row);
 inline std::string_view FormatByClaims(const JwtFacts& jwt) { return RowByClaims(jwt).format; }
 
 }  // namespace tokenwatch

@@ -52,7 +52,7 @@ void AddJwt(const JwtFacts& jwt, FactList* facts) {
 
 }  // namespace
 
-TokenIdentity IdentifyToken(std::string_view format, const TokenText& token,
+TokenIdentity IdentifyToken(std::string_view format, bool by_context, const TokenText& token,
                             Fingerprinter* fingerprinter, PersonHasher hash_person) {
   TokenIdentity identity;
   FactList facts(hash_person, &identity.facts);
@@ -63,7 +63,7 @@ TokenIdentity IdentifyToken(std::string_view format, const TokenText& token,
   identity.facts.reserve(24);  // of most
   const JwtFormatRow& row = RowByClaims(*jwt);
   const bool known = !format.empty() && format != "jwt" && format != "jwe" && format != "opaque";
-  if (!known) {
+  if (!known || (by_context && IsSpecific(row))) {
     identity.format = row.format;
     identity.provider = row.provider;
   }

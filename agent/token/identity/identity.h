@@ -25,12 +25,13 @@ struct TokenIdentity {
 };
 
 // Once for a token, at first sight: reads what it holds in public parts for its `format` (an id of
-// formats.yaml) and, where it is a JWT, its claims. Facts hold nothing of the secret but those
-// parts and no person but as `hash_person` shows one. The facts' names are constants.
+// formats.yaml; `by_context`: only its host or carrier told it, which claims know better) and,
+// where it is a JWT, its claims. Facts hold nothing of the secret but those parts and no person but
+// as `hash_person` shows one. The facts' names are constants.
 //
 // A token that stands for something other tokens stand for as well has a fact "credential" for each
 // fleet key, the primary one first.
-TokenIdentity IdentifyToken(std::string_view format, const TokenText& token,
+TokenIdentity IdentifyToken(std::string_view format, bool by_context, const TokenText& token,
                             Fingerprinter* fingerprinter, PersonHasher hash_person);
 
 // "usr_" and 26 digits under the primary key, as PersonHasher wants it. Empty where OpenSSL failed.

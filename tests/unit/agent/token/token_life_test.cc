@@ -127,6 +127,31 @@ TEST_F(TokenLifeTest, FormatAndWhereItMayGo) {
   EXPECT_EQ(uses_.all[3].traits, trait::kBadChecksum);
 }
 
+TEST_F(TokenLifeTest, ClaimsKnowBetterThanHosts) {
+  const std::string entra = Jwt(
+      R"({"alg":"RS256"})",
+      R"({"iss":"https://sts.windows.net/5f4b3c2a-0000-0000-0000-000000000000/","appid":"a"})");
+  const std::string plain = Jwt(R"({"alg":"RS256"})", R"({"sub":"a"})");
+  const std::string coinbase = Jwt(R"({"alg":"ES256","kid":"organizations/o/apiKeys/k"})",
+                                   R"({"iss":"cdp","sub":"organizations/o/apiKeys/k"})");
+  Make(Bearer(entra, "api.github.com"));
+  Make(Bearer(plain, "api.coinbase.com"));
+  Make(Bearer(plain, "api.example"));
+  Make(Bearer(coinbase, "api.coinbase.com"));
+  Make(Bearer(coinbase, "api.example"));
+  ASSERT_EQ(uses_.all.size(), 5u);
+  EXPECT_EQ(uses_.all[0].format, "azure_entra_access");
+  EXPECT_EQ(uses_.all[0].traits, 0u) << "it may be for anybody's API";
+  EXPECT_EQ(uses_.all[1].format, "coinbase_cdp");
+  EXPECT_EQ(uses_.all[1].traits, trait::kByContext);
+  EXPECT_EQ(uses_.all[2].format, "jwt");
+  EXPECT_EQ(uses_.all[2].traits, 0u);
+  EXPECT_EQ(uses_.all[3].format, "coinbase_cdp");
+  EXPECT_EQ(uses_.all[3].traits, 0u);
+  EXPECT_EQ(uses_.all[4].format, "coinbase_cdp");
+  EXPECT_EQ(uses_.all[4].traits, trait::kForeignHost);
+}
+
 TEST_F(TokenLifeTest, InTheUrlAndInTheClear) {
   const std::string token = MadeUp(40);
   Make({.target = "/x?access_token=" + token});

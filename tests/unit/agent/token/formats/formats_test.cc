@@ -161,6 +161,16 @@ TEST(FormatTableTest, DecidesCollisions) {
        kBearer, "jwt"},
       {"<64url:{\"alg\":\"RS256\"}>.<64url:{\"sub\":\"system:serviceaccount:a:b\"}>.<b64url:342>",
        "api.github.com", kBearer, "kubernetes_sa"},
+      // A service's name in that of its host.
+      {"<hex:40>", "my-gitea.example.com", "authorization/token", "gitea"},
+      {"<hex:40>", "giteas.example.com", "authorization/token", "opaque"},
+      {"<uuid>", "consul.service.consul", kBearer, "consul"},
+      {"<an36:26>", "mattermost", kBearer, "mattermost"},
+      // A JWT whose claims say nothing is what its host takes; one that says more is not.
+      {"<64url:{\"alg\":\"RS256\"}>.<64url:{\"iss\":\"x\"}>.<b64url:342>", "api.coinbase.com",
+       kBearer, "coinbase_cdp"},
+      {"<64url:{\"alg\":\"RS256\"}>.<64url:{\"sub\":\"system:serviceaccount:a:b\"}>.<b64url:342>",
+       "api.coinbase.com", kBearer, "kubernetes_sa"},
       {"<64url:{\"alg\":\"none\"}>.<64url:{\"sub\":\"a\"}>.", "other.example", kBearer, "jwt"},
       {"<64url:{\"typ\":\"x\"}>.<64url:{\"sub\":\"a\"}>.<b64url:43>", "other.example", kBearer,
        "opaque"},
@@ -198,7 +208,7 @@ TEST(FormatTableTest, KnowsWhereATokenBelongs) {
   using enum FormatTable::HostFit;
   std::vector<std::string> refusals;
   const std::unique_ptr<FormatTable> table = *FormatTable::Create(
-      {{}, {"github=ghe.corp.example", "GitLab=*.git.example", "Gitea=gitea.example.org"}},
+      {{}, {"github=ghe.corp.example", "GitLab=*.git.example", "Gitea=git.example.org"}},
       &refusals);
   EXPECT_TRUE(refusals.empty());
   const struct {
@@ -234,9 +244,9 @@ TEST(FormatTableTest, KnowsWhereATokenBelongs) {
     EXPECT_EQ(table->FitOf(*match.format, host), fit) << sample << " at " << host;
   }
   // Its shape is weak, so that without the setting it is nobody's.
-  EXPECT_EQ(IdOf(table->Classify(Make("<hex:40>"), "gitea.example.org", "authorization/token")),
+  EXPECT_EQ(IdOf(table->Classify(Make("<hex:40>"), "git.example.org", "authorization/token")),
             "gitea");
-  EXPECT_EQ(IdOf(Table().Classify(Make("<hex:40>"), "gitea.example.org", "authorization/token")),
+  EXPECT_EQ(IdOf(Table().Classify(Make("<hex:40>"), "git.example.org", "authorization/token")),
             "opaque");
 }
 

@@ -25,7 +25,7 @@ class IdentifyTokenTest : public ::testing::Test {
   }
 
   TokenIdentity Identify(std::string_view format, const std::string& secret) {
-    return IdentifyToken(format, {secret, ""}, fingerprinter_.get(), Masked);
+    return IdentifyToken(format, false, {secret, ""}, fingerprinter_.get(), Masked);
   }
 
   static std::multimap<std::string_view, std::string> ByName(const TokenIdentity& identity) {
