@@ -46,7 +46,7 @@ bool IsVariable(std::string_view text) {
 
 bool IsStandIn(std::string_view text) {
   if (text.empty() || text.size() > kTemplateMax) return false;
-  if (text.size() >= kRepeatedMin &&
+  if (text.size() >= kRepeatedMin && kMasks.find(text.front()) != std::string_view::npos &&
       text.find_first_not_of(text.front()) == std::string_view::npos) {
     return true;
   }
