@@ -84,6 +84,7 @@ TEST(ListenerCheck, NoticesAListenerThatTakesNothingAnyMore) {
           << sentence;
     }
   }
+  unlink(path.c_str());
 }
 
 TEST(ListenerCheck, GetsOverAFailure) {

@@ -1,6 +1,7 @@
 #include "agent/token/formats/format_file.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <memory>
@@ -39,11 +40,14 @@ std::string With(int line, std::string_view text) {
 
 class FormatFileTest : public testing::Test {
  protected:
+  ~FormatFileTest() override {
+    for (const std::string& path : written_) unlink(path.c_str());
+  }
   std::string Write(const std::string& text) {
-    const std::string path =
-        absl::StrCat(testing::TempDir(), "/formats-", getpid(), "-", files_++, ".yaml");
-    std::ofstream(path) << text;
-    return path;
+    written_.push_back(
+        absl::StrCat(testing::TempDir(), "/formats-", getpid(), "-", written_.size(), ".yaml"));
+    std::ofstream(written_.back()) << text;
+    return written_.back();
   }
   // Of a table with this file.
   std::vector<std::string> Refusals(const std::string& path) {
@@ -62,7 +66,7 @@ class FormatFileTest : public testing::Test {
     return match.format == nullptr ? "opaque" : match.format->id;
   }
 
-  int files_ = 0;
+  std::vector<std::string> written_;
   std::unique_ptr<FormatTable> table_;
 };
 
