@@ -29,8 +29,8 @@ Pipeline::Pipeline(const Sources& sources, const std::string& host,
       workloads_(sources.proc, host, sources.users, sources.containers, sources.clock),
       use_reporter_([this](uint64_t process, uint32_t pid) { return FindWorkload(process, pid); },
                     sources.clock,
-                    [this](TokenUse use, std::shared_ptr<const Workload> workload) {
-                      reporter_->Add(std::move(use), std::move(workload));
+                    [this](const TokenUse& use, std::shared_ptr<const Workload> workload) {
+                      reporter_->Add(use, std::move(workload));
                     }),
       uses_(sources.tokens, std::move(cookies), sources.clock, &custody_),
       exchanges_(&custody_),

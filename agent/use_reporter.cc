@@ -8,13 +8,13 @@ namespace tokenwatch {
 UseReporter::UseReporter(FindWorkload find_workload, const Clock* clock, Emit emit)
     : find_workload_(std::move(find_workload)), clock_(clock), emit_(std::move(emit)) {}
 
-void UseReporter::OnUse(TokenUse use) {
+void UseReporter::OnUse(const TokenUse& use) {
   std::shared_ptr<const Workload> workload = find_workload_(use.process, use.pid);
-  if (IsNamed(*workload)) return emit_(std::move(use), std::move(workload));
+  if (IsNamed(*workload)) return emit_(use, std::move(workload));
   ++waited_;
-  if (waiting_.size() >= kMaxWaiting) return LetGo(std::move(use), std::move(workload));
+  if (waiting_.size() >= kMaxWaiting) return LetGo(use, std::move(workload));
   const auto patience = static_cast<uint64_t>(absl::ToInt64Nanoseconds(kPatience));
-  waiting_.push_back({std::move(use), clock_->MonotonicNs() + patience});
+  waiting_.push_back({use, clock_->MonotonicNs() + patience});
 }
 
 void UseReporter::Release() {
@@ -27,7 +27,7 @@ void UseReporter::Release() {
       still.push_back(std::move(waiting));
       continue;
     }
-    LetGo(std::move(waiting.use), std::move(workload));
+    LetGo(waiting.use, std::move(workload));
   }
   waiting_ = std::move(still);
 }
@@ -35,14 +35,14 @@ void UseReporter::Release() {
 void UseReporter::Finish() {
   for (Waiting& waiting : std::exchange(waiting_, {})) {
     std::shared_ptr<const Workload> workload = find_workload_(waiting.use.process, waiting.use.pid);
-    LetGo(std::move(waiting.use), std::move(workload));
+    LetGo(waiting.use, std::move(workload));
   }
 }
 
-void UseReporter::LetGo(TokenUse use, std::shared_ptr<const Workload> workload) {
+void UseReporter::LetGo(const TokenUse& use, std::shared_ptr<const Workload> workload) {
   if (workload->naming) ++containers_unnamed_;
   if (workload->naming_users) ++users_unnamed_;
-  emit_(std::move(use), std::move(workload));
+  emit_(use, std::move(workload));
 }
 
 absl::Time UseReporter::WaitingSince() const {

@@ -29,12 +29,12 @@ class UseReporter : public UseSink {
 
   using FindWorkload =
       std::function<std::shared_ptr<const Workload>(uint64_t process, uint32_t pid)>;
-  using Emit = std::function<void(TokenUse, std::shared_ptr<const Workload>)>;
+  using Emit = std::function<void(const TokenUse&, std::shared_ptr<const Workload>)>;
 
   // `clock` must outlive it.
   UseReporter(FindWorkload find_workload, const Clock* clock, Emit emit);
 
-  void OnUse(TokenUse use) override;
+  void OnUse(const TokenUse& use) override;
   // Lets go what need not wait any longer. To be called often while some wait.
   void Release();
   // Lets go everything.
@@ -55,7 +55,7 @@ class UseReporter : public UseSink {
     return !workload.naming && !workload.naming_users;
   }
   // It goes on, named or not.
-  void LetGo(TokenUse use, std::shared_ptr<const Workload> workload);
+  void LetGo(const TokenUse& use, std::shared_ptr<const Workload> workload);
 
   const FindWorkload find_workload_;
   const Clock* const clock_;

@@ -8,10 +8,10 @@
 namespace tokenwatch {
 namespace {
 
+// As if nothing of it were shared: the bound holds whatever the uses have in common.
 size_t ApproximateBytes(const TokenUse& use) {
-  return sizeof(TokenUse) + use.tokens.size() * sizeof(TokenPair) + use.host.size() +
-         use.path.size() + use.query.size() + use.user_agent.size() + use.request_id.size() +
-         use.carrier.size() + use.peer.peer_address.size() + use.peer.local_address.size();
+  return sizeof(TokenUse) + SharedBytes(use) + use.request_id.size() +
+         use.peer.peer_address.size() + use.peer.local_address.size();
 }
 
 }  // namespace
@@ -59,19 +59,19 @@ void Custody::Note(Sighting sighting) {
   }
 }
 
-void Custody::OnUse(TokenUse use) {
+void Custody::OnUse(const TokenUse& use) {
   const bool is_held = reporter_ == nullptr || mode_ == Mode::kHoldAll ||
                        (mode_ == Mode::kHoldFrom && later_.contains(use.exchange));
   if (is_held) {
-    Hold(std::move(use));
+    Hold(use);
   } else if (foreign_.contains(use.exchange)) {
     ++of_other_;
   } else {
-    uses_->OnUse(std::move(use));
+    uses_->OnUse(use);
   }
 }
 
-void Custody::Hold(TokenUse use) {
+void Custody::Hold(const TokenUse& use) {
   const size_t bytes = ApproximateBytes(use);
   if (held_bytes_ + bytes > kMaxHeldBytes) {
     dropped_ += std::max<uint32_t>(use.count, 1);
@@ -84,7 +84,7 @@ void Custody::Hold(TokenUse use) {
   const absl::Time ended = ends_at_answer
                                ? use.time + absl::Microseconds(static_cast<int64_t>(use.latency_us))
                                : clock_->Now();
-  held_.push_back({std::move(use), ended});
+  held_.push_back({use, ended});
   held_count_ = held_.size();
 }
 
@@ -166,7 +166,7 @@ void Custody::Release(absl::FunctionRef<bool(const HeldUse&)> is_mine, absl::Tim
   held_count_ = 0;
   for (HeldUse& held : std::exchange(held_, {})) {
     if (is_mine(held)) {
-      uses_->OnUse(std::move(held.use));
+      uses_->OnUse(held.use);
     } else {
       ++of_other_;
     }

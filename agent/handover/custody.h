@@ -59,7 +59,7 @@ class Custody : public ExchangeSink, public UseSink {
   void OnBody(const Body& body) override { next_->OnBody(body); }
   void OnTls(const tw_tls& event);
 
-  void OnUse(TokenUse use) override;
+  void OnUse(const TokenUse& use) override;
   void AddGap(const Gap& gap);
   // Not kept: TlsLedger does that, and tells none while there is no reporter.
   void AddTlsCoverage(const TlsCoverage& row);
@@ -93,7 +93,7 @@ class Custody : public ExchangeSink, public UseSink {
   };
 
   void Note(Sighting sighting);
-  void Hold(TokenUse use);
+  void Hold(const TokenUse& use);
   void Release(absl::FunctionRef<bool(const HeldUse&)> is_mine, absl::Time gaps_from);
 
   const Clock* const clock_;

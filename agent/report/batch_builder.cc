@@ -117,10 +117,10 @@ uint32_t BatchBuilder::WorkloadIndex(const std::shared_ptr<const Workload>& work
 }
 
 uint32_t BatchBuilder::TokenIndex(const TokenUse& use) {
-  if (use.tokens.empty()) return 0;
+  if (use.credential->tokens.empty()) return 0;
   std::string ids;
   std::vector<uint32_t> keys;
-  for (const TokenPair& pair : use.tokens) {
+  for (const TokenPair& pair : use.credential->tokens) {
     keys.push_back(String(pair.key_id));
     ids.append(Bytes(pair.token_id));
   }
@@ -142,26 +142,27 @@ uint32_t BatchBuilder::TokenIndex(const TokenUse& use) {
 uint32_t BatchBuilder::ContextIndex(const TokenUse& use, uint32_t workload) {
   // In the order of ContextRecord's fields.
   const std::array<uint32_t, 19> fields = {workload,
-                                           String(use.format),
-                                           String(use.provider),
-                                           String(use.carrier),
-                                           use.token_length,
-                                           String(use.method),
-                                           String(use.scheme),
-                                           String(use.host),
-                                           String(use.path),
-                                           String(use.query),
-                                           String(use.http_version),
-                                           String(use.user_agent),
+                                           String(use.credential->format),
+                                           String(use.credential->provider),
+                                           String(use.credential->carrier),
+                                           use.credential->token_length,
+                                           String(use.request->method),
+                                           String(use.request->scheme),
+                                           String(use.request->host),
+                                           String(use.request->path),
+                                           String(use.request->query),
+                                           String(use.request->http_version),
+                                           String(use.request->user_agent),
                                            String(use.peer.peer_address),
                                            use.peer.peer_port,
                                            String(Name(use.peer.certainty)),
                                            String(use.peer.local_address),
-                                           String(use.inbound ? "inbound" : "outbound"),
-                                           String(use.probe),
+                                           String(use.request->inbound ? "inbound" : "outbound"),
+                                           String(use.request->probe),
                                            use.traits};
-  const std::string_view user =
-      use.user_ids.empty() ? std::string_view() : Bytes(use.user_ids.front());
+  const std::string_view user = use.credential->user_ids.empty()
+                                    ? std::string_view()
+                                    : Bytes(use.credential->user_ids.front());
   std::string identity(reinterpret_cast<const char*>(fields.data()), sizeof(fields));
   identity.append(user);
   const auto [entry, added] =

@@ -8,22 +8,17 @@ namespace {
 
 constexpr size_t kMaxDifferentGaps = 1000;
 
+// As if nothing of it were shared: the bound holds whatever the uses have in common.
 size_t ApproximateBytes(const TokenUse& use) {
-  size_t bytes = sizeof(QueuedUse) + use.tokens.size() * sizeof(TokenPair) +
-                 use.user_ids.size() * sizeof(TokenIdBytes);
-  for (const std::string* text :
-       {&use.format, &use.provider, &use.carrier, &use.method, &use.scheme, &use.host, &use.path,
-        &use.query, &use.http_version, &use.user_agent, &use.request_id, &use.peer.peer_address,
-        &use.peer.local_address, &use.probe}) {
-    bytes += text->size();
-  }
+  size_t bytes = sizeof(QueuedUse) + SharedBytes(use) + use.request_id.size() +
+                 use.peer.peer_address.size() + use.peer.local_address.size();
   for (const TokenFact& fact : use.facts) bytes += sizeof(fact) + fact.value.size();
   return bytes;
 }
 
 }  // namespace
 
-void ReportQueue::Add(TokenUse use, std::shared_ptr<const Workload> workload) {
+void ReportQueue::Add(const TokenUse& use, std::shared_ptr<const Workload> workload) {
   const size_t bytes = ApproximateBytes(use);
   const uint64_t count = std::max<uint32_t>(use.count, 1);
   const absl::MutexLock lock(&mutex_);
@@ -37,7 +32,7 @@ void ReportQueue::Add(TokenUse use, std::shared_ptr<const Workload> workload) {
   const bool was_small = bytes_ < options_.flush_bytes;
   bytes_ += bytes;
   waiting_ += count;
-  uses_.push_back({std::move(use), std::move(workload)});
+  uses_.push_back({use, std::move(workload)});
   if (was_small && bytes_ >= options_.flush_bytes) changed_.Signal();
 }
 

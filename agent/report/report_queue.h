@@ -62,7 +62,7 @@ class ReportQueue {
   ReportQueue(const ReportQueueOptions& options, const Clock* clock)
       : options_(options), clock_(clock) {}
 
-  void Add(TokenUse use, std::shared_ptr<const Workload> workload);
+  void Add(const TokenUse& use, std::shared_ptr<const Workload> workload);
 
   // Gaps alike in all but count and time become one; beyond a thousand different ones at once those
   // of a kind do, without detail or process.

@@ -129,8 +129,8 @@ Reporter::Reporter(const ReporterOptions& options, const Clock* clock,
 
 Reporter::~Reporter() { Stop(); }
 
-void Reporter::Add(TokenUse use, std::shared_ptr<const Workload> workload) {
-  queue_.Add(std::move(use), std::move(workload));
+void Reporter::Add(const TokenUse& use, std::shared_ptr<const Workload> workload) {
+  queue_.Add(use, std::move(workload));
 }
 
 void Reporter::AddGap(const Gap& gap) {

@@ -97,7 +97,7 @@ class Reporter {
   Reporter& operator=(const Reporter&) = delete;
 
   // Cheap: moves into a queue. `workload` may be null where it is not known.
-  void Add(TokenUse use, std::shared_ptr<const Workload> workload);
+  void Add(const TokenUse& use, std::shared_ptr<const Workload> workload);
   void AddGap(const Gap& gap);
   // Rows of one program and reason are added up until they are spooled. Of too many different ones
   // at once those of a reason become one without a program, counted in `tls_connections_folded`.

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <list>
 #include <utility>
 
@@ -31,10 +32,13 @@ class Lru {
   // A new value in place of the one that was unused longest. `key` is not known yet.
   Value& Add(const Key& key) {
     if (entries_.size() >= limit_ && !entries_.empty()) {
-      by_key_.erase(entries_.back().first);
-      entries_.pop_back();
+      const auto oldest = std::prev(entries_.end());
+      by_key_.erase(oldest->first);
+      *oldest = {key, Value()};
+      entries_.splice(entries_.begin(), entries_, oldest);
+    } else {
+      entries_.emplace_front(key, Value());
     }
-    entries_.emplace_front(key, Value());
     by_key_[key] = entries_.begin();
     return entries_.front().second;
   }

@@ -9,20 +9,6 @@
 #include "agent/token/secret/redact.h"
 
 namespace tokenwatch {
-namespace {
-
-// As long as the part of a secret that may not show, with the dashes of a UUID.
-bool HasHexRun(std::string_view text) {
-  size_t run = 0;
-  for (const char c : text) {
-    run = absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == '-' ? run + 1 : 0;
-    if (run == SecretFinder::kShortest) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
 std::string_view FirstField(absl::Span<const HeaderField> fields, std::string_view name) {
   for (const HeaderField& field : fields) {
     if (EqualsIgnoreCase(field.name, name)) return field.value;
@@ -47,18 +33,46 @@ std::string_view PathOfTarget(std::string_view target) {
   return path == std::string_view::npos ? std::string_view() : target.substr(path);
 }
 
-std::string RequestIdOf(const RequestHead& request, const Extraction& found) {
+bool HasHexRun(std::string_view text) {
+  size_t run = 0;
+  for (const char c : text) {
+    run = absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == '-' ? run + 1 : 0;
+    if (run == SecretFinder::kShortest) return true;
+  }
+  return false;
+}
+
+void TakeRequestId(const RequestHead& request, const Extraction& found, bool plain,
+                   BlockSet* blocks, std::string* out) {
+  out->clear();
   const std::string_view id = FirstField(request.fields, "x-request-id");
-  if (id.empty()) return {};
+  if (id.empty()) return;
   // Most are UUIDs, and share 12 bytes with a secret only where that has as many digits in a row.
-  if (IsUuid(id) && std::none_of(found.credentials.begin(), found.credentials.end(),
-                                 [](const Credential& one) { return HasHexRun(one.secret); })) {
-    return std::string(id);
+  if (plain && IsUuid(id)) {
+    out->assign(id);
+    return;
+  }
+  if (id.size() <= kRequestIdMax && IsPrintable(id)) {
+    size_t count = 0;
+    for (const Credential& one : found.credentials) count += one.secret.size() / kStride;
+    blocks->Reset(2 * count);
+    for (const Credential& one : found.credentials) {
+      AnyIndexedBlock(one.secret, [blocks](uint64_t block) {
+        blocks->Add(block);
+        return false;
+      });
+    }
+    const bool shares = AnyBlock(id, [blocks](uint64_t block) { return blocks->MayHold(block); });
+    blocks->Wipe();
+    if (!shares) {
+      out->assign(id);
+      return;
+    }
   }
   std::vector<std::string_view> secrets;
   secrets.reserve(found.credentials.size());
   for (const Credential& credential : found.credentials) secrets.push_back(credential.secret);
-  return SafeText(id, kRequestIdMax, SecretFinder(secrets));
+  *out = SafeText(id, kRequestIdMax, SecretFinder(secrets));
 }
 
 }  // namespace tokenwatch

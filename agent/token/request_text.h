@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "agent/http/exchange.h"
 #include "agent/token/carriers/extract.h"
+#include "agent/token/secret/redact.h"
 
 namespace tokenwatch {
 
@@ -23,8 +24,15 @@ std::string_view WithoutPort(std::string_view host);
 // The path of a target of origin or absolute form (RFC 9112 section 3.2), without query.
 std::string_view PathOfTarget(std::string_view target);
 
-// X-Request-Id, printable, bounded and without anything of the request's secrets.
-std::string RequestIdOf(const RequestHead& request, const Extraction& found);
+// Whether as many hexadecimal digits and dashes stand in a row as the part of a secret that may not
+// show has bytes.
+bool HasHexRun(std::string_view text);
+
+// X-Request-Id, printable, bounded and without anything of the request's secrets. `plain`: none of
+// them has a hexadecimal run. Allocates only where `out` is too small, and for an id that shares
+// something with a secret or is not printable; `blocks` is memory to work with.
+void TakeRequestId(const RequestHead& request, const Extraction& found, bool plain,
+                   BlockSet* blocks, std::string* out);
 
 }  // namespace tokenwatch
 

@@ -6,9 +6,6 @@
 #ifndef TOKENWATCH_AGENT_TOKEN_TOKEN_CACHE_H_
 #define TOKENWATCH_AGENT_TOKEN_TOKEN_CACHE_H_
 
-#include <openssl/types.h>
-
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,25 +13,30 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "agent/token/lru.h"
+#include "agent/token/secret/sip_hash.h"
 #include "agent/token/token_use.h"
 
 namespace tokenwatch {
 
 struct KnownToken {
+  // What it is where it is seen: host and carrier decide about weak shapes.
+  struct Place {
+    SipHash::Hash context{};  // of host, carrier and the other part of Basic
+    std::shared_ptr<const UseCredential> credential;
+    uint32_t traits = 0;  // those that depend on token and context only
+  };
+  // A gateway sees one token at two hosts, and few see one at more.
+  static constexpr size_t kPlacesMax = 4;
+
   std::vector<TokenPair> tokens;
-  // Where it was seen last, and what it is there: hosts and carriers decide about weak shapes.
-  uint64_t context = 0;
-  std::string_view format = "opaque";  // these two live as long as the table of formats
-  std::string_view provider;
-  uint32_t traits = 0;                // those that depend on token and context only
+  absl::InlinedVector<Place, 1> places;
+  uint32_t next_place = 0;            // the one that goes for a new one
+  bool has_hex_run = false;           // HasHexRun of the secret
   std::optional<absl::Time> expires;  // a later use is one of an expired token
-  // The other part of Basic that came with it last.
-  std::array<uint64_t, 2> user{};
-  std::vector<TokenIdBytes> user_ids;
   std::vector<TokenFact> facts;
   std::vector<TokenFact> links;            // to other tokens, to be told with its next use
   absl::Time told = absl::InfinitePast();  // when `facts` were told
@@ -48,13 +50,16 @@ class TokenCache {
  public:
   using Key = Lru<KnownToken>::Key;
 
-  // Keeps the `limit` tokens that were used last. Internal where OpenSSL has no SipHash.
+  // Keeps the `limit` tokens that were used last. Internal where OpenSSL has no random bytes.
   static absl::StatusOr<std::unique_ptr<TokenCache>> Create(size_t limit);
 
-  // Nothing where OpenSSL failed. No allocation.
-  std::optional<Key> KeyOf(std::string_view secret);
-  // Of several texts, each with its length.
-  std::optional<Key> KeyOf(absl::Span<const std::string_view> texts);
+  // Under this cache's key. No allocation.
+  SipHash NewHash() const { return SipHash(key_); }
+  Key KeyOf(std::string_view secret) const {
+    SipHash hash = NewHash();
+    hash.Text(secret);
+    return hash.End();
+  }
 
   // As Lru has them.
   KnownToken* Find(const Key& key) { return tokens_.Find(key); }
@@ -62,17 +67,9 @@ class TokenCache {
   size_t size() const { return tokens_.size(); }
 
  private:
-  struct FreeMac {
-    void operator()(EVP_MAC_CTX* mac) const;
-  };
-
   explicit TokenCache(size_t limit) : tokens_(limit) {}
 
-  bool Begin();
-  bool Update(std::string_view text);
-  std::optional<Key> End();
-
-  std::unique_ptr<EVP_MAC_CTX, FreeMac> mac_;
+  SipHash::Key key_{};
   Lru<KnownToken> tokens_;
 };
 

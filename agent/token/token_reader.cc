@@ -4,11 +4,10 @@
 #include <string>
 #include <utility>
 
-#include "absl/hash/hash.h"
 #include "agent/common/facts.h"
 #include "agent/common/token_id.h"
 #include "agent/token/identity/dpop.h"
-#include "agent/token/identity/identity.h"
+#include "agent/token/request_text.h"
 #include "agent/token/secret/redact.h"
 
 namespace tokenwatch {
@@ -42,35 +41,52 @@ absl::StatusOr<std::unique_ptr<TokenReader>> TokenReader::Create(Fingerprinter* 
   return reader;
 }
 
-KnownToken* TokenReader::Read(const Credential& credential, std::string_view host,
-                              std::string_view dpop) {
-  const std::optional<TokenCache::Key> key = cache_->KeyOf(credential.secret);
-  if (!key.has_value()) return nullptr;
-  last_key_ = *key;
-  KnownToken* token = cache_->Find(*key);
+TokenReader::Reading TokenReader::Read(const Credential& credential, std::string_view host,
+                                       std::string_view dpop) {
+  Reading reading{.key = cache_->KeyOf(credential.secret)};
+  SipHash context = cache_->NewHash();
+  context.Text(host);
+  context.Text(credential.carrier);
+  if (privacy_.basic_user != Privacy::BasicUser::kNone) context.Text(credential.user);
+  const SipHash::Hash where = context.End();
+  KnownToken* token = cache_->Find(reading.key);
   if (token == nullptr) {
     std::vector<TokenPair> ids = fingerprinter_->Token(credential.secret);
-    if (ids.empty()) return nullptr;
-    token = &cache_->Add(*key);
+    if (ids.empty()) return reading;
+    token = &cache_->Add(reading.key);
     token->tokens = std::move(ids);
-    Classify(credential, host, dpop, token);
-  } else if (token->context != absl::HashOf(host, credential.carrier)) {
-    Classify(credential, host, dpop, token);
+    token->has_hex_run = HasHexRun(credential.secret);
   }
-  TakeUser(credential, token);
-  return token;
+  reading.token = token;
+  for (const KnownToken::Place& place : token->places) {
+    if (place.context == where) {
+      reading.place = &place;
+      return reading;
+    }
+  }
+  KnownToken::Place place{.context = where};
+  Classify(credential, host, dpop, token, &place);
+  if (token->places.size() < KnownToken::kPlacesMax) {
+    token->places.push_back(std::move(place));
+    reading.place = &token->places.back();
+  } else {
+    KnownToken::Place& oldest = token->places[token->next_place++ % KnownToken::kPlacesMax];
+    oldest = std::move(place);
+    reading.place = &oldest;
+  }
+  return reading;
 }
 
 std::vector<TokenPair> TokenReader::Learn(std::string_view secret, std::string_view fact,
                                           const std::vector<TokenPair>& other) {
-  const std::optional<TokenCache::Key> key = cache_->KeyOf(secret);
-  if (!key.has_value()) return {};
-  KnownToken* token = cache_->Find(*key);
+  const TokenCache::Key key = cache_->KeyOf(secret);
+  KnownToken* token = cache_->Find(key);
   if (token == nullptr) {
     std::vector<TokenPair> ids = fingerprinter_->Token(secret);
     if (ids.empty()) return {};
-    token = &cache_->Add(*key);
+    token = &cache_->Add(key);
     token->tokens = std::move(ids);
+    token->has_hex_run = HasHexRun(secret);
   }
   // A token that is handed out twice, as registries do, is linked once.
   if (!other.empty() && token->links.size() < kLinksMax) {
@@ -83,34 +99,43 @@ std::vector<TokenPair> TokenReader::Learn(std::string_view secret, std::string_v
 }
 
 void TokenReader::Classify(const Credential& credential, std::string_view host,
-                           std::string_view dpop, KnownToken* token) {
-  token->context = absl::HashOf(host, credential.carrier);
+                           std::string_view dpop, KnownToken* token, KnownToken::Place* place) {
   const FormatMatch match = formats_->Classify(credential.secret, host, credential.carrier);
-  token->traits = 0;
-  if (match.checksum == ChecksumState::kBad) token->traits |= trait::kBadChecksum;
-  if (match.by_context) token->traits |= trait::kByContext;
-  token->format = match.format == nullptr ? std::string_view("opaque") : match.format->id;
-  token->provider = match.format == nullptr ? std::string_view() : match.format->provider;
-  AddFacts(credential, match, dpop, token);
-  const Format* const format = formats_->Find(token->format);
-  if (format != nullptr && formats_->FitOf(*format, host) == FormatTable::HostFit::kForeign) {
-    token->traits |= trait::kForeignHost;
+  if (match.checksum == ChecksumState::kBad) place->traits |= trait::kBadChecksum;
+  if (match.by_context) place->traits |= trait::kByContext;
+  std::string_view format = match.format == nullptr ? std::string_view("opaque") : match.format->id;
+  std::string_view provider = match.format == nullptr ? std::string_view() : match.format->provider;
+  TokenIdentity identity =
+      IdentifyToken(format, match.by_context, {credential.secret, credential.user}, fingerprinter_,
+                    [this](std::string_view person) { return HashPerson(person); });
+  const Format* row = match.format;
+  if (!identity.format.empty()) {
+    place->traits &= ~trait::kByContext;
+    format = identity.format;
+    provider = identity.provider;
+    row = formats_->Find(format);
   }
+  if (row != nullptr && formats_->FitOf(*row, host) == FormatTable::HostFit::kForeign) {
+    place->traits |= trait::kForeignHost;
+  }
+  if (identity.alg_none) place->traits |= trait::kAlgNone;
+  auto shown = std::make_shared<UseCredential>();
+  shown->tokens = token->tokens;
+  shown->format = format;
+  shown->provider = provider;
+  shown->carrier = credential.carrier;
+  shown->token_length = static_cast<uint32_t>(credential.secret.size());
+  if (!credential.user.empty() && privacy_.basic_user != Privacy::BasicUser::kNone) {
+    shown->user_ids = fingerprinter_->User(credential.user);
+  }
+  place->credential = std::move(shown);
+  TakeFacts(credential, match, dpop, &identity, token);
 }
 
-void TokenReader::AddFacts(const Credential& credential, const FormatMatch& match,
-                           std::string_view dpop, KnownToken* token) {
-  TokenIdentity identity =
-      IdentifyToken(token->format, match.by_context, {credential.secret, credential.user},
-                    fingerprinter_, [this](std::string_view person) { return HashPerson(person); });
-  if (!identity.format.empty()) {
-    token->traits &= ~trait::kByContext;
-    token->format = identity.format;
-    token->provider = identity.provider;
-  }
-  token->expires = identity.expires;
-  if (identity.alg_none) token->traits |= trait::kAlgNone;
-  std::vector<TokenFact>& facts = identity.facts;
+void TokenReader::TakeFacts(const Credential& credential, const FormatMatch& match,
+                            std::string_view dpop, TokenIdentity* identity, KnownToken* token) {
+  token->expires = identity->expires;
+  std::vector<TokenFact>& facts = identity->facts;
   if (privacy_.claims == Privacy::Claims::kNone) {
     facts.erase(std::remove_if(facts.begin(), facts.end(),
                                [](const TokenFact& fact) { return !IsTechnical(fact.name); }),
@@ -142,17 +167,6 @@ void TokenReader::AddFacts(const Credential& credential, const FormatMatch& matc
   token->facts = std::move(facts);
 }
 
-void TokenReader::TakeUser(const Credential& credential, KnownToken* token) {
-  if (credential.user.empty() || privacy_.basic_user == Privacy::BasicUser::kNone) {
-    token->user_ids.clear();
-    return;
-  }
-  const std::optional<TokenCache::Key> user = cache_->KeyOf(credential.user);
-  if (user.has_value() && *user == token->user && !token->user_ids.empty()) return;
-  token->user = user.value_or(TokenCache::Key{});
-  token->user_ids = fingerprinter_->User(credential.user);
-}
-
 bool TokenReader::MayHoldSecret(std::string_view text) {
   constexpr std::string_view kSeparators = " \t,;\"'()<>{}[]|";
   while (!text.empty()) {
@@ -163,8 +177,7 @@ bool TokenReader::MayHoldSecret(std::string_view text) {
     for (const size_t at : {size_t{0}, piece.find('=') + 1, piece.rfind(':') + 1}) {
       const std::string_view part = piece.substr(at);
       if (part.size() < kShortestToken) continue;
-      const std::optional<TokenCache::Key> key = cache_->KeyOf(part);
-      if (!key.has_value() || cache_->Find(*key) != nullptr) return true;
+      if (cache_->Find(cache_->KeyOf(part)) != nullptr) return true;
       if (part.size() >= kLongPiece && LooksLikeSecret(part)) return true;
     }
   }

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "agent/http/exchange.h"
 #include "agent/token/carriers/extract.h"
 #include "agent/token/formats/formats.h"
+#include "agent/token/identity/identity.h"
 #include "agent/token/privacy.h"
 #include "agent/token/secret/fingerprint.h"
 #include "agent/token/token_cache.h"
@@ -36,7 +36,7 @@ class FormatShapes : public SecretShapes {
 // place is a look-up. Not thread safe.
 class TokenReader {
  public:
-  // Known tokens: some 300 bytes each.
+  // Known tokens: some 500 bytes each.
   static constexpr size_t kKnownMax = 16384;
 
   // `fingerprinter` and `formats` outlive it. Internal where OpenSSL lacks what is needed.
@@ -45,9 +45,16 @@ class TokenReader {
                                                              Privacy privacy,
                                                              size_t known_max = kKnownMax);
 
+  // What was read: a token and the place that it was read for. `token` is null where OpenSSL failed
+  // (it had no memory). Valid until the next Read or Learn.
+  struct Reading {
+    KnownToken* token = nullptr;
+    const KnownToken::Place* place = nullptr;
+    TokenCache::Key key{};
+  };
   // `credential` is resolved; `host` in lower case without port. `dpop`: the value of the request's
-  // DPoP field, or empty. Null where OpenSSL failed (it had no memory). Valid until the next call.
-  KnownToken* Read(const Credential& credential, std::string_view host, std::string_view dpop);
+  // DPoP field, or empty. No allocation and no HMAC where the token is known at that place.
+  Reading Read(const Credential& credential, std::string_view host, std::string_view dpop);
 
   // A token that an answer gave: with its first use it tells how it is linked to `other`. Its ids;
   // empty where OpenSSL failed.
@@ -56,13 +63,8 @@ class TokenReader {
 
   // Null where it is known no longer.
   KnownToken* Find(const TokenCache::Key& key) { return cache_->Find(key); }
-  // Of the credential that Read was called with last.
-  const TokenCache::Key& last_key() const { return last_key_; }
-
-  // Of several texts, under the same key as tokens are; nothing where OpenSSL failed.
-  std::optional<TokenCache::Key> KeyOf(absl::Span<const std::string_view> texts) {
-    return cache_->KeyOf(texts);
-  }
+  // A hash under the key that tokens are found by.
+  SipHash NewHash() const { return cache_->NewHash(); }
 
   // Whether a part of `text`, that holds no blank or separator, is a known token or looks like one.
   bool MayHoldSecret(std::string_view text);
@@ -77,17 +79,16 @@ class TokenReader {
   TokenReader(Fingerprinter* fingerprinter, const FormatTable* formats, Privacy privacy)
       : fingerprinter_(fingerprinter), formats_(formats), privacy_(privacy) {}
 
+  // The new place's contents.
   void Classify(const Credential& credential, std::string_view host, std::string_view dpop,
-                KnownToken* token);
-  void AddFacts(const Credential& credential, const FormatMatch& match, std::string_view dpop,
-                KnownToken* token);
-  void TakeUser(const Credential& credential, KnownToken* token);
+                KnownToken* token, KnownToken::Place* place);
+  void TakeFacts(const Credential& credential, const FormatMatch& match, std::string_view dpop,
+                 TokenIdentity* identity, KnownToken* token);
 
   Fingerprinter* const fingerprinter_;
   const FormatTable* const formats_;
   const Privacy privacy_;
   std::unique_ptr<TokenCache> cache_;
-  TokenCache::Key last_key_{};
 };
 
 }  // namespace tokenwatch

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,9 +43,9 @@ struct TokenFact {
 
 // Strings come from captured bytes: bounded and printable ASCII, any other byte percent-encoded;
 // still hostile wherever they are shown.
-struct TokenUse {
-  uint64_t exchange = 0;  // of RequestHead; not reported
-  absl::Time time;        // when the call that sent the first request byte was entered
+
+// A token as it is known at one place. Immutable once shared, as all uses of it there do.
+struct UseCredential {
   // There was a credential but not all of its bytes, or there may have been one in HTTP/2 fields
   // that are unknown; then `carrier` is empty. `tokens` and `user_ids` are empty and `token_length`
   // is 0.
@@ -57,6 +58,10 @@ struct TokenUse {
   // Fingerprints of the other part of Basic, in the order of `tokens`; of a domain of their own, so
   // they never equal a token id. Empty where there is none.
   std::vector<TokenIdBytes> user_ids;
+};
+
+// What a request asked for, and how. Immutable once shared, as all uses of alike requests do.
+struct UseRequest {
   std::string method;
   std::string scheme;        // "https" or "http"
   std::string host;          // that the request names, lower case, default port removed
@@ -64,6 +69,24 @@ struct TokenUse {
   std::string query;         // parameter names joined by '&'
   std::string http_version;  // "1.0", "1.1", "2"
   std::string user_agent;
+  bool inbound = false;
+  std::string probe;  // "openssl" or "socket"
+};
+
+inline std::shared_ptr<const UseCredential> NoCredential() {
+  static const auto none = std::make_shared<const UseCredential>();
+  return none;
+}
+inline std::shared_ptr<const UseRequest> NoRequest() {
+  static const auto none = std::make_shared<const UseRequest>();
+  return none;
+}
+
+struct TokenUse {
+  uint64_t exchange = 0;  // of RequestHead; not reported
+  absl::Time time;        // when the call that sent the first request byte was entered
+  std::shared_ptr<const UseCredential> credential = NoCredential();  // never null
+  std::shared_ptr<const UseRequest> request = NoRequest();           // never null
   std::string request_id;
   int status = 0;                  // 0: unanswered
   std::optional<int> grpc_status;  // of a gRPC call's answer, 0 to 16
@@ -71,18 +94,32 @@ struct TokenUse {
   Peer peer;
   uint64_t process = 0;  // of the segments; names the workload
   uint32_t pid = 0;
-  bool inbound = false;
-  std::string probe;  // "openssl" or "socket"
   uint32_t count = 1;
   uint32_t traits = 0;           // of trait::
   std::vector<TokenFact> facts;  // to be told of the token with this use
 };
 
-// Receives finished uses, on the draining thread.
+// Bytes of what it shares with others, about.
+inline size_t SharedBytes(const TokenUse& use) {
+  const UseCredential& token = *use.credential;
+  const UseRequest& request = *use.request;
+  size_t bytes = sizeof(UseCredential) + sizeof(UseRequest) +
+                 token.tokens.size() * sizeof(TokenPair) +
+                 token.user_ids.size() * sizeof(TokenIdBytes);
+  for (const std::string* text : {&token.format, &token.provider, &token.carrier, &request.method,
+                                  &request.scheme, &request.host, &request.path, &request.query,
+                                  &request.http_version, &request.user_agent, &request.probe}) {
+    bytes += text->size();
+  }
+  return bytes;
+}
+
+// Receives finished uses, on the draining thread. The use is valid during the call; a copy shares
+// what it has in common with others.
 class UseSink {
  public:
   virtual ~UseSink() = default;
-  virtual void OnUse(TokenUse use) = 0;
+  virtual void OnUse(const TokenUse& use) = 0;
 };
 
 }  // namespace tokenwatch

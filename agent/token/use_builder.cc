@@ -31,9 +31,17 @@ bool IsRedirect(int status) {
 // Plain HTTP that another machine, or whoever is between, can read.
 bool IsReadOnTheWay(const TokenUse& use) {
   const std::string& peer = use.peer.peer_address;
-  return use.probe == "socket" && use.scheme == "http" && !peer.empty() &&
+  return use.request->probe == "socket" && use.request->scheme == "http" && !peer.empty() &&
          peer != use.peer.local_address && !peer.starts_with("127.") && peer != "::1" &&
          !peer.starts_with("::ffff:127.");
+}
+
+std::shared_ptr<const UseCredential> Unresolved(std::string_view carrier) {
+  auto credential = std::make_shared<UseCredential>();
+  credential->unresolved = true;
+  credential->format = "opaque";
+  credential->carrier = carrier;
+  return credential;
 }
 
 }  // namespace
@@ -54,12 +62,11 @@ void UseBuilder::OnRequest(const RequestHead& request) {
   const bool may_be_life =
       request.version_major == 1 && MayBeLifeCall(PathOfTarget(request.target));
   if (found_.credentials.empty() && request.unknown_fields == 0 && !may_be_life) return;
-  const std::optional<TokenCache::Key> shape =
-      may_be_life ? std::nullopt : ShapeOf(request, found_);
-  std::optional<Draft> known =
-      shape.has_value() ? BuildKnown(request, found_, *shape) : std::nullopt;
-  Draft draft = known.has_value() ? *std::move(known) : Build(request, found_, shape);
+  Draft& draft = SpareDraft();
+  Build(request, found_, may_be_life, &draft);
   if (draft.uses.empty() && draft.life == nullptr) return;
+  Drafts built;
+  built.splice(built.begin(), spare_, spare_.begin());
   if (drafts_.size() >= limits_.exchanges) {
     ++counts_.answers_unseen;
     const Peer unknown;
@@ -70,7 +77,7 @@ void UseBuilder::OnRequest(const RequestHead& request) {
     }
     Finish(drafts_.begin());
   }
-  drafts_.push_back(std::move(draft));
+  drafts_.splice(drafts_.end(), built);
   by_exchange_[request.exchange] = std::prev(drafts_.end());
   counts_.waiting = drafts_.size();
 }
@@ -125,35 +132,49 @@ void UseBuilder::SetPatience(bool patient) {
   }
 }
 
+UseBuilder::Draft& UseBuilder::SpareDraft() {
+  if (spare_.empty()) spare_.emplace_front();
+  Draft& draft = spare_.front();
+  draft.uses.clear();
+  draft.life.reset();
+  return draft;
+}
+
 void UseBuilder::Finish(Drafts::iterator draft) {
-  Drafts finished;
-  finished.splice(finished.begin(), drafts_, draft);
-  by_exchange_.erase(draft->exchange);
+  spare_.splice(spare_.begin(), drafts_, draft);
+  TokenUse& common = draft->common;
+  by_exchange_.erase(common.exchange);
   counts_.waiting = drafts_.size();
+  const uint32_t traits = IsReadOnTheWay(common) ? trait::kCleartext : 0;
   for (DraftUse& one : draft->uses) {
     ++counts_.uses;
-    if (one.use.unresolved) ++counts_.unresolved;
-    sink_->OnUse(std::move(one.use));
+    if (one.credential->unresolved) ++counts_.unresolved;
+    common.credential = std::move(one.credential);
+    common.traits = one.traits | traits;
+    common.facts = std::move(one.facts);
+    sink_->OnUse(common);
   }
+  draft->uses.clear();
+  draft->life.reset();
+  if (spare_.size() > kSpareDrafts) spare_.pop_back();
 }
 
 void UseBuilder::TakeAnswer(const Answer& answer, Draft* draft) {
-  for (DraftUse& one : draft->uses) {
-    TokenUse& use = one.use;
-    use.peer = *answer.peer;
-    if (IsReadOnTheWay(use)) use.traits |= trait::kCleartext;
-    if (answer.kind != AnswerKind::kAnswered) continue;
-    use.status = answer.status;
-    use.grpc_status = answer.grpc_status;
-    use.latency_us = answer.latency_ns / 1000;
-    if (!use.unresolved) TakeAnswerFacts(answer, &one);
+  TokenUse& common = draft->common;
+  common.peer = *answer.peer;
+  if (answer.kind == AnswerKind::kAnswered) {
+    common.status = answer.status;
+    common.grpc_status = answer.grpc_status;
+    common.latency_us = answer.latency_ns / 1000;
+    const std::string_view host = WithoutPort(common.request->host);
+    const absl::Time now = clock_->Now();
+    for (DraftUse& one : draft->uses) {
+      if (!one.credential->unresolved) TakeAnswerFacts(answer, common, host, now, &one);
+    }
   }
   if (draft->life == nullptr) return;
   Life& life = *draft->life;
   life.answered = true;
-  life.common.peer = *answer.peer;
-  life.common.status = answer.status;
-  life.common.latency_us = answer.latency_ns / 1000;
   const bool gives = life.row->gives_text || !life.row->given.front().name.empty();
   if (answer.kind != AnswerKind::kAnswered || answer.status / 100 != 2) return;
   if (life.row->event == LifeEvent::kRevokes) TellRevoked(draft);
@@ -167,15 +188,15 @@ void UseBuilder::TellRevoked(Draft* draft) {
   const Life& life = *draft->life;
   const size_t by = life.proof != Life::kNone || draft->uses.empty() ? life.proof : 0;
   const size_t subject = life.subject != Life::kNone ? life.subject : by;
-  if (subject >= draft->uses.size() || draft->uses[subject].use.unresolved) return;
-  TokenUse& use = draft->uses[subject].use;
+  if (subject >= draft->uses.size() || draft->uses[subject].credential->unresolved) return;
   std::vector<TokenFact> facts;
-  facts.push_back(
-      {fact::kRevoked, absl::FormatTime("%Y-%m-%d%ET%H:%M:%SZ", use.time, absl::UTCTimeZone())});
-  if (by < draft->uses.size() && !draft->uses[by].use.unresolved) {
-    facts.push_back({fact::kRevokedBy, TokenIdText(draft->uses[by].use.tokens.front().token_id)});
+  facts.push_back({fact::kRevoked, absl::FormatTime("%Y-%m-%d%ET%H:%M:%SZ", draft->common.time,
+                                                    absl::UTCTimeZone())});
+  if (by < draft->uses.size() && !draft->uses[by].credential->unresolved) {
+    facts.push_back(
+        {fact::kRevokedBy, TokenIdText(draft->uses[by].credential->tokens.front().token_id)});
   }
-  Tell(std::move(facts), &use);
+  Tell(std::move(facts), &draft->uses[subject]);
 }
 
 void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
@@ -187,24 +208,22 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
     return;
   }
   if (!asked->is_call) life.row = &NoLifeCall();
-  const std::string_view host = WithoutPort(life.common.host);
+  const std::string_view host = WithoutPort(draft->common.request->host);
   for (const AskedSecret& one : asked->secrets) {
     Credential credential;
     credential.carrier = one.field->carrier;
     credential.secret = one.secret.view();
-    DraftUse draft_use{.use = life.common};
-    draft_use.use.carrier = credential.carrier;
-    draft_use.use.unresolved = true;
-    Describe(credential, host, "", &draft_use);
+    DraftUse use;
+    KnownToken* const token = Describe(credential, host, "", &use);
     // A client secret in header and body is one use.
     const auto same =
         std::find_if(draft->uses.begin(), draft->uses.end(), [&](const DraftUse& known) {
-          return !known.use.unresolved && !draft_use.use.unresolved && known.key == draft_use.key;
+          return token != nullptr && !known.credential->unresolved && known.key == use.key;
         });
     const size_t place = static_cast<size_t>(same - draft->uses.begin());
     if (same == draft->uses.end()) {
-      if (!draft_use.use.unresolved) Finalize(tokens_->Find(draft_use.key), &draft_use);
-      draft->uses.push_back(std::move(draft_use));
+      if (token != nullptr) Finalize(draft->common, host, token, &use);
+      draft->uses.push_back(std::move(use));
     }
     size_t& role = one.field->role == AskedRole::kSpent     ? life.spent
                    : one.field->role == AskedRole::kSubject ? life.subject
@@ -228,13 +247,14 @@ void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
                         : life.proof != Life::kNone ? life.proof
                         : draft->uses.empty()       ? Life::kNone
                                                     : 0;
-  const bool has_parent = parent < draft->uses.size() && !draft->uses[parent].use.unresolved;
+  const bool has_parent =
+      parent < draft->uses.size() && !draft->uses[parent].credential->unresolved;
   const std::vector<TokenPair> none;
   for (const GivenSecret& one : *all) {
     const bool replaces =
         has_parent && ((one.role == GivenRole::kRefresh && parent == life.spent) ||
                        one.role == GivenRole::kReplacement);
-    const std::vector<TokenPair>& old = has_parent ? draft->uses[parent].use.tokens : none;
+    const std::vector<TokenPair>& old = has_parent ? draft->uses[parent].credential->tokens : none;
     const std::vector<TokenPair> given =
         tokens_->Learn(one.secret.view(), replaces ? fact::kRotatedFrom : fact::kBornFrom, old);
     // A server may answer with the refresh token that it was sent.
@@ -242,24 +262,23 @@ void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
     std::vector<TokenFact> facts;
     facts.push_back(
         {replaces ? fact::kRotatedTo : fact::kIssued, TokenIdText(given.front().token_id)});
-    Tell(std::move(facts), &draft->uses[parent].use);
+    Tell(std::move(facts), &draft->uses[parent]);
   }
 }
 
-void UseBuilder::TakeAnswerFacts(const Answer& answer, DraftUse* draft) {
-  TokenUse& use = draft->use;
-  const std::string_view host = WithoutPort(use.host);
+void UseBuilder::TakeAnswerFacts(const Answer& answer, const TokenUse& common,
+                                 std::string_view host, absl::Time now, DraftUse* use) {
   if (IsRedirect(answer.status)) {
-    redirects_.Add(use.tokens.front().token_id, use.process, host,
-                   HostOfLocation(FirstField(answer.fields, "location")), use.time);
+    redirects_.Add(use->credential->tokens.front().token_id, common.process, host,
+                   HostOfLocation(FirstField(answer.fields, "location")), common.time);
   }
-  const TokenAnswer what = {
-      .fields = answer.fields, .status = answer.status, .host = host, .provider = use.provider};
+  const TokenAnswer what = {.fields = answer.fields,
+                            .status = answer.status,
+                            .host = host,
+                            .provider = use->credential->provider};
   const uint64_t digest = AnswerDigest(what);
   if (digest == 0) return;
-  KnownToken* const known = tokens_->Find(draft->key);
-  const absl::Time now = clock_->Now();
-  if (known != nullptr) {
+  if (KnownToken* const known = tokens_->Find(use->key)) {
     if (known->answer == digest && now - known->answer_told < kRetell) return;
     known->answer = digest;
     known->answer_told = now;
@@ -268,10 +287,10 @@ void UseBuilder::TakeAnswerFacts(const Answer& answer, DraftUse* draft) {
   AddAnswerFacts(
       what, [this](std::string_view person) { return tokens_->HashPerson(person); },
       [this](std::string_view value) { return tokens_->MayHoldSecret(value); }, &facts);
-  Tell(std::move(facts), &use);
+  Tell(std::move(facts), use);
 }
 
-void UseBuilder::Tell(std::vector<TokenFact> facts, TokenUse* use) {
+void UseBuilder::Tell(std::vector<TokenFact> facts, DraftUse* use) {
   for (TokenFact& fact : facts) {
     if (use->facts.size() >= fact::kPerUseMax) {
       ++counts_.facts_dropped;
@@ -281,183 +300,184 @@ void UseBuilder::Tell(std::vector<TokenFact> facts, TokenUse* use) {
   }
 }
 
-std::optional<TokenCache::Key> UseBuilder::ShapeOf(const RequestHead& request,
-                                                   const Extraction& found) {
-  if (found.credentials.empty()) return std::nullopt;
-  std::string_view host, user_agent;
+std::optional<TokenCache::Key> UseBuilder::AskedKey(const RequestHead& request) {
+  const HeaderField* host = nullptr;
+  const HeaderField* user_agent = nullptr;
   for (const HeaderField& field : request.fields) {
-    if (field.name.size() == 4 && host.empty() && EqualsIgnoreCase(field.name, "host")) {
-      host = field.value;
-    } else if (field.name.size() == 10 && user_agent.empty() &&
+    if (field.name.size() == 4 && host == nullptr && EqualsIgnoreCase(field.name, "host")) {
+      host = &field;
+    } else if (field.name.size() == 10 && user_agent == nullptr &&
                EqualsIgnoreCase(field.name, "user-agent")) {
-      user_agent = field.value;
-    } else if (field.name.size() == 4 && EqualsIgnoreCase(field.name, "dpop")) {
-      return std::nullopt;
+      user_agent = &field;
     } else if (field.name.size() > 20 &&
                EqualsIgnoreCase(field.name.substr(field.name.size() - 14), "operation-name")) {
       return std::nullopt;
     }
   }
   if (request.target.find("operationName") != std::string_view::npos) return std::nullopt;
-  const char flags[] = {static_cast<char>(request.tls), static_cast<char>(request.inbound),
-                        static_cast<char>(request.cut && request.fields.empty()),
-                        static_cast<char>(request.version_major),
-                        static_cast<char>(request.version_minor)};
-  parts_.clear();
-  for (const std::string_view part : {std::string_view(flags, sizeof(flags)), request.method,
-                                      request.target, request.scheme, host, user_agent}) {
-    parts_.push_back(part);
+  SipHash hash = tokens_->NewHash();
+  hash.Word(uint64_t{request.tls} | uint64_t{request.inbound} << 1 |
+            uint64_t{request.cut && request.fields.empty()} << 2 |
+            uint64_t{static_cast<uint8_t>(request.version_major)} << 8 |
+            uint64_t{static_cast<uint8_t>(request.version_minor)} << 16);
+  for (const std::string_view part : {request.method, request.target, request.scheme}) {
+    hash.Text(part);
   }
-  for (const Credential& credential : found.credentials) {
-    if (credential.unresolved) return std::nullopt;
-    parts_.push_back(credential.carrier);
-    parts_.push_back(credential.secret);
-    parts_.push_back(credential.user);
+  for (const HeaderField* const field : {host, user_agent}) {
+    hash.Text(field == nullptr ? std::string_view() : field->value);
   }
-  return tokens_->KeyOf(parts_);
+  return hash.End();
 }
 
-std::optional<UseBuilder::Draft> UseBuilder::BuildKnown(const RequestHead& request,
-                                                        const Extraction& found,
-                                                        const TokenCache::Key& key) {
-  const Shape* const shape = shapes_known_.Find(key);
-  if (shape == nullptr) return std::nullopt;
-  for (const DraftUse& one : shape->uses) {
-    if (tokens_->Find(one.key) == nullptr) return std::nullopt;
+std::shared_ptr<const UseRequest> UseBuilder::TakeRequest(const RequestHead& request,
+                                                          const Extraction& found) {
+  const std::optional<TokenCache::Key> key = AskedKey(request);
+  Asked* const asked = key.has_value() ? asked_.Find(*key) : nullptr;
+  const auto& credentials = found.credentials;
+  if (asked != nullptr &&
+      std::none_of(credentials.begin(), credentials.end(),
+                   [&](const Credential& one) { return MayShare(asked->texts, one.secret); })) {
+    // Each request counts for what the host's paths are.
+    if (request.inbound || paths_.LearnAgain(asked->way)) return asked->request;
+    std::string path = KeptPath(paths_.Learn(asked->request->host, asked->path, {}, &asked->way),
+                                tokens_->privacy().paths);
+    if (path != asked->request->path) {
+      auto wider = std::make_shared<UseRequest>(*asked->request);
+      wider->path = std::move(path);
+      asked->request = std::move(wider);
+    }
+    return asked->request;
   }
-  Draft draft{.exchange = request.exchange, .begun = clock_->FromMonotonic(request.mono_ns)};
-  draft.uses = shape->uses;
-  const std::string request_id = RequestIdOf(request, found);
-  // Each request counts for what the host's paths are.
-  const std::string path =
-      request.inbound ? shape->path : paths_.Learn(shape->uses.front().use.host, shape->path);
-  for (DraftUse& one : draft.uses) {
-    one.use.path = KeptPath(path, tokens_->privacy().paths);
-    one.use.exchange = request.exchange;
-    one.use.time = draft.begun;
-    one.use.process = request.process;
-    one.use.pid = request.pid;
-    one.use.request_id = request_id;
-    Finalize(tokens_->Find(one.key), &one);
-  }
-  return draft;
-}
 
-UseBuilder::Draft UseBuilder::Build(const RequestHead& request, const Extraction& found,
-                                    const std::optional<TokenCache::Key>& shape) {
+  // What comes once only is not worth its memory.
+  bool is_first = true;
+  if (key.has_value() && asked == nullptr) {
+    uint64_t& seen = seen_once_[(*key)[0] % kSeenOnce];
+    is_first = std::exchange(seen, (*key)[1]) != (*key)[1];
+  }
   std::vector<std::string_view> secret_bytes;
-  secret_bytes.reserve(found.credentials.size());
-  for (const Credential& credential : found.credentials) secret_bytes.push_back(credential.secret);
-  const SecretFinder secrets(secret_bytes);
+  secret_bytes.reserve(credentials.size());
+  for (const Credential& credential : credentials) secret_bytes.push_back(credential.secret);
+  const SecretFinder secrets(secret_bytes, is_first ? nullptr : &asked_texts_);
+  std::string path;
+  PathLearner::Way way;
+  std::shared_ptr<const UseRequest> taken =
+      ReadRequest(request, secrets, &path, is_first ? nullptr : &way);
+  if (is_first) return taken;
+  // Nothing of it depends on a secret if none was found, and none will be where a secret has no
+  // block in what was searched.
+  if (!secrets.has_found() && !asked_texts_.is_full()) {
+    Asked& known = asked_.Add(*key);
+    known.path = std::move(path);
+    known.way = std::move(way);
+    known.request = taken;
+    asked_texts_.Fill(&known.texts);
+  }
+  asked_texts_.Clear();
+  return taken;
+}
 
+std::shared_ptr<const UseRequest> UseBuilder::ReadRequest(const RequestHead& request,
+                                                          const SecretFinder& secrets,
+                                                          std::string* path,
+                                                          PathLearner::Way* way) {
   const Privacy& privacy = tokens_->privacy();
   Resource resource = DescribeResource(request, secrets);
+  *path = resource.path;
   // Inbound paths are of the host's own servers.
-  const std::string reduced = resource.path;
   if (!request.inbound) {
     const std::string_view operation = OperationName(request, secrets);
-    resource.path = paths_.Learn(resource.host, std::move(resource.path), operation);
+    resource.path = paths_.Learn(resource.host, std::move(resource.path), operation, way);
     // Joined to the path it could complete a secret.
     if (!operation.empty() && secrets.Occurs(resource.path)) resource.path = kSecretMark;
   }
-  TokenUse common;
-  common.exchange = request.exchange;
-  common.time = clock_->FromMonotonic(request.mono_ns);
-  common.format = "opaque";
-  common.method = SafeText(request.method, kMethodMax, secrets);
-  common.scheme = std::move(resource.scheme);
-  common.host = std::move(resource.host);
-  common.path = KeptPath(std::move(resource.path), privacy.paths);
-  if (privacy.query_names) common.query = std::move(resource.query);
-  common.http_version = request.version_major == 1 ? absl::StrCat("1.", request.version_minor)
+  auto taken = std::make_shared<UseRequest>();
+  taken->method = SafeText(request.method, kMethodMax, secrets);
+  taken->scheme = std::move(resource.scheme);
+  taken->host = std::move(resource.host);
+  taken->path = KeptPath(std::move(resource.path), privacy.paths);
+  if (privacy.query_names) taken->query = std::move(resource.query);
+  taken->http_version = request.version_major == 1 ? absl::StrCat("1.", request.version_minor)
                                                    : absl::StrCat(request.version_major);
-  common.user_agent =
+  taken->user_agent =
       SafeText(KeptUserAgent(FirstField(request.fields, "user-agent"), privacy.user_agent),
                kUserAgentMax, secrets);
-  common.request_id = RequestIdOf(request, found);
+  taken->inbound = request.inbound;
+  taken->probe = request.tls ? "openssl" : "socket";
+  return taken;
+}
+
+void UseBuilder::Build(const RequestHead& request, const Extraction& found, bool may_be_life,
+                       Draft* draft) {
+  TokenUse& common = draft->common;
+  common.exchange = request.exchange;
+  common.time = clock_->FromMonotonic(request.mono_ns);
+  common.request = TakeRequest(request, found);
   common.process = request.process;
   common.pid = request.pid;
-  common.inbound = request.inbound;
-  common.probe = request.tls ? "openssl" : "socket";
+  common.status = 0;
+  common.grpc_status.reset();
+  common.latency_us = 0;
 
-  const std::string_view host = WithoutPort(common.host);
+  const std::string_view host = WithoutPort(common.request->host);
   const std::string_view dpop = FirstField(request.fields, "dpop");
-  Draft draft{.exchange = request.exchange, .begun = common.time};
-  draft.uses.reserve(found.credentials.size());
+  bool hex_runs = false;
   for (const Credential& credential : found.credentials) {
-    DraftUse one{.use = common};
-    one.use.carrier = credential.carrier;
-    one.use.unresolved = true;
-    if (!credential.unresolved) Describe(credential, host, dpop, &one);
-    draft.uses.push_back(std::move(one));
+    DraftUse& one = draft->uses.emplace_back();
+    KnownToken* const token = Describe(credential, host, dpop, &one);
+    if (token != nullptr) Finalize(common, host, token, &one);
+    hex_runs = hex_runs || (token != nullptr ? token->has_hex_run : HasHexRun(credential.secret));
   }
-  const auto is_resolved = [](const DraftUse& one) { return !one.use.unresolved; };
-  if (shape.has_value() && shapes_known_.Find(*shape) == nullptr &&
-      std::all_of(draft.uses.begin(), draft.uses.end(), is_resolved)) {
-    Shape& known = shapes_known_.Add(*shape);
-    known.uses = draft.uses;
-    known.path = reduced;
-  }
-  for (DraftUse& one : draft.uses) {
-    if (!one.use.unresolved) Finalize(tokens_->Find(one.key), &one);
-  }
+  TakeRequestId(request, found, !hex_runs, &id_blocks_, &common.request_id);
   // One of the fields that are unknown may hold a credential: counted, never guessed.
-  if (draft.uses.empty() && request.unknown_fields != 0) {
-    draft.uses.push_back({.use = common});
-    draft.uses.back().use.unresolved = true;
+  if (draft->uses.empty() && request.unknown_fields != 0) {
+    draft->uses.emplace_back().credential = Unresolved({});
   }
-  if (request.version_major == 1) draft.life = BeginLife(request, common, host);
-  return draft;
+  if (may_be_life) draft->life = BeginLife(request, host);
 }
 
 std::unique_ptr<UseBuilder::Life> UseBuilder::BeginLife(const RequestHead& request,
-                                                        const TokenUse& common,
                                                         std::string_view host) {
-  const std::string_view path = PathOfTarget(request.target);
-  if (!MayBeLifeCall(path)) return nullptr;
-  const LifeCallRow* const row = FindLifeCall(request.method, host, path);
+  const LifeCallRow* const row = FindLifeCall(request.method, host, PathOfTarget(request.target));
   if (row == nullptr) return nullptr;
   ++counts_.life_calls;
   auto life = std::make_unique<Life>();
   life->row = row;
-  life->common = common;
   life->coding = FirstField(request.fields, "content-encoding").substr(0, kCodingMax);
   return life;
 }
 
-void UseBuilder::Describe(const Credential& credential, std::string_view host,
-                          std::string_view dpop, DraftUse* draft) {
-  KnownToken* const known = tokens_->Read(credential, host, dpop);
-  if (known == nullptr) return;
-  TokenUse& use = draft->use;
-  draft->key = tokens_->last_key();
-  use.unresolved = false;
-  use.tokens = known->tokens;
-  use.format = known->format;
-  use.provider = known->provider;
-  use.token_length = static_cast<uint32_t>(credential.secret.size());
-  use.user_ids = known->user_ids;
-  use.traits = known->traits;
-  if (!credential.secret_is_public &&
-      (use.carrier.starts_with("query/") || use.carrier == "userinfo")) {
-    use.traits |= trait::kInQuery;
+KnownToken* UseBuilder::Describe(const Credential& credential, std::string_view host,
+                                 std::string_view dpop, DraftUse* use) {
+  TokenReader::Reading reading;
+  if (!credential.unresolved) reading = tokens_->Read(credential, host, dpop);
+  if (reading.token == nullptr) {
+    use->credential = Unresolved(credential.carrier);
+    return nullptr;
   }
+  use->key = reading.key;
+  use->credential = reading.place->credential;
+  use->traits = reading.place->traits;
+  if (!credential.secret_is_public &&
+      (credential.carrier.starts_with("query/") || credential.carrier == "userinfo")) {
+    use->traits |= trait::kInQuery;
+  }
+  return reading.token;
 }
 
-void UseBuilder::Finalize(KnownToken* known, DraftUse* draft) {
-  TokenUse& use = draft->use;
-  const std::string_view host = WithoutPort(use.host);
-  if (known->expires.has_value() && use.time > *known->expires) {
-    use.traits |= trait::kExpired;
+void UseBuilder::Finalize(const TokenUse& common, std::string_view host, KnownToken* known,
+                          DraftUse* use) {
+  if (known->expires.has_value() && common.time > *known->expires) {
+    use->traits |= trait::kExpired;
   }
-  if (redirects_.Follows(use.tokens.front().token_id, use.process, host, use.time)) {
-    use.traits |= trait::kRedirected;
+  if (redirects_.Follows(known->tokens.front().token_id, common.process, host, common.time)) {
+    use->traits |= trait::kRedirected;
   }
   if (const absl::Time now = clock_->Now(); now - known->told >= kRetell) {
     known->told = now;
-    Tell(known->facts, &use);
+    Tell(known->facts, use);
   }
-  if (!known->links.empty()) Tell(std::exchange(known->links, {}), &use);
+  if (!known->links.empty()) Tell(std::exchange(known->links, {}), use);
 }
 
 void UseBuilder::Count(const RequestHead& request, const Extraction& found) {
@@ -476,12 +496,13 @@ void UseBuilder::Count(const RequestHead& request, const Extraction& found) {
 }
 
 absl::Time UseBuilder::WaitingSince() const {
-  return drafts_.empty() ? absl::InfiniteFuture() : drafts_.front().begun;
+  return drafts_.empty() ? absl::InfiniteFuture() : drafts_.front().common.time;
 }
 
 size_t UseBuilder::WaitingBefore(absl::Time time) const {
-  return static_cast<size_t>(std::count_if(drafts_.begin(), drafts_.end(),
-                                           [&](const Draft& draft) { return draft.begun < time; }));
+  return static_cast<size_t>(std::count_if(drafts_.begin(), drafts_.end(), [&](const Draft& draft) {
+    return draft.common.time < time;
+  }));
 }
 
 void UseBuilder::AddCounters(Counters* counters) const {

@@ -2,7 +2,7 @@
 #ifndef TOKENWATCH_AGENT_TOKEN_USE_BUILDER_H_
 #define TOKENWATCH_AGENT_TOKEN_USE_BUILDER_H_
 
-#include <atomic>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -10,9 +10,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
 #include "agent/http/exchange.h"
@@ -21,6 +22,8 @@
 #include "agent/token/lives/life_calls.h"
 #include "agent/token/lru.h"
 #include "agent/token/paths/path_learner.h"
+#include "agent/token/secret/blocks.h"
+#include "agent/token/secret/redact.h"
 #include "agent/token/token_reader.h"
 #include "agent/token/token_use.h"
 
@@ -36,6 +39,9 @@ namespace tokenwatch {
 // Of a call that concerns the life of tokens (life_calls.h) the tokens in its body are uses too,
 // and what its answer's body gives is linked to them: such uses wait for that body, but not for
 // long.
+//
+// What tokens and requests have in common with others that came before is kept once and shared by
+// their uses: a known token in a request that was asked before costs no HMAC and no allocation.
 //
 // On the draining thread, AddCounters on any.
 class UseBuilder : public ExchangeSink {
@@ -77,13 +83,14 @@ class UseBuilder : public ExchangeSink {
 
  private:
   struct DraftUse {
-    TokenUse use;
+    std::shared_ptr<const UseCredential> credential;
     TokenCache::Key key{};  // of its token, unless it is unresolved
+    uint32_t traits = 0;
+    std::vector<TokenFact> facts;
   };
   // Of a call that concerns the life of tokens.
   struct Life {
     const LifeCallRow* row = nullptr;
-    TokenUse common;
     std::string coding;  // of the body that is awaited next: its Content-Encoding
     bool answered = false;
     absl::Time until = absl::InfinitePast();  // waits for the answer's body
@@ -92,46 +99,52 @@ class UseBuilder : public ExchangeSink {
     size_t spent = kNone, subject = kNone, proof = kNone;
   };
   struct Draft {
-    uint64_t exchange = 0;
-    absl::Time begun;
+    TokenUse common;  // what its uses have in common
     std::vector<DraftUse> uses;
     std::unique_ptr<Life> life;
   };
   using Drafts = std::list<Draft>;
-  // The uses of requests that differ in nothing but time, process and request id.
-  struct Shape {
+  // What was asked for by requests that differ in nothing but their tokens, time, process and
+  // request id.
+  struct Asked {
     std::string path;  // as PathTemplate has it
-    std::vector<DraftUse> uses;
+    PathLearner::Way way;
+    std::shared_ptr<const UseRequest> request;
+    BlockSet texts;  // of all texts that had to hold nothing secret
   };
-  static constexpr size_t kShapes = 4096;  // some 1 kB each
+  static constexpr size_t kAsked = 1024;  // some 3 kB each, at most 10
+  static constexpr size_t kSeenOnce = 1024;
+  static constexpr size_t kSpareDrafts = 256;
 
-  // `shape`: under which it is remembered.
-  Draft Build(const RequestHead& request, const Extraction& found,
-              const std::optional<TokenCache::Key>& shape);
-  // The same from what is known of such a request. Nothing where it is not known, or its tokens are
-  // known no longer.
-  std::optional<Draft> BuildKnown(const RequestHead& request, const Extraction& found,
-                                  const TokenCache::Key& key);
+  std::shared_ptr<const UseRequest> TakeRequest(const RequestHead& request,
+                                                const Extraction& found);
   // What tells requests apart, or nothing for those that are to be looked at each time.
-  std::optional<TokenCache::Key> ShapeOf(const RequestHead& request, const Extraction& found);
+  std::optional<TokenCache::Key> AskedKey(const RequestHead& request);
+  std::shared_ptr<const UseRequest> ReadRequest(const RequestHead& request,
+                                                const SecretFinder& secrets, std::string* path,
+                                                PathLearner::Way* way);
+  // Fills in all that the request tells.
+  void Build(const RequestHead& request, const Extraction& found, bool may_be_life, Draft* draft);
   // What time, process and the token's history add to a use.
-  void Finalize(KnownToken* known, DraftUse* draft);
-  std::unique_ptr<Life> BeginLife(const RequestHead& request, const TokenUse& common,
-                                  std::string_view host);
+  void Finalize(const TokenUse& common, std::string_view host, KnownToken* known, DraftUse* use);
+  std::unique_ptr<Life> BeginLife(const RequestHead& request, std::string_view host);
   void TellRevoked(Draft* draft);
   void ReadAsked(const Body& body, Draft* draft);
   void ReadGiven(const Body& body, Draft* draft);
+  // An empty draft, the first of spare_.
+  Draft& SpareDraft();
   // The uses go, once nothing of the draft is awaited.
   void Finish(Drafts::iterator draft);
-  // Fills in what is known of the credential's token.
-  void Describe(const Credential& credential, std::string_view host, std::string_view dpop,
-                DraftUse* draft);
+  // What is known of the credential's token. Null where the use stays unresolved.
+  KnownToken* Describe(const Credential& credential, std::string_view host, std::string_view dpop,
+                       DraftUse* use);
   // Completes the uses.
   void TakeAnswer(const Answer& answer, Draft* draft);
   // What the answer tells of the token and of the use.
-  void TakeAnswerFacts(const Answer& answer, DraftUse* draft);
+  void TakeAnswerFacts(const Answer& answer, const TokenUse& common, std::string_view host,
+                       absl::Time now, DraftUse* use);
   // Adds to the use as many as may be told with one.
-  void Tell(std::vector<TokenFact> facts, TokenUse* use);
+  void Tell(std::vector<TokenFact> facts, DraftUse* use);
   void Count(const RequestHead& request, const Extraction& found);
 
   TokenReader* const tokens_;
@@ -141,33 +154,39 @@ class UseBuilder : public ExchangeSink {
   UseSink* const sink_;
   const Limits limits_;
 
-  Extraction found_;                     // its memory is used again
-  std::vector<std::string_view> parts_;  // of ShapeOf; its memory is used again
-  Lru<Shape> shapes_known_{kShapes};
+  // Their memory is used again.
+  Extraction found_;
+  TextBlocks asked_texts_;
+  BlockSet id_blocks_;
+
+  Lru<Asked> asked_{kAsked};
+  // Of requests that may come again; what comes a second time is remembered.
+  std::array<uint64_t, kSeenOnce> seen_once_{};
   Redirects redirects_;
   PathLearner paths_;
   bool patient_ = true;
   Drafts drafts_;  // oldest first
-  std::unordered_map<uint64_t, Drafts::iterator> by_exchange_;
+  Drafts spare_;   // empty ones, whose memory is used again
+  absl::flat_hash_map<uint64_t, Drafts::iterator> by_exchange_;
 
   struct {
-    std::atomic<uint64_t> requests{0};
-    std::atomic<uint64_t> requests_without_token{0};
-    std::atomic<uint64_t> cut_without_token{0};
-    std::atomic<uint64_t> fields_unknown{0};
-    std::atomic<uint64_t> uses{0};
-    std::atomic<uint64_t> unresolved{0};
-    std::atomic<uint64_t> discarded{0};
-    std::atomic<uint64_t> per_request{0};
-    std::atomic<uint64_t> empty{0};
-    std::atomic<uint64_t> dropped{0};
-    std::atomic<uint64_t> answers_unseen{0};
-    std::atomic<uint64_t> waiting{0};
-    std::atomic<uint64_t> facts_dropped{0};
-    std::atomic<uint64_t> life_calls{0};
-    std::atomic<uint64_t> bodies_unread{0};
-    std::atomic<uint64_t> bodies_undecoded{0};
-    std::atomic<uint64_t> bodies_unseen{0};
+    Tally requests;
+    Tally requests_without_token;
+    Tally cut_without_token;
+    Tally fields_unknown;
+    Tally uses;
+    Tally unresolved;
+    Tally discarded;
+    Tally per_request;
+    Tally empty;
+    Tally dropped;
+    Tally answers_unseen;
+    Tally waiting;
+    Tally facts_dropped;
+    Tally life_calls;
+    Tally bodies_unread;
+    Tally bodies_undecoded;
+    Tally bodies_unseen;
   } counts_;
 };
 

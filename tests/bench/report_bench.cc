@@ -81,7 +81,11 @@ class Host {
     use.latency_us = 500 + random_() % 20000;
     use.status = random_() % 20 == 0 ? 404 : 200;
     use.peer.local_port = static_cast<uint16_t>(32768 + random_() % 28000);
-    if (mix_.own_tokens) use.tokens[0].token_id = RandomId();
+    if (mix_.own_tokens) {
+      auto own = std::make_shared<UseCredential>(*use.credential);
+      own->tokens[0].token_id = RandomId();
+      use.credential = std::move(own);
+    }
     if (mix_.request_ids) {
       use.request_id =
           absl::StrFormat("%08x-%04x-4%03x-%04x-%012x", random_() & 0xffffffff, random_() & 0xffff,
@@ -99,18 +103,22 @@ class Host {
 
   TokenUse MakeContext(int i) {
     TokenUse use;
-    use.tokens = {{"key_862n1q9x", RandomId()}};
-    use.format = "opaque";
-    use.carrier = "authorization/bearer";
-    use.token_length = 40;
-    use.method = i % 5 == 0 ? "POST" : "GET";
-    use.scheme = "https";
-    use.host = absl::StrFormat("api-%d.example.com", i % 20);
-    use.path = absl::StrFormat("/v1/resource-%d/{id}", i);
-    use.http_version = "1.1";
-    use.user_agent = i % 3 == 0 ? "python-requests/2.28.1" : "undici";
+    auto credential = std::make_shared<UseCredential>();
+    credential->tokens = {{"key_862n1q9x", RandomId()}};
+    credential->format = "opaque";
+    credential->carrier = "authorization/bearer";
+    credential->token_length = 40;
+    use.credential = std::move(credential);
+    auto request = std::make_shared<UseRequest>();
+    request->method = i % 5 == 0 ? "POST" : "GET";
+    request->scheme = "https";
+    request->host = absl::StrFormat("api-%d.example.com", i % 20);
+    request->path = absl::StrFormat("/v1/resource-%d/{id}", i);
+    request->http_version = "1.1";
+    request->user_agent = i % 3 == 0 ? "python-requests/2.28.1" : "undici";
+    request->probe = "openssl";
+    use.request = std::move(request);
     use.peer = {PeerCertainty::kExact, absl::StrFormat("203.0.113.%d", i % 20), "10.0.0.1", 443, 0};
-    use.probe = "openssl";
     return use;
   }
 

@@ -42,7 +42,7 @@ namespace {
 
 class Counting : public UseSink {
  public:
-  void OnUse(TokenUse use) override { uses += use.count; }
+  void OnUse(const TokenUse& use) override { uses += use.count; }
   uint64_t uses = 0;
 };
 

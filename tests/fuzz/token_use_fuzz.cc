@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "agent/common/clock.h"
 #include "agent/token/carriers/extract.h"
 #include "agent/token/paths/path.h"
@@ -24,17 +25,23 @@ class CheckingSink : public UseSink {
  public:
   explicit CheckingSink(const Extraction* found) : found_(found) {}
 
-  void OnUse(TokenUse use) override {
+  // Uses of requests that `found` is not of.
+  void Ignore(bool ignore) { ignore_ = ignore; }
+
+  void OnUse(const TokenUse& use) override {
+    if (ignore_) return;
     Check(uses < found_->credentials.size(), "one use for a credential");
-    Check(found_->credentials[uses].unresolved == use.unresolved, "what was cut is unresolved");
-    Check(use.tokens.empty() == use.unresolved, "a token or none");
+    Check(found_->credentials[uses].unresolved == use.credential->unresolved,
+          "what was cut is unresolved");
+    Check(use.credential->tokens.empty() == use.credential->unresolved, "a token or none");
     ++uses;
     const struct {
       const std::string& text;
       size_t bound;
-    } shown[] = {{use.method, 32},       {use.host, kHostMax},  {use.path, kPathMax},
-                 {use.query, kQueryMax}, {use.user_agent, 256}, {use.request_id, 128},
-                 {use.carrier, 64}};
+    } shown[] = {{use.request->method, 32},      {use.request->host, kHostMax},
+                 {use.request->path, kPathMax},  {use.request->query, kQueryMax},
+                 {use.request->user_agent, 256}, {use.request_id, 128},
+                 {use.credential->carrier, 64}};
     for (const auto& [text, bound] : shown) {
       Check(text.size() <= bound, "strings are bounded");
       Check(std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; }),
@@ -52,6 +59,7 @@ class CheckingSink : public UseSink {
 
  private:
   const Extraction* found_;
+  bool ignore_ = false;
 };
 
 const FormatTable* TheFormats() {
@@ -81,17 +89,44 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CheckingSink sink(&found);
   const FakeClock clock(absl::UnixEpoch());
   UseBuilder builder(TheTokens(), {}, &clock, &sink);
-  builder.OnRequest(head);
-  Check(sink.uses == 0, "uses wait for their answer");
   const Peer peer;
   Answer answer;
-  answer.exchange = 1;
-  answer.kind = request.Has('d')   ? AnswerKind::kDiscarded
-                : request.Has('u') ? AnswerKind::kUnanswered
-                                   : AnswerKind::kAnswered;
   answer.peer = &peer;
-  builder.OnAnswer(answer);
-  Check(sink.uses == (request.Has('d') ? 0 : found.credentials.size()),
-        "every credential makes a use");
+  RequestHead again = head;
+  const auto ask = [&] {
+    ++again.exchange;
+    builder.OnRequest(again);
+    Check(sink.uses == 0, "uses wait for their answer");
+    answer.exchange = again.exchange;
+    answer.kind = request.Has('d')   ? AnswerKind::kDiscarded
+                  : request.Has('u') ? AnswerKind::kUnanswered
+                                     : AnswerKind::kAnswered;
+    builder.OnAnswer(answer);
+    Check(sink.uses == (request.Has('d') ? 0 : found.credentials.size()),
+          "every credential makes a use");
+    sink.uses = 0;
+  };
+  // What is remembered of requests that ask for the same with another token may hold a part of this
+  // one's; then what is remembered with this one.
+  std::vector<HeaderField> fields;
+  for (const HeaderField& field : head.fields) {
+    const FormatShapes none(TheFormats());
+    RequestHead alone;
+    alone.fields = absl::MakeConstSpan(&field, 1);
+    if (FindCredentials(alone, {.shapes = &none}).credentials.empty()) fields.push_back(field);
+  }
+  fields.push_back({"x-api-key", "another-token-0123456789"});
+  RequestHead other = head;
+  other.fields = fields;
+  sink.Ignore(true);
+  for (int i = 0; i < 3; ++i) {
+    other.exchange = ++again.exchange;
+    builder.OnRequest(other);
+    answer.exchange = other.exchange;
+    answer.kind = AnswerKind::kUnanswered;
+    builder.OnAnswer(answer);
+  }
+  sink.Ignore(false);
+  for (int i = 0; i < 3; ++i) ask();
   return 0;
 }

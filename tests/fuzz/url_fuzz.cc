@@ -26,7 +26,7 @@ void CheckKept(const std::string& text, size_t bound, const Extraction& found) {
 }
 
 void CheckSecretPaths(std::string_view path, std::string_view host) {
-  std::vector<SecretPath> found;
+  SecretPathList found;
   FindSecretPaths(path, host, &found);
   const auto segments = static_cast<size_t>(std::count(path.begin(), path.end(), '/')) + 1;
   for (const SecretPath& match : found) {

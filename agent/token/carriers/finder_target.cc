@@ -122,7 +122,7 @@ bool CredentialFinder::IsFunctionKey(const RequestTarget& target) {
 }
 
 void CredentialFinder::Path(const RequestTarget& target, bool edge) {
-  std::vector<SecretPath> found;
+  SecretPathList found;
   FindSecretPaths(target.path, target.authority.empty() ? host_ : target.authority, &found);
   for (const SecretPath& match : found) {
     if (!match.is_credential) continue;

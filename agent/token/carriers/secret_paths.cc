@@ -183,7 +183,7 @@ bool IsAt(const SecretPathRow& row, std::string_view host) {
 
 // Matches a row from the segment that begins at `begin` on.
 void Match(const SecretPathRow& row, std::string_view path, size_t begin, size_t segment,
-           std::string_view host, std::vector<SecretPath>* found) {
+           std::string_view host, SecretPathList* found) {
   SecretPath match = {&row, 0, 0, 0, false};
   size_t length = 0;  // of the secret's segment
   for (size_t i = 0; i < row.segments.size() && !row.segments[i].empty(); ++i) {
@@ -227,7 +227,7 @@ bool HostIs(std::string_view host, std::string_view pattern) {
          EqualsIgnoreCase(host.substr(host.size() - pattern.size()), pattern);
 }
 
-void FindSecretPaths(std::string_view path, std::string_view host, std::vector<SecretPath>* found) {
+void FindSecretPaths(std::string_view path, std::string_view host, SecretPathList* found) {
   size_t segment = 0;
   for (size_t begin = 0; begin <= path.size(); ++segment) {
     const std::string_view text = SegmentAt(path, begin);

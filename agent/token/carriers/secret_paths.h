@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "agent/token/carriers/carriers.h"
 
@@ -44,8 +44,10 @@ struct SecretPath {
   bool is_credential;  // by its host or its length
 };
 
+using SecretPathList = absl::InlinedVector<SecretPath, 4>;
+
 // Appends the matches in `path`, which has no query. `host` may have a port, in any case. Linear.
-void FindSecretPaths(std::string_view path, std::string_view host, std::vector<SecretPath>* found);
+void FindSecretPaths(std::string_view path, std::string_view host, SecretPathList* found);
 
 // Whether `host`, in any case and maybe with a port, is `pattern` or, of "*.x", below x.
 bool HostIs(std::string_view host, std::string_view pattern);

@@ -126,7 +126,7 @@ void AppendSegment(std::string_view segment, std::string* out) {
 
 // Marks the segments that a row of SecretPaths() says are secret.
 void MarkSecretPaths(std::string_view path, std::string_view host, std::vector<bool>* secret) {
-  std::vector<SecretPath> found;
+  SecretPathList found;
   FindSecretPaths(path, host, &found);
   for (const SecretPath& match : found) {
     if (match.row->hidden_anywhere || match.is_credential) (*secret)[match.segment] = true;

@@ -58,24 +58,25 @@ struct PathLearner::Node {
 PathLearner::PathLearner(Limits limits) : limits_(limits) {}
 PathLearner::~PathLearner() = default;
 
-PathLearner::Host* PathLearner::FindHost(std::string_view name) {
+PathLearner::Hosts::iterator PathLearner::FindHost(std::string_view name) {
   const auto known = by_name_.find(name);
   if (known != by_name_.end()) {
     hosts_.splice(hosts_.begin(), hosts_, known->second);
-    return &hosts_.front();
+    return hosts_.begin();
   }
   if (hosts_.size() >= limits_.hosts) Forget(std::prev(hosts_.end()));
   hosts_.push_front({.name = std::string(name),
                      .shapes = PathShapesOf(WithoutPort(name)),
                      .root = std::make_unique<Node>()});
   by_name_[hosts_.front().name] = hosts_.begin();
-  return &hosts_.front();
+  return hosts_.begin();
 }
 
 void PathLearner::Forget(Hosts::iterator host) {
   nodes_ -= host->nodes;
   by_name_.erase(host->name);
   hosts_.erase(host);
+  ++changes_;
   ++forgotten_;
 }
 
@@ -102,12 +103,26 @@ PathLearner::Step PathLearner::TakeMark(Host* host, Node* at, std::string_view m
   return {at->below.emplace(hash, std::move(node)).first->second.get(), false};
 }
 
+bool PathLearner::FoldsNext(const Node& at) {
+  if (at.variable != nullptr) return false;
+  if (at.words > (at.vocabulary ? kVocabularyMax : kWordsMax)) return true;
+  return at.window + 1 == kWindow && at.judged && !at.vocabulary && at.words > kWordsSoft &&
+         at.window_new * kNewShare >= kWindow;
+}
+
+void PathLearner::CountRequest(Node* at) {
+  ++at->requests;
+  ++at->window;
+  if (at->variable != nullptr || at->window != kWindow) return;
+  at->judged = true;
+  at->window = 0;
+  at->window_new = 0;
+}
+
 PathLearner::Step PathLearner::TakeWord(Host* host, Node* at, std::string_view word,
                                         bool vocabulary) {
   const uint64_t hash = HashOf(word);
   at->vocabulary |= vocabulary;
-  ++at->requests;
-  ++at->window;
   bool fold = false;
   const auto known = at->below.find(hash);
   if (known != at->below.end()) {
@@ -123,19 +138,12 @@ PathLearner::Step PathLearner::TakeWord(Host* host, Node* at, std::string_view w
     } else if (at->words > kWordsTight) {
       fold = true;
     } else {
+      CountRequest(at);
       return {nullptr, true};
     }
   }
-  if (at->variable == nullptr) {
-    fold |= at->words > (at->vocabulary ? kVocabularyMax : kWordsMax);
-    if (at->window == kWindow) {
-      fold |= at->judged && !at->vocabulary && at->words > kWordsSoft &&
-              at->window_new * kNewShare >= kWindow;
-      at->judged = true;
-      at->window = 0;
-      at->window_new = 0;
-    }
-  }
+  fold |= FoldsNext(*at);
+  CountRequest(at);
   if (fold) Fold(host, at);
   const auto now = at->below.find(hash);
   if (now != at->below.end()) return {now->second.get(), false};
@@ -143,6 +151,7 @@ PathLearner::Step PathLearner::TakeWord(Host* host, Node* at, std::string_view w
 }
 
 void PathLearner::Fold(Host* host, Node* at) {
+  ++changes_;
   if (at->variable == nullptr) {
     // Takes the place of one of the words, of which there is one at least.
     at->variable = std::make_unique<Node>();
@@ -204,10 +213,28 @@ void PathLearner::Settle(Host* host, Node* at) {
   if (at->variable != nullptr) Settle(host, at->variable.get());
 }
 
-std::string PathLearner::Learn(std::string_view host, std::string path,
-                               std::string_view operation) {
+bool PathLearner::LearnAgain(const Way& way) {
+  if (way.changes_ != changes_) return false;
+  for (const Way::Taken& step : way.steps_) {
+    if (FoldsNext(*step.at)) return false;
+  }
+  hosts_.splice(hosts_.begin(), hosts_, way.host_);
+  for (const Way::Taken& step : way.steps_) {
+    if (step.node != nullptr) ++step.node->passed;
+    CountRequest(step.at);
+  }
+  return true;
+}
+
+std::string PathLearner::Learn(std::string_view host, std::string path, std::string_view operation,
+                               Way* way) {
+  if (way != nullptr) {
+    way->changes_ = 0;
+    way->steps_.clear();
+  }
   if (!path.starts_with('/')) return path;
-  Host* const of = FindHost(host);
+  const Hosts::iterator entry = FindHost(host);
+  Host* const of = &*entry;
   size_t vocabulary = std::string_view::npos;
   if (std::optional<ShapedPath> shaped = ShapePath(of->shapes, path)) {
     path = std::move(shaped->path);
@@ -245,12 +272,19 @@ std::string PathLearner::Learn(std::string_view host, std::string path,
       break;
     }
     if (step.variable) replace(begin, end, kName);
+    if (way != nullptr && !is_mark) {
+      way->steps_.push_back({at, step.variable ? nullptr : step.node});
+    }
     at = step.node;
     begin = end + 1;
   }
   if (changed) {
     out.append(whole.substr(shown));
     path = std::move(out);
+  }
+  if (way != nullptr && at != nullptr && operation.empty()) {
+    way->changes_ = changes_;
+    way->host_ = entry;
   }
   if (operation.empty()) return path;
   // A mark of its own keeps operations apart from segments, with the trees' bounds.

@@ -65,10 +65,18 @@ class PathLearner {
   PathLearner() : PathLearner(Limits()) {}
   ~PathLearner();
 
+  class Way;
+
   // The template to report for one outbound request. `host` as Resource has it, `path` as
   // PathTemplate makes it; what does not begin with '/' comes back as it is. Of a GraphQL
-  // `operation` (OperationName) the template ends in "#Name"; empty: none.
-  std::string Learn(std::string_view host, std::string path, std::string_view operation = {});
+  // `operation` (OperationName) the template ends in "#Name"; empty: none. `way` may be null.
+  std::string Learn(std::string_view host, std::string path, std::string_view operation = {},
+                    Way* way = nullptr);
+
+  // Learns from one more request like the one that `way` was made for, without a look-up or an
+  // allocation: the template is the same. False where it may be another by now; then nothing was
+  // learnt yet.
+  bool LearnAgain(const Way& way);
 
   void AddCounters(Counters* counters) const;
 
@@ -87,12 +95,15 @@ class PathLearner {
     bool variable;
   };
 
-  Host* FindHost(std::string_view name);
+  Hosts::iterator FindHost(std::string_view name);
   void Forget(Hosts::iterator host);
   // Whether the host may have one segment more. May forget other hosts.
   bool MakeRoom(Host* host);
   Step TakeMark(Host* host, Node* at, std::string_view mark);
   Step TakeWord(Host* host, Node* at, std::string_view word, bool vocabulary);
+  // Whether one more request for a known word makes the position variable.
+  static bool FoldsNext(const Node& at);
+  static void CountRequest(Node* at);
   // Makes the position variable.
   void Fold(Host* host, Node* at);
   // Adds what `from` has to `to`.
@@ -105,10 +116,29 @@ class PathLearner {
   Hosts hosts_;  // asked for last first
   std::unordered_map<std::string_view, Hosts::iterator> by_name_;
   size_t nodes_ = 0;
+  uint64_t changes_ = 1;  // of what ways were made for: nodes that went elsewhere or are no more
 
   std::atomic<uint64_t> folded_{0};
   std::atomic<uint64_t> variable_{0};
   std::atomic<uint64_t> forgotten_{0};
+};
+
+// How a path goes through its host's tree, for LearnAgain of the same learner.
+class PathLearner::Way {
+ public:
+  size_t size() const { return steps_.size(); }
+
+ private:
+  friend class PathLearner;
+  // A position with a word, and where the word led; null where the position is variable.
+  struct Taken {
+    Node* at;
+    Node* node;
+  };
+
+  uint64_t changes_ = 0;  // 0: it leads nowhere
+  Hosts::iterator host_;
+  std::vector<Taken> steps_;
 };
 
 }  // namespace tokenwatch

@@ -13,24 +13,11 @@
 namespace tokenwatch {
 namespace {
 
-constexpr size_t kBlock = 6;
-constexpr size_t kStride = 5;
 // Of a window in base64 the digits at its ends may stand for other bytes too: what is left may hold
 // no more than this many whole bytes.
 constexpr size_t kBase64Window = SecretFinder::kWindow - 2;
 static_assert(kStride + kBlock - 1 <= kBase64Window);
 constexpr size_t kRepeats = 16;
-// Base64 digits that kShortest bytes take at least.
-constexpr size_t kBase64Shortest = (SecretFinder::kShortest * 8 + 5) / 6;
-
-uint64_t LoadBlock(const char* at) {
-  uint64_t block = 0;
-  std::memcpy(&block, at, kBlock);
-  return block;
-}
-
-// Fibonacci hashing: the top bits of the product depend on every byte.
-size_t FilterBit(uint64_t block) { return block * 0x9e3779b97f4a7c15 >> 52; }
 
 void Merge(std::vector<Region>* regions) {
   if (regions->size() < 2) return;
@@ -111,23 +98,34 @@ class SecretFinder::Origins {
   size_t before_ = 0;
 };
 
-inline bool SecretFinder::MayHold(uint64_t block) const {
-  const size_t bit = FilterBit(block);
-  return (filter_[bit / 64] >> bit % 64 & 1) != 0;
+SecretFinder::SecretFinder(absl::Span<const std::string_view> secrets, TextBlocks* asked)
+    : secrets_(secrets.begin(), secrets.end()), asked_(asked) {
+  for (const std::string_view secret : secrets_) blocks_in_filter_ += secret.size() / kStride;
+  // More room than it needs: a look at an empty place ends the search.
+  filter_.Reset(2 * blocks_in_filter_);
+  for (const std::string_view secret : secrets_) {
+    AnyIndexedBlock(secret, [this](uint64_t block) {
+      filter_.Add(block);
+      return false;
+    });
+  }
 }
 
-SecretFinder::SecretFinder(absl::Span<const std::string_view> secrets)
-    : secrets_(secrets.begin(), secrets.end()) {
-  size_t blocks = 0;
-  for (const std::string_view secret : secrets_) blocks += secret.size() / kStride;
-  blocks_.reserve(blocks);
+SecretFinder::~SecretFinder() {
+  filter_.Wipe();
+  if (!blocks_.empty()) OPENSSL_cleanse(blocks_.data(), blocks_.size() * sizeof(Block));
+}
+
+void SecretFinder::Index() const {
+  if (!blocks_.empty()) return;
+  blocks_.reserve(blocks_in_filter_);
   for (uint32_t i = 0; i < secrets_.size(); ++i) {
-    if (secrets_[i].size() < kShortest) continue;
-    for (size_t at = 0; at + kBlock <= secrets_[i].size(); at += kStride) {
-      blocks_.push_back({LoadBlock(secrets_[i].data() + at), i, static_cast<uint32_t>(at), false});
-      const size_t bit = FilterBit(blocks_.back().bytes);
-      filter_[bit / 64] |= uint64_t{1} << bit % 64;
-    }
+    uint32_t at = 0;
+    AnyIndexedBlock(secrets_[i], [&](uint64_t block) {
+      blocks_.push_back({block, i, at, false});
+      at += kStride;
+      return false;
+    });
   }
   std::sort(blocks_.begin(), blocks_.end(),
             [](const Block& a, const Block& b) { return a.bytes < b.bytes; });
@@ -145,13 +143,13 @@ SecretFinder::SecretFinder(absl::Span<const std::string_view> secrets)
   indexed_ = kept;
 }
 
-SecretFinder::~SecretFinder() {
-  if (!blocks_.empty()) OPENSSL_cleanse(blocks_.data(), blocks_.size() * sizeof(Block));
-}
-
 std::vector<Region> SecretFinder::Search(std::string_view text, bool first_only) const {
+  if (asked_ != nullptr) asked_->Add(text);
   std::vector<Region> found;
-  if (blocks_.empty() || text.size() < kShortest) return found;
+  if (blocks_in_filter_ == 0 || text.size() < kShortest) return found;
+  // Nearly every text ends here.
+  if (!AnyBlock(text, [this](uint64_t block) { return filter_.MayHold(block); })) return found;
+  Index();
   Scan(text, kWindow, Origins(nullptr), first_only, &found);
   if (text.find('%') == std::string_view::npos) {
     ScanBase64(text, nullptr, first_only, &found);
@@ -163,6 +161,7 @@ std::vector<Region> SecretFinder::Search(std::string_view text, bool first_only)
     ScanBase64(decoded.view(), &percent, first_only, &found);
   }
   Merge(&found);
+  has_found_ = has_found_ || !found.empty();
   return found;
 }
 
@@ -195,7 +194,7 @@ void SecretFinder::Scan(std::string_view text, size_t window, const Origins& ori
   if (first_only && !found->empty()) return;
   for (size_t at = 0; at + kBlock <= text.size();) {
     // Nearly every position ends here.
-    if (!MayHold(LoadBlock(text.data() + at))) {
+    if (!filter_.MayHold(LoadBlock(text.data() + at))) {
       ++at;
       continue;
     }
@@ -215,8 +214,7 @@ void SecretFinder::ScanBase64(std::string_view text, const std::vector<uint32_t>
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin;
     while (end < text.size() && Base64Value(text[end]) >= 0) ++end;
-    // Where in a group of four the run's first digit stood is unknown. Digits in front make the
-    // group whole; the bytes that they spoil are no whole bytes of the run.
+    // At each of the alignments that AnyBlockOfBase64 speaks of.
     for (size_t before = 0; before < 4 && end - begin >= kBase64Shortest; ++before) {
       SecretBuffer digits(std::string_view("AAA").substr(0, before));
       // A single digit of a group holds no whole byte.
@@ -235,6 +233,8 @@ std::string Printable(std::string_view text, size_t bound) {
   AppendPrintable(text, bound, &out);
   return out;
 }
+
+bool IsPrintable(std::string_view text) { return std::all_of(text.begin(), text.end(), IsPlain); }
 
 std::string SafeText(std::string_view text, size_t bound, const SecretFinder& secrets) {
   // A byte of the text gives at least one of the result; behind that only the rest of a secret

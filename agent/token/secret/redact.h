@@ -2,14 +2,15 @@
 #ifndef TOKENWATCH_AGENT_TOKEN_SECRET_REDACT_H_
 #define TOKENWATCH_AGENT_TOKEN_SECRET_REDACT_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
+#include "agent/token/secret/blocks.h"
 
 namespace tokenwatch {
 
@@ -33,10 +34,11 @@ struct Region {
 class SecretFinder {
  public:
   static constexpr size_t kWindow = 12;
-  static constexpr size_t kShortest = 8;
+  static constexpr size_t kShortest = kShortestSecret;
 
-  // The views must outlive this object.
-  explicit SecretFinder(absl::Span<const std::string_view> secrets);
+  // The views must outlive this object. Where `asked` is given, the blocks of every text that is
+  // searched are added to it.
+  explicit SecretFinder(absl::Span<const std::string_view> secrets, TextBlocks* asked = nullptr);
   ~SecretFinder();
   SecretFinder(const SecretFinder&) = delete;
   SecretFinder& operator=(const SecretFinder&) = delete;
@@ -45,6 +47,9 @@ class SecretFinder {
   // region may stay: whoever removes regions asks Occurs() about what is left.
   std::vector<Region> Find(std::string_view text) const { return Search(text, false); }
   bool Occurs(std::string_view text) const { return !Search(text, true).empty(); }
+
+  // Whether anything was found so far.
+  bool has_found() const { return has_found_; }
 
  private:
   struct Block {
@@ -55,8 +60,9 @@ class SecretFinder {
   };
   class Origins;
 
-  bool MayHold(uint64_t block) const;
   std::vector<Region> Search(std::string_view text, bool first_only) const;
+  // Makes blocks_, which most texts do not need.
+  void Index() const;
   // Bytes that the text at `at` shares with a secret around one of its blocks; empty where they are
   // too few.
   Region MatchAt(std::string_view text, size_t at, size_t window) const;
@@ -65,15 +71,21 @@ class SecretFinder {
   void ScanBase64(std::string_view text, const std::vector<uint32_t>* percent, bool first_only,
                   std::vector<Region>* found) const;
 
-  std::vector<std::string_view> secrets_;
-  std::vector<Block> blocks_;  // the first indexed_ are in use, by `bytes`
-  size_t indexed_ = 0;
-  std::array<uint64_t, 64> filter_ = {};  // a bit for the hash of each block
+  absl::InlinedVector<std::string_view, 4> secrets_;
+  TextBlocks* const asked_;
+  BlockSet filter_;  // of the secrets' indexed blocks
+  size_t blocks_in_filter_ = 0;
+  mutable bool has_found_ = false;
+  mutable std::vector<Block> blocks_;  // the first indexed_ are in use, by `bytes`
+  mutable size_t indexed_ = 0;
 };
 
 // `text` with printable ASCII as it is and every other byte as %XX, at most `bound` bytes. Braces
 // are encoded as well, so that a mark cannot be forged.
 std::string Printable(std::string_view text, size_t bound);
+
+// Whether Printable leaves a text as it is.
+bool IsPrintable(std::string_view text);
 
 // Printable text without the secrets: each of their occurrences becomes kSecretMark, and all of the
 // result where one is left or comes about by the encoding.

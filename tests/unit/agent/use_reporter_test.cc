@@ -32,7 +32,7 @@ class UseReporterTest : public testing::Test {
     TokenUse use;
     use.process = process;
     use.time = clock_.Now();
-    reporter_.OnUse(std::move(use));
+    reporter_.OnUse(use);
   }
   uint64_t Unseen(const char* counter = "container_names_unseen") const {
     Counters counters;

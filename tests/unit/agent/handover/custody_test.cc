@@ -45,7 +45,7 @@ class CustodyTest : public testing::Test, public UseSink {
  protected:
   CustodyTest() { custody_.SetNext(&uses_, this); }
 
-  void OnUse(TokenUse use) override { reporter_->Add(std::move(use), nullptr); }
+  void OnUse(const TokenUse& use) override { reporter_->Add(use, nullptr); }
 
   void Start() {
     ReporterOptions options;

@@ -53,16 +53,18 @@ class EncodingTest : public testing::Test {
 
 TEST_F(EncodingTest, KeepsWhatTellsUsesApart) {
   TokenUse rotating = SampleUse(1);
-  rotating.tokens.push_back({"key_00000000", SampleTokenId(99)});
+  Edit(&rotating.credential).tokens.push_back({"key_00000000", SampleTokenId(99)});
   TokenUse unresolved = SampleUse(2);
-  unresolved.unresolved = true;
-  unresolved.tokens.clear();
+  UseCredential& missing = Edit(&unresolved.credential);
+  missing.unresolved = true;
+  missing.tokens.clear();
   TokenUse basic = SampleUse(3);
-  basic.user_ids = {SampleTokenId(77), SampleTokenId(78)};
+  Edit(&basic.credential).user_ids = {SampleTokenId(77), SampleTokenId(78)};
   TokenUse inbound = SampleUse(4);
-  inbound.inbound = true;
+  UseRequest& asked = Edit(&inbound.request);
+  asked.inbound = true;
+  asked.query = "a&b";
   inbound.peer.certainty = PeerCertainty::kInferred;
-  inbound.query = "a&b";
   TokenUse folded = SampleUse(5);
   folded.count = 12;
   folded.request_id.clear();
@@ -70,7 +72,7 @@ TEST_F(EncodingTest, KeepsWhatTellsUsesApart) {
   TokenUse grpc = SampleUse(6);
   grpc.grpc_status = 16;
   for (const TokenUse& use : {rotating, unresolved, basic, inbound, folded, grpc}) {
-    builder_.AddUse(use, use.inbound ? nullptr : SampleWorkload());
+    builder_.AddUse(use, use.request->inbound ? nullptr : SampleWorkload());
   }
   const IngestBatch rows = Send();
   EXPECT_EQ(rows.agent, "agt_x");
@@ -274,8 +276,10 @@ TEST_F(EncodingTest, EndsABatchBeforeItIsTooLong) {
   number = 0;
   while (!builder_.full()) {
     TokenUse use = SampleUse(number++);
-    use.user_agent = std::string(100'000, static_cast<char>('a' + number % 26)) + use.request_id;
-    use.path = std::string(3000, 'p') + use.request_id;
+    UseRequest& request = Edit(&use.request);
+    request.user_agent =
+        std::string(100'000, static_cast<char>('a' + number % 26)) + use.request_id;
+    request.path = std::string(3000, 'p') + use.request_id;
     builder_.AddUse(use, SampleWorkload());
   }
   EXPECT_EQ(builder_.strings_cut(), number);
@@ -319,8 +323,9 @@ TEST_F(EncodingTest, KeepsTraitsApart) {
 
 TEST_F(EncodingTest, TellsFactsOfTheirToken) {
   TokenUse unresolved = Telling(3, {{fact::kAccount, "9"}});
-  unresolved.unresolved = true;
-  unresolved.tokens.clear();
+  UseCredential& missing = Edit(&unresolved.credential);
+  missing.unresolved = true;
+  missing.tokens.clear();
   builder_.AddUse(Telling(1, {{fact::kScope, "repo"}, {fact::kScope, "gist"}}), nullptr);
   builder_.AddUse(unresolved, nullptr);
   builder_.AddUse(Telling(2, {{fact::kScope, "repo"}, {fact::kAccount, "42"}}), nullptr);

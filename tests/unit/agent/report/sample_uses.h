@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -21,26 +22,39 @@ inline TokenIdBytes SampleTokenId(uint64_t number) {
   return id;
 }
 
+// A copy of its own to write to, of what a use shares with others.
+template <typename Shared>
+Shared& Edit(std::shared_ptr<const Shared>* shared) {
+  auto own = std::make_shared<Shared>(**shared);
+  Shared& to = *own;
+  *shared = std::move(own);
+  return to;
+}
+
 // Use `number` of a process with a token of its own; its request id is "request-<number>".
 inline TokenUse SampleUse(uint64_t number) {
   TokenUse use;
   use.time = absl::FromUnixMicros(1'700'000'000'000'000 + static_cast<int64_t>(number) * 1000);
-  use.tokens = {{"key_862n1q9x", SampleTokenId(number)}};
-  use.format = "opaque";
-  use.carrier = "authorization/bearer";
-  use.token_length = 40;
-  use.method = "GET";
-  use.scheme = "https";
-  use.host = "api.example.com";
-  use.path = absl::StrCat("/v1/things/", number % 7);
-  use.http_version = "1.1";
-  use.user_agent = "curl/8.0";
+  auto credential = std::make_shared<UseCredential>();
+  credential->tokens = {{"key_862n1q9x", SampleTokenId(number)}};
+  credential->format = "opaque";
+  credential->carrier = "authorization/bearer";
+  credential->token_length = 40;
+  use.credential = std::move(credential);
+  auto request = std::make_shared<UseRequest>();
+  request->method = "GET";
+  request->scheme = "https";
+  request->host = "api.example.com";
+  request->path = absl::StrCat("/v1/things/", number % 7);
+  request->http_version = "1.1";
+  request->user_agent = "curl/8.0";
+  request->probe = "openssl";
+  use.request = std::move(request);
   use.request_id = absl::StrCat("request-", number);
   use.status = number % 5 == 0 ? 403 : 200;
   use.latency_us = 1000 + number;
   use.peer = {PeerCertainty::kExact, "192.0.2.7", "192.0.2.8", 443,
               static_cast<uint16_t>(40000 + number % 1000)};
-  use.probe = "openssl";
   return use;
 }
 

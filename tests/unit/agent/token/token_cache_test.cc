@@ -16,7 +16,7 @@ TEST(TokenCache, KeysAreOfTheSecretAndOfThisCache) {
 
 TEST(TokenCache, ForgetsWhatWasUnusedLongest) {
   const auto cache = *TokenCache::Create(3);
-  const auto key = [&](int i) { return *cache->KeyOf(std::to_string(i)); };
+  const auto key = [&](int i) { return cache->KeyOf(std::to_string(i)); };
   for (int i = 0; i < 3; ++i) cache->Add(key(i)).answer = i + 1;
   ASSERT_NE(cache->Find(key(0)), nullptr);
   cache->Add(key(3));

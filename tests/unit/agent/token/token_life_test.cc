@@ -20,7 +20,7 @@ namespace {
 
 class Uses : public UseSink {
  public:
-  void OnUse(TokenUse use) override { all.push_back(std::move(use)); }
+  void OnUse(const TokenUse& use) override { all.push_back(use); }
   std::vector<TokenUse> all;
 };
 
@@ -119,8 +119,8 @@ TEST_F(TokenLifeTest, FormatAndWhereItMayGo) {
   Make(Bearer(token, "localhost:8080"));
   Make(Bearer("ghp_" + MadeUp(36), "api.github.com"));
   ASSERT_EQ(uses_.all.size(), 4u);
-  EXPECT_EQ(uses_.all[0].format, "github_pat_classic");
-  EXPECT_EQ(uses_.all[0].provider, "GitHub");
+  EXPECT_EQ(uses_.all[0].credential->format, "github_pat_classic");
+  EXPECT_EQ(uses_.all[0].credential->provider, "GitHub");
   EXPECT_EQ(uses_.all[0].traits, 0u);
   EXPECT_EQ(uses_.all[1].traits, trait::kForeignHost);
   EXPECT_EQ(uses_.all[2].traits, 0u);
@@ -186,7 +186,7 @@ TEST_F(TokenLifeTest, ExpiredAndUnsignedJwts) {
       UrlBase64("{\"alg\":\"none\"}") + "." + UrlBase64("{\"iss\":\"i\",\"sub\":\"s\"}") + ".",
       "api.example"));
   ASSERT_EQ(uses_.all.size(), 3u);
-  EXPECT_EQ(uses_.all[0].format, "jwt");
+  EXPECT_EQ(uses_.all[0].credential->format, "jwt");
   EXPECT_EQ(uses_.all[0].traits, 0u);
   EXPECT_EQ(Facts(uses_.all[0], fact::kIssuer), Values{"https://idp.example"});
   EXPECT_EQ(uses_.all[1].traits, trait::kExpired);
@@ -207,7 +207,8 @@ TEST_F(TokenLifeTest, ARenewedJwtStandsForTheSame) {
   EXPECT_TRUE(credential(0)[0].starts_with("cred_"));
   EXPECT_EQ(credential(0), credential(1));
   EXPECT_NE(credential(0), credential(2));
-  EXPECT_NE(uses_.all[0].tokens[0].token_id, uses_.all[1].tokens[0].token_id);
+  EXPECT_NE(uses_.all[0].credential->tokens[0].token_id,
+            uses_.all[1].credential->tokens[0].token_id);
 }
 
 TEST_F(TokenLifeTest, FactsAreToldOnceAnHour) {
@@ -221,7 +222,7 @@ TEST_F(TokenLifeTest, FactsAreToldOnceAnHour) {
   clock_.Advance(absl::Minutes(61));
   Make(call);
   ASSERT_EQ(uses_.all.size(), 3u);
-  EXPECT_EQ(uses_.all[0].format, "aws_access_key");
+  EXPECT_EQ(uses_.all[0].credential->format, "aws_access_key");
   EXPECT_EQ(Facts(uses_.all[0], fact::kPublicId), Values{key});
   EXPECT_TRUE(uses_.all[1].facts.empty());
   EXPECT_EQ(Facts(uses_.all[2], fact::kPublicId), Values{key});
@@ -274,11 +275,11 @@ TEST_F(TokenLifeTest, ARotationIsLinked) {
   EXPECT_EQ(builder_->waiting(), 1u);
   builder_->OnBody({.exchange = exchange_, .answer = true, .complete = true, .bytes = call.given});
   ASSERT_EQ(uses_.all.size(), 2u);
-  EXPECT_EQ(uses_.all[0].carrier, "authorization/basic");
+  EXPECT_EQ(uses_.all[0].credential->carrier, "authorization/basic");
   EXPECT_TRUE(Facts(uses_.all[0], fact::kIssued).empty());
   const TokenUse& spent = uses_.all[1];
-  EXPECT_EQ(spent.carrier, "body/refresh_token");
-  EXPECT_EQ(TokenIdText(spent.tokens[0].token_id), IdOf(old_refresh));
+  EXPECT_EQ(spent.credential->carrier, "body/refresh_token");
+  EXPECT_EQ(TokenIdText(spent.credential->tokens[0].token_id), IdOf(old_refresh));
   EXPECT_EQ(spent.status, 200);
   EXPECT_EQ(Facts(spent, fact::kIssued), Values{IdOf(access)});
   EXPECT_EQ(Facts(spent, fact::kRotatedTo), Values{IdOf(new_refresh)});
@@ -292,7 +293,7 @@ TEST_F(TokenLifeTest, ARotationIsLinked) {
         .host = "login.example",
         .asked = "grant_type=refresh_token&refresh_token=" + new_refresh,
         .status = 400});
-  EXPECT_EQ(uses_.all.back().carrier, "body/refresh_token");
+  EXPECT_EQ(uses_.all.back().credential->carrier, "body/refresh_token");
   EXPECT_EQ(Facts(uses_.all.back(), fact::kRotatedFrom), Values{IdOf(old_refresh)});
 }
 
@@ -304,7 +305,7 @@ TEST_F(TokenLifeTest, ASecretInHeaderAndBodyIsOneUse) {
         .asked = "grant_type=client_credentials&client_secret=" + client,
         .given = "{\"access_token\":\"" + access + "\"}"});
   ASSERT_EQ(uses_.all.size(), 1u);
-  EXPECT_EQ(uses_.all[0].carrier, "authorization/basic");
+  EXPECT_EQ(uses_.all[0].credential->carrier, "authorization/basic");
   EXPECT_EQ(Facts(uses_.all[0], fact::kIssued), Values{IdOf(access)});
 }
 
@@ -345,7 +346,7 @@ TEST_F(TokenLifeTest, Revocation) {
         .fields = {{"Authorization", "Basic " + Base64("app:" + client)}},
         .asked = "token=" + token});
   ASSERT_EQ(uses_.all.size(), 2u);
-  EXPECT_EQ(uses_.all[1].carrier, "body/token");
+  EXPECT_EQ(uses_.all[1].credential->carrier, "body/token");
   EXPECT_EQ(Facts(uses_.all[1], fact::kRevoked), Values{"2023-11-14T22:13:20Z"});
   EXPECT_EQ(Facts(uses_.all[1], fact::kRevokedBy), Values{IdOf(client)});
   EXPECT_TRUE(Facts(uses_.all[0], fact::kRevoked).empty());
@@ -375,7 +376,7 @@ TEST_F(TokenLifeTest, AwsStsInXml) {
                  "</AccessKeyId><SecretAccessKey>x</SecretAccessKey><SessionToken>" + session +
                  "</SessionToken></Credentials></R></A>"});
   ASSERT_EQ(uses_.all.size(), 1u);
-  EXPECT_EQ(uses_.all[0].carrier, "body/WebIdentityToken");
+  EXPECT_EQ(uses_.all[0].credential->carrier, "body/WebIdentityToken");
   EXPECT_EQ(Facts(uses_.all[0], fact::kIssued), (Values{IdOf(id), IdOf(session)}));
 }
 
@@ -392,13 +393,13 @@ TEST_F(StrictTest, KeepsNoPersons) {
         .fields = {{"Authorization", "Bearer " + token}, {"User-Agent", "Mozilla/5.0 (Bob's)"}}});
   Make({.fields = {{"Authorization", "Basic " + Base64("bob:" + MadeUp(20))}}});
   ASSERT_EQ(uses_.all.size(), 2u);
-  EXPECT_EQ(uses_.all[0].path, "/users/bob/...");
-  EXPECT_EQ(uses_.all[0].query, "");
-  EXPECT_EQ(uses_.all[0].user_agent, "Mozilla/5.0");
+  EXPECT_EQ(uses_.all[0].request->path, "/users/bob/...");
+  EXPECT_EQ(uses_.all[0].request->query, "");
+  EXPECT_EQ(uses_.all[0].request->user_agent, "Mozilla/5.0");
   EXPECT_TRUE(Facts(uses_.all[0], fact::kSubject).empty());
   EXPECT_TRUE(Facts(uses_.all[0], fact::kOwner).empty());
   EXPECT_EQ(Facts(uses_.all[0], fact::kIssuer), Values{"https://idp.example"});
-  EXPECT_TRUE(uses_.all[1].user_ids.empty());
+  EXPECT_TRUE(uses_.all[1].credential->user_ids.empty());
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace {
 
 class Uses : public UseSink {
  public:
-  void OnUse(TokenUse use) override { all.push_back(std::move(use)); }
+  void OnUse(const TokenUse& use) override { all.push_back(use); }
   std::vector<TokenUse> all;
 };
 
@@ -84,23 +84,23 @@ TEST_F(UseBuilderTest, CompletesAUseWithItsAnswer) {
   ASSERT_EQ(uses_.all.size(), 1u);
   const TokenUse& use = uses_.all[0];
   EXPECT_EQ(use.time, absl::FromUnixSeconds(1'700'000'005));
-  ASSERT_EQ(use.tokens.size(), 2u);
-  EXPECT_EQ(use.tokens[0].key_id, fingerprinter_->KeyIds()[0]);
-  EXPECT_EQ(use.tokens[0].token_id, fingerprinter_->Token(secret_)[0].token_id);
-  EXPECT_EQ(use.tokens[1].token_id, fingerprinter_->Token(secret_)[1].token_id);
-  EXPECT_EQ(use.user_ids, fingerprinter_->User("bob"));
-  EXPECT_FALSE(use.unresolved);
-  EXPECT_EQ(use.format, "opaque");
-  EXPECT_EQ(use.provider, "");
-  EXPECT_EQ(use.carrier, "authorization/basic");
-  EXPECT_EQ(use.token_length, 32u);
-  EXPECT_EQ(use.method, "POST");
-  EXPECT_EQ(use.scheme, "https");
-  EXPECT_EQ(use.host, "api.example");
-  EXPECT_EQ(use.path, "/v1/users/{id}");
-  EXPECT_EQ(use.query, "expand");
-  EXPECT_EQ(use.http_version, "1.1");
-  EXPECT_EQ(use.user_agent, "curl/8.5");
+  ASSERT_EQ(use.credential->tokens.size(), 2u);
+  EXPECT_EQ(use.credential->tokens[0].key_id, fingerprinter_->KeyIds()[0]);
+  EXPECT_EQ(use.credential->tokens[0].token_id, fingerprinter_->Token(secret_)[0].token_id);
+  EXPECT_EQ(use.credential->tokens[1].token_id, fingerprinter_->Token(secret_)[1].token_id);
+  EXPECT_EQ(use.credential->user_ids, fingerprinter_->User("bob"));
+  EXPECT_FALSE(use.credential->unresolved);
+  EXPECT_EQ(use.credential->format, "opaque");
+  EXPECT_EQ(use.credential->provider, "");
+  EXPECT_EQ(use.credential->carrier, "authorization/basic");
+  EXPECT_EQ(use.credential->token_length, 32u);
+  EXPECT_EQ(use.request->method, "POST");
+  EXPECT_EQ(use.request->scheme, "https");
+  EXPECT_EQ(use.request->host, "api.example");
+  EXPECT_EQ(use.request->path, "/v1/users/{id}");
+  EXPECT_EQ(use.request->query, "expand");
+  EXPECT_EQ(use.request->http_version, "1.1");
+  EXPECT_EQ(use.request->user_agent, "curl/8.5");
   EXPECT_EQ(use.request_id, "r-1");
   EXPECT_EQ(use.status, 201);
   EXPECT_EQ(use.latency_us, 1234u);
@@ -108,8 +108,8 @@ TEST_F(UseBuilderTest, CompletesAUseWithItsAnswer) {
   EXPECT_EQ(use.peer.certainty, PeerCertainty::kExact);
   EXPECT_EQ(use.process, 77u);
   EXPECT_EQ(use.pid, 1234u);
-  EXPECT_FALSE(use.inbound);
-  EXPECT_EQ(use.probe, "openssl");
+  EXPECT_FALSE(use.request->inbound);
+  EXPECT_EQ(use.request->probe, "openssl");
   EXPECT_EQ(use.count, 1u);
   EXPECT_EQ(Counter("uses"), 1u);
   EXPECT_EQ(Counter("uses_waiting"), 0u);
@@ -123,13 +123,13 @@ TEST_F(UseBuilderTest, MakesAUseForEachDistinctToken) {
   Ask(request, 1);
   Tell(1, AnswerKind::kUnanswered, 0, 0);
   ASSERT_EQ(uses_.all.size(), 2u);
-  EXPECT_EQ(uses_.all[0].carrier, "authorization/bearer");
-  EXPECT_EQ(uses_.all[1].carrier, "header/x-api-key");
+  EXPECT_EQ(uses_.all[0].credential->carrier, "authorization/bearer");
+  EXPECT_EQ(uses_.all[1].credential->carrier, "header/x-api-key");
   for (const TokenUse& use : uses_.all) {
-    EXPECT_TRUE(use.inbound);
+    EXPECT_TRUE(use.request->inbound);
     EXPECT_EQ(use.status, 0);
-    EXPECT_EQ(use.probe, "socket");
-    EXPECT_EQ(use.scheme, "http");
+    EXPECT_EQ(use.request->probe, "socket");
+    EXPECT_EQ(use.request->scheme, "http");
   }
 }
 
@@ -158,11 +158,11 @@ TEST_F(UseBuilderTest, KeepsTheCountOfWhatWasCut) {
   Ask(request, 1);
   Tell(1, AnswerKind::kAnswered, 200, 1);
   ASSERT_EQ(uses_.all.size(), 1u);
-  EXPECT_TRUE(uses_.all[0].unresolved);
-  EXPECT_TRUE(uses_.all[0].tokens.empty());
-  EXPECT_EQ(uses_.all[0].token_length, 0u);
-  EXPECT_EQ(uses_.all[0].carrier, "authorization/bearer");
-  EXPECT_EQ(uses_.all[0].host, "h");
+  EXPECT_TRUE(uses_.all[0].credential->unresolved);
+  EXPECT_TRUE(uses_.all[0].credential->tokens.empty());
+  EXPECT_EQ(uses_.all[0].credential->token_length, 0u);
+  EXPECT_EQ(uses_.all[0].credential->carrier, "authorization/bearer");
+  EXPECT_EQ(uses_.all[0].request->host, "h");
   EXPECT_EQ(Counter("uses_unresolved"), 1u);
 }
 
@@ -178,10 +178,10 @@ TEST_F(UseBuilderTest, CountsARequestWhoseFieldsAreUnknown) {
   Ask(request, 1);
   Tell(1, AnswerKind::kAnswered, 200, 1);
   ASSERT_EQ(uses_.all.size(), 1u);
-  EXPECT_TRUE(uses_.all[0].unresolved);
-  EXPECT_TRUE(uses_.all[0].tokens.empty());
-  EXPECT_EQ(uses_.all[0].carrier, "");
-  EXPECT_EQ(uses_.all[0].http_version, "2");
+  EXPECT_TRUE(uses_.all[0].credential->unresolved);
+  EXPECT_TRUE(uses_.all[0].credential->tokens.empty());
+  EXPECT_EQ(uses_.all[0].credential->carrier, "");
+  EXPECT_EQ(uses_.all[0].request->http_version, "2");
   EXPECT_EQ(uses_.all[0].status, 200);
   EXPECT_EQ(Counter("uses_unresolved"), 1u);
   EXPECT_EQ(Counter("requests_with_unknown_fields"), 1u);
@@ -193,8 +193,8 @@ TEST_F(UseBuilderTest, CountsARequestWhoseFieldsAreUnknown) {
   Ask(request, 2);
   Tell(2, AnswerKind::kAnswered, 200, 1);
   ASSERT_EQ(uses_.all.size(), 2u);
-  EXPECT_FALSE(uses_.all[1].unresolved);
-  EXPECT_EQ(uses_.all[1].carrier, "authorization/bearer");
+  EXPECT_FALSE(uses_.all[1].credential->unresolved);
+  EXPECT_EQ(uses_.all[1].credential->carrier, "authorization/bearer");
 }
 
 TEST_F(UseBuilderTest, DropsWhatProvedToBeABody) {
@@ -241,14 +241,14 @@ TEST_F(UseBuilderTest, ShowsTheSecretNowhereElse) {
   Tell(1, AnswerKind::kAnswered, 200, 1);
   ASSERT_EQ(uses_.all.size(), 1u);
   const TokenUse& use = uses_.all[0];
-  EXPECT_EQ(use.method, "{secret}");
-  EXPECT_EQ(use.path, "/a/{secret}/b");
-  EXPECT_EQ(use.query, "{secret}&key");
-  EXPECT_EQ(use.host, "{secret}.example");
+  EXPECT_EQ(use.request->method, "{secret}");
+  EXPECT_EQ(use.request->path, "/a/{secret}/b");
+  EXPECT_EQ(use.request->query, "{secret}&key");
+  EXPECT_EQ(use.request->host, "{secret}.example");
   EXPECT_EQ(use.request_id, "{secret}%1B[2J");
-  EXPECT_TRUE(use.user_agent.starts_with("x/1 ({secret}; ")) << use.user_agent;
+  EXPECT_TRUE(use.request->user_agent.starts_with("x/1 ({secret}; ")) << use.request->user_agent;
   const std::string_view secrets[] = {secret_};
-  EXPECT_FALSE(SecretFinder(secrets).Occurs(use.user_agent)) << use.user_agent;
+  EXPECT_FALSE(SecretFinder(secrets).Occurs(use.request->user_agent)) << use.request->user_agent;
 }
 
 TEST_F(UseBuilderTest, NamesInOutboundPathsAreLearnt) {
@@ -259,7 +259,7 @@ TEST_F(UseBuilderTest, NamesInOutboundPathsAreLearnt) {
     request.fields = {{"Host", host}, {"Authorization", "Bearer " + secret_}};
     Ask(request, 1);
     Tell(1, AnswerKind::kAnswered, 200, 1);
-    std::string path = uses_.all.back().path;
+    std::string path = uses_.all.back().request->path;
     uses_.all.clear();
     return path;
   };
@@ -280,6 +280,72 @@ TEST_F(UseBuilderTest, NamesInOutboundPathsAreLearnt) {
   EXPECT_EQ(Counter("paths_folded"), 0u);
 }
 
+// What is remembered of a request with one token must not show another's.
+TEST_F(UseBuilderTest, WhatIsRememberedHidesEachTokensOwnBytes) {
+  const std::string words = "monday-morning-meeting-notes";
+  const auto use_of = [&](const std::string& token) {
+    Request request;
+    request.target = "/files/" + words.substr(0, 20) + "?" + words.substr(7, 12) + "=1";
+    request.fields = {{"Host", "api.example"},
+                      {"User-Agent", "x/1 (" + Base64("u:" + words) + ")"},
+                      {"Authorization", "Bearer " + token}};
+    Ask(request, 1);
+    Tell(1, AnswerKind::kAnswered, 200, 1);
+    const TokenUse use = uses_.all.back();
+    uses_.all.clear();
+    return use;
+  };
+  const std::string shown = "/files/" + words.substr(0, 20);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(use_of(secret_).request->path, shown);
+  for (int i = 0; i < 4; ++i) {
+    const TokenUse hidden = use_of(words);
+    EXPECT_EQ(hidden.request->path, "/files/{secret}");
+    EXPECT_EQ(hidden.request->query, "{secret}");
+    EXPECT_NE(hidden.request->user_agent.find("{secret}"), std::string::npos);
+    const TokenUse again = use_of(secret_);
+    EXPECT_EQ(again.request->path, shown);
+    EXPECT_EQ(again.request->query, words.substr(7, 12));
+  }
+  EXPECT_EQ(use_of(secret_).request, use_of(MadeUp(32)).request) << "kept once for all tokens";
+}
+
+TEST_F(UseBuilderTest, WhatIsRememberedGrowsWiderWithThePaths) {
+  const auto path_of = [&](const std::string& name) {
+    Request request;
+    request.target = "/users/" + name;
+    request.fields = {{"Host", "api.example"}, {"Authorization", "Bearer " + secret_}};
+    Ask(request, 1);
+    Tell(1, AnswerKind::kAnswered, 200, 1);
+    return uses_.all.back().request->path;
+  };
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(path_of("bob"), "/users/bob");
+  for (int i = 0; i <= 200; ++i) path_of(absl::StrCat("n", i, "x"));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(path_of("bob"), "/users/{name}");
+}
+
+TEST_F(UseBuilderTest, AGatewaysTokenIsKnownAtBothItsHosts) {
+  const auto use_of = [&](const std::string& host, const std::string& user) {
+    Request request;
+    request.fields = {{"Host", host}, {"Authorization", "Basic " + Base64(user + ":" + secret_)}};
+    Ask(request, 1);
+    Tell(1, AnswerKind::kAnswered, 200, 1);
+    return uses_.all.back();
+  };
+  const auto first = use_of("own.example", "bob").credential;
+  const auto second = use_of("other.example", "bob").credential;
+  const auto third = use_of("own.example", "eve").credential;
+  EXPECT_EQ(first->tokens[0].token_id, second->tokens[0].token_id);
+  EXPECT_EQ(first->user_ids, fingerprinter_->User("bob"));
+  EXPECT_EQ(third->user_ids, fingerprinter_->User("eve"));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(use_of("own.example", "bob").credential, first);
+    EXPECT_EQ(use_of("other.example", "bob").credential, second);
+    EXPECT_EQ(use_of("own.example", "eve").credential, third);
+  }
+  for (int i = 0; i < 9; ++i) use_of(absl::StrCat("h", i, ".example"), "bob");
+  EXPECT_EQ(use_of("own.example", "bob").credential->user_ids, first->user_ids);
+}
+
 TEST_F(UseBuilderTest, BoundsWhatItKeeps) {
   Request request;
   request.method = std::string(1000, 'M');
@@ -289,8 +355,8 @@ TEST_F(UseBuilderTest, BoundsWhatItKeeps) {
   Ask(request, 1);
   Tell(1, AnswerKind::kAnswered, 200, 1);
   ASSERT_EQ(uses_.all.size(), 1u);
-  EXPECT_EQ(uses_.all[0].method.size(), 32u);
-  EXPECT_EQ(uses_.all[0].user_agent.size(), 256u);
+  EXPECT_EQ(uses_.all[0].request->method.size(), 32u);
+  EXPECT_EQ(uses_.all[0].request->user_agent.size(), 256u);
   EXPECT_EQ(uses_.all[0].request_id.size(), 128u);
 }
 

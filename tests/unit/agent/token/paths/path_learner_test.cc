@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -279,6 +281,39 @@ TEST(PathLearner, ForgetsHostsForRoomInAll) {
   }
   EXPECT_EQ(Counter(learner, "path_hosts_forgotten"), 5u);
   EXPECT_EQ(Counter(learner, "paths_folded"), 0u);
+}
+
+// Requests that come again are learnt from as if each were looked up.
+TEST(PathLearner, AWayCountsAsTheWholePathDoes) {
+  std::mt19937 random(7);
+  for (const double exponent : {0.0, 0.8, 1.3}) {
+    const Zipf users(400, exponent);
+    PathLearner plain({.hosts = 3, .nodes_per_host = 300, .nodes = 500});
+    PathLearner quick({.hosts = 3, .nodes_per_host = 300, .nodes = 500});
+    struct Known {
+      PathLearner::Way way;
+      std::string shown;
+    };
+    std::map<std::pair<std::string, std::string>, Known> known;
+    size_t again = 0;
+    for (int i = 0; i < 20000; ++i) {
+      const std::string host = absl::StrCat("h", random() % 50 == 0 ? random() % 5 : 0, ".example");
+      const size_t user = users(random);
+      const std::string path = random() % 3 == 0 ? absl::StrCat("/v1/fixed", user % 40, "/{id}")
+                                                 : absl::StrCat("/v1/users/u", user, "/keys");
+      const std::string expected = plain.Learn(host, path);
+      Known& one = known[{host, path}];
+      if (quick.LearnAgain(one.way)) {
+        ++again;
+      } else {
+        one.shown = quick.Learn(host, path, {}, &one.way);
+      }
+      ASSERT_EQ(one.shown, expected) << i;
+    }
+    EXPECT_GT(again, 5000u);
+    EXPECT_EQ(Counter(plain, "path_positions_variable"), Counter(quick, "path_positions_variable"));
+    EXPECT_EQ(Counter(plain, "path_hosts_forgotten"), Counter(quick, "path_hosts_forgotten"));
+  }
 }
 
 }  // namespace

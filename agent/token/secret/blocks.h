@@ -1,0 +1,150 @@
+// The blocks of bytes by which a text and a secret are compared; what redact.h does rests on them.
+#ifndef TOKENWATCH_AGENT_TOKEN_SECRET_BLOCKS_H_
+#define TOKENWATCH_AGENT_TOKEN_SECRET_BLOCKS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "agent/common/secret_buffer.h"
+#include "agent/token/secret/encoding.h"
+
+namespace tokenwatch {
+
+inline constexpr size_t kBlock = 6;
+// Of a secret a block in so many bytes is indexed: kStride + kBlock - 1 bytes in a row hold one.
+inline constexpr size_t kStride = 5;
+// Secrets that are shorter are words like "admin", which prove nothing.
+inline constexpr size_t kShortestSecret = 8;
+// Base64 digits that kShortestSecret bytes take at least.
+inline constexpr size_t kBase64Shortest = (kShortestSecret * 8 + 5) / 6;
+
+inline uint64_t LoadBlock(const char* at) {
+  uint64_t block = 0;
+  std::memcpy(&block, at, kBlock);
+  return block;
+}
+
+// Calls `is_it` with every block of the bytes, until it returns true. Whether it did.
+template <typename IsIt>
+bool AnyBlockOfBytes(std::string_view bytes, IsIt is_it) {
+  for (size_t at = 0; at + kBlock <= bytes.size(); ++at) {
+    if (is_it(LoadBlock(bytes.data() + at))) return true;
+  }
+  return false;
+}
+
+// Likewise with those of what runs of base64 digits stand for, at any alignment: where in a group
+// of four the first digit stood is unknown. Digits of value 0 in front make the group whole; the
+// bytes that they spoil are no whole bytes of the run.
+template <typename IsIt>
+bool AnyBlockOfBase64(std::string_view text, IsIt is_it) {
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = begin;
+    while (end < text.size() && Base64Value(text[end]) >= 0) ++end;
+    if (end - begin < kBase64Shortest) {
+      begin = end + 1;
+      continue;
+    }
+    for (size_t before = 0; before < 4; ++before) {
+      uint64_t block = 0;  // the last kBlock bytes, the first of them lowest
+      uint32_t bits = 0;
+      size_t waiting = 6 * before % 8, bytes = 6 * before / 8;
+      for (size_t at = begin; at < end; ++at) {
+        bits = bits << 6 | static_cast<uint32_t>(Base64Value(text[at]));
+        waiting += 6;
+        if (waiting < 8) continue;
+        waiting -= 8;
+        block = block >> 8 | uint64_t{bits >> waiting & 0xff} << (8 * (kBlock - 1));
+        if (++bytes >= kBlock && is_it(block)) return true;
+      }
+    }
+    begin = end + 1;
+  }
+  return false;
+}
+
+// Likewise with all of a text's: as it is, without its percent encoding, and out of base64, which
+// may be percent-encoded in its turn. Only a text with '%' takes memory, which is wiped.
+template <typename IsIt>
+bool AnyBlock(std::string_view text, IsIt is_it) {
+  if (text.size() < kShortestSecret) return false;
+  if (AnyBlockOfBytes(text, is_it)) return true;
+  if (text.find('%') == std::string_view::npos) return AnyBlockOfBase64(text, is_it);
+  const SecretBuffer decoded = DecodePercent(text);
+  return AnyBlockOfBytes(decoded.view(), is_it) || AnyBlockOfBase64(decoded.view(), is_it);
+}
+
+// And with those of a secret that are indexed.
+template <typename IsIt>
+bool AnyIndexedBlock(std::string_view secret, IsIt is_it) {
+  if (secret.size() < kShortestSecret) return false;
+  for (size_t at = 0; at + kBlock <= secret.size(); at += kStride) {
+    if (is_it(LoadBlock(secret.data() + at))) return true;
+  }
+  return false;
+}
+
+// A number of this process that nobody outside knows; odd.
+uint64_t BlockSeed();
+
+// A set of blocks that holds tags of 15 bits in place of them: it may say of one in thousands that
+// it is there though it is not, never the other way round. Where a tag stands depends on the seed,
+// so that nobody can choose blocks that share a place.
+class BlockSet {
+ public:
+  // Empties it and makes room for that many blocks.
+  void Reset(size_t blocks);
+  void Add(uint64_t block);
+  bool MayHold(uint64_t block) const {
+    const uint64_t hash = block * seed_;
+    const auto tag = static_cast<uint16_t>(hash >> 48 | 1);
+    for (size_t slot = hash >> 32;; ++slot) {
+      const uint16_t there = slots_[slot & mask_];
+      if (there == 0) return false;
+      if (there == tag) return true;
+    }
+  }
+  // For sets of secrets.
+  void Wipe() { OPENSSL_cleanse(slots_.data(), slots_.size() * sizeof(uint16_t)); }
+
+ private:
+  uint64_t seed_ = BlockSeed();
+  size_t mask_ = 0;
+  absl::InlinedVector<uint16_t, 64> slots_ = {0};  // 0: empty; at most half of them are not
+};
+
+// The blocks of texts, for secrets that are compared with the same texts again and again.
+class TextBlocks {
+ public:
+  // What does not fit is left out, and is_full(): some 500 bytes of text in base64's alphabet do.
+  static constexpr size_t kMost = 2048;
+
+  TextBlocks() { blocks_.reserve(kMost); }
+  ~TextBlocks() { Clear(); }
+  TextBlocks(const TextBlocks&) = delete;
+  TextBlocks& operator=(const TextBlocks&) = delete;
+
+  // Wipes what is there and keeps the memory.
+  void Clear();
+  void Add(std::string_view text);
+  bool is_full() const { return is_full_; }
+  // All that was added, where it is not full.
+  void Fill(BlockSet* set) const;
+
+ private:
+  std::vector<uint64_t> blocks_;  // never grows: a text may hold a secret
+  bool is_full_ = false;
+};
+
+// Whether a text in the set may hold a part of the secret, as SecretFinder defines it.
+inline bool MayShare(const BlockSet& texts, std::string_view secret) {
+  return AnyIndexedBlock(secret, [&texts](uint64_t block) { return texts.MayHold(block); });
+}
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_AGENT_TOKEN_SECRET_BLOCKS_H_
