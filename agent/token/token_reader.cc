@@ -28,6 +28,12 @@ bool IsTechnical(std::string_view name) {
                      fact::kIssuedAt, fact::kAlgorithm, fact::kBoundTo});
 }
 
+// Whether what stands where the public id of a key does is one, and no token of another kind: of
+// formats that are ids the whole is the public part.
+bool IsPublicId(const Credential& credential, const FormatMatch& match) {
+  return credential.secret_is_public && (match.format == nullptr || match.format->weak);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TokenReader>> TokenReader::Create(Fingerprinter* fingerprinter,
@@ -47,6 +53,7 @@ TokenReader::Reading TokenReader::Read(const Credential& credential, std::string
   SipHash context = cache_->NewHash();
   context.Text(host);
   context.Text(credential.carrier);
+  context.Text(credential.secret_is_public ? "public" : "");
   if (privacy_.basic_user != Privacy::BasicUser::kNone) context.Text(credential.user);
   const SipHash::Hash where = context.End();
   KnownToken* token = cache_->Find(reading.key);
@@ -115,7 +122,9 @@ void TokenReader::Classify(const Credential& credential, std::string_view host,
     provider = identity.provider;
     row = formats_->Find(format);
   }
-  if (row != nullptr && formats_->FitOf(*row, host) == FormatTable::HostFit::kForeign) {
+  // Of what is signed only an id travels, and an S3 of one's own takes Amazon's signatures.
+  if (row != nullptr && !credential.secret_is_public &&
+      formats_->FitOf(*row, host) == FormatTable::HostFit::kForeign) {
     place->traits |= trait::kForeignHost;
   }
   if (identity.alg_none) place->traits |= trait::kAlgNone;
@@ -144,9 +153,9 @@ void TokenReader::TakeFacts(const Credential& credential, const FormatMatch& mat
   const bool has_id = std::any_of(facts.begin(), facts.end(), [](const TokenFact& fact) {
     return fact.name == fact::kPublicId;
   });
-  const std::string_view id = !match.public_part.empty()    ? match.public_part
-                              : credential.secret_is_public ? credential.secret
-                                                            : std::string_view();
+  const std::string_view id = !match.public_part.empty()      ? match.public_part
+                              : IsPublicId(credential, match) ? credential.secret
+                                                              : std::string_view();
   if (!has_id && !id.empty()) facts.push_back({fact::kPublicId, Printable(id, fact::kValueMax)});
   if (!dpop.empty()) {
     std::string binding = BindingByProof(dpop, credential.secret);

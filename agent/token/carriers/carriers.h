@@ -32,7 +32,9 @@ enum class CarrierKind : uint8_t {
   // The target.
   kUserinfo,     // user:password@ before the host, with Basic's meaning
   kQuery,        // a query parameter: the percent-decoded value is the secret
-  kQueryId,      // the value up to its first '/' is a public id; another parameter signs
+  kQueryId,      // the value up to its first '/' is a public id where another parameter signs, else
+                 // all of it a secret
+  kQueryPublic,  // the value is a public id whatever else is there
   kFunctionKey,  // where the request is one of Azure Functions, whose keys have a common name
   kSignature,    // signs this request, where a parameter "sv" says that it does: counted, no use
   kOtherQuery,   // any other name, where the value identifies itself as a token
@@ -86,7 +88,8 @@ enum class SchemeForm : uint8_t {
   kParameter,         // the value of `parameter`, else of `public_parameter`
   kParameterOrWhole,  // that, or everything where the credentials do not begin with a parameter
   kKeyId,             // `public_parameter` up to its first '/'; the rest signs this request
-  kBeforeColon,       // up to the first ':': a public id; the rest signs this request
+  kBeforeColon,       // up to the first ':': a public id; the rest signs this request. Without a
+                      // ':' all of it is a secret
   kBeforeSlash,       // up to the first '/': likewise
   kSharedAccess,      // Azure: key name and resource, which are public; the rest signs for a while
   kCosmos,            // Azure: a resource's token, an identity's token, or a signature
@@ -100,6 +103,9 @@ struct SchemeRow {
   std::string_view public_parameter;  // tells the key apart and is no secret
   Samples carries;                    // values of Authorization from which <S> is taken
   Samples near_misses;                // from which nothing is taken
+  // The parameter that signs the request: without it `public_parameter` is not taken for public.
+  // Empty: it is public by itself.
+  std::string_view signed_by = "signature";
 };
 
 absl::Span<const SchemeRow> Schemes();

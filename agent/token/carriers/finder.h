@@ -64,10 +64,13 @@ class CredentialFinder {
   void SharedAccess(std::string_view text, bool edge);
   void Cosmos(std::string_view text, bool edge);
   bool IsFunctionKey(const RequestTarget& target);
+  // Whether a parameter of the query signs it.
+  bool IsSigned(const RequestTarget& target);
 
   Credential* Add(std::string_view secret, std::string_view user, bool unresolved);
-  void AddPublic(std::string_view id, bool unresolved) {
-    if (Credential* credential = Add(id, "", unresolved)) credential->secret_is_public = true;
+  // `proven`: what signs the request is there.
+  void AddPublic(std::string_view id, bool unresolved, bool proven = true) {
+    if (Credential* credential = Add(id, "", unresolved)) credential->secret_is_public = proven;
   }
   // Adds `secret`, a part of `text`: unresolved if it ends where bytes may be missing.
   void AddPart(std::string_view secret, std::string_view text, bool edge) {
@@ -112,7 +115,9 @@ class CredentialFinder {
   std::string_view addition_;
   bool any_addition_ = false;  // long enough to hold a part of a secret was shown
   std::string_view host_;      // of the first Host field
-  std::optional<bool> query_is_signed_;
+  // Of the query, found out once.
+  std::optional<bool> query_has_version_, query_is_signed_, query_is_for_function_;
+  bool query_is_cut_ = false;
 };
 
 }  // namespace tokenwatch

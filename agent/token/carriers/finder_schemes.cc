@@ -27,6 +27,25 @@ bool LooksLikeScheme(std::string_view word) {
   return !LooksLikeSecret(word);
 }
 
+bool IsPlanetScaleId(std::string_view text) {
+  constexpr size_t kIdMax = 16;
+  return text.size() <= kIdMax && AllOf(text, [](unsigned char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c);
+         });
+}
+
+// Whether what a shared access signature is for may be shown: a place that names no user and holds
+// no parameter and no secret.
+bool IsPlainResource(std::string_view resource) {
+  if (resource.find_first_of("?#@;&") != std::string_view::npos) return false;
+  while (!resource.empty()) {
+    const size_t end = std::min(resource.find('/'), resource.size());
+    if (LooksLikeSecret(resource.substr(0, end))) return false;
+    resource.remove_prefix(std::min(end + 1, resource.size()));
+  }
+  return true;
+}
+
 bool BeginsWithScheme(std::string_view text) {
   text.remove_prefix(std::find_if_not(text.begin(), text.end(), IsBlank) - text.begin());
   const std::string_view word = FirstWord(text, kSchemeMax + 1);
@@ -81,8 +100,9 @@ void CredentialFinder::Raw(std::string_view part, bool edge) {
   const size_t colon = part.find(':');
   if (colon != std::string_view::npos && part.substr(colon + 1).starts_with("pscale_")) {
     const std::string_view token = part.substr(colon + 1);
-    Credential* credential = Add(token, part.substr(0, colon), IsAtEdge(token, part, edge));
-    if (credential != nullptr) credential->user_is_public = true;
+    const std::string_view id = part.substr(0, colon);
+    Credential* credential = Add(token, id, IsAtEdge(token, part, edge));
+    if (credential != nullptr) credential->user_is_public = IsPlanetScaleId(id);
     return;
   }
   AddPart(Unquote(part), part, edge);
@@ -107,8 +127,12 @@ void CredentialFinder::ByForm(const SchemeRow& scheme, std::string_view text, bo
     case SchemeForm::kBeforeColon:
     case SchemeForm::kBeforeSlash: {
       const char end = scheme.form == SchemeForm::kBeforeColon ? ':' : '/';
-      const std::string_view id = text.substr(0, text.find(end));
-      AddPublic(id, IsAtEdge(id, text, edge));
+      const size_t at = text.find(end);
+      if (at == std::string_view::npos) {
+        AddPart(Unquote(text), text, edge);
+      } else {
+        AddPublic(text.substr(0, at), false, at + 1 < text.size());
+      }
       break;
     }
     case SchemeForm::kSharedAccess:
@@ -207,7 +231,10 @@ void CredentialFinder::FromParameter(const SchemeRow& scheme, std::string_view t
     value = Keep(std::move(unescaped));
   }
   if (is_public) {
-    AddPublic(value, unresolved);
+    const std::optional<FieldParameter> signature =
+        FindFieldParameter(text, scheme.signed_by, is_key_id);
+    AddPublic(value, unresolved,
+              scheme.signed_by.empty() || (signature.has_value() && !signature->value.empty()));
   } else {
     Add(value, "", unresolved);
   }
@@ -223,12 +250,12 @@ void CredentialFinder::SharedAccess(std::string_view text, bool edge) {
   if (resource.empty()) {
     ++out_->per_request;
   } else if (key.empty()) {
-    AddPublic(resource, false);
+    AddPublic(resource, false, IsPlainResource(resource));
   } else {
     SecretBuffer identity(key);
     identity.Append('@');
     identity.Append(resource);
-    AddPublic(Keep(std::move(identity)), false);
+    AddPublic(Keep(std::move(identity)), false, IsPlainResource(resource) && !LooksLikeSecret(key));
   }
 }
 

@@ -51,6 +51,7 @@ void CredentialFinder::Userinfo(const RequestTarget& target, bool edge) {
 }
 
 void CredentialFinder::Query(const RequestTarget& target, bool edge) {
+  query_is_cut_ = edge;
   for (std::string_view query = target.query; !query.empty();) {
     const std::string_view pair = NextPair(&query);
     const size_t equals = pair.find('=');
@@ -86,21 +87,36 @@ void CredentialFinder::Parameter(const RequestTarget& target, std::string_view n
   }
   const CarrierRow& row = Carriers()[found.rank];
   if (row.kind == CarrierKind::kSignature) {
-    if (!query_is_signed_.has_value()) {
-      query_is_signed_ = QueryValue(target.query, "sv").data() != nullptr;
+    if (!query_has_version_.has_value()) {
+      query_has_version_ = QueryValue(target.query, "sv").data() != nullptr;
     }
-    if (*query_is_signed_) ++out_->per_request;
+    if (*query_has_version_) ++out_->per_request;
     return;
   }
-  if (row.kind == CarrierKind::kFunctionKey && !IsFunctionKey(target)) return;
+  if (row.kind == CarrierKind::kFunctionKey) {
+    if (!query_is_for_function_.has_value()) query_is_for_function_ = IsFunctionKey(target);
+    if (!*query_is_for_function_) return;
+  }
   Enter(found.rank);
   value = BareValue(Decoded(value));
-  if (row.kind == CarrierKind::kQueryId) {
+  if (row.kind == CarrierKind::kQueryPublic) {
+    AddPublic(value, edge);
+  } else if (row.kind == CarrierKind::kQueryId && (query_is_cut_ || IsSigned(target))) {
     const size_t slash = value.find('/');
-    AddPublic(value.substr(0, slash), edge && slash == std::string_view::npos);
+    AddPublic(value.substr(0, slash), edge && slash == std::string_view::npos, IsSigned(target));
   } else if (value.size() >= row.shortest || edge || value.empty()) {
     Add(value, "", edge);
   }
+}
+
+bool CredentialFinder::IsSigned(const RequestTarget& target) {
+  constexpr std::string_view kSignatures[] = {"signature", "sig", "x-amz-signature",
+                                              "x-goog-signature", "x-oss-signature"};
+  if (query_is_signed_.has_value()) return *query_is_signed_;
+  query_is_signed_ = std::any_of(
+      std::begin(kSignatures), std::end(kSignatures),
+      [&target](std::string_view name) { return !QueryValue(target.query, name).empty(); });
+  return *query_is_signed_;
 }
 
 // "code" is as well what OAuth hands to a client at the end of a login, which serves once.

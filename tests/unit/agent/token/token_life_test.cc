@@ -140,15 +140,15 @@ TEST_F(TokenLifeTest, ClaimsKnowBetterThanHosts) {
   Make(Bearer(coinbase, "api.coinbase.com"));
   Make(Bearer(coinbase, "api.example"));
   ASSERT_EQ(uses_.all.size(), 5u);
-  EXPECT_EQ(uses_.all[0].format, "azure_entra_access");
+  EXPECT_EQ(uses_.all[0].credential->format, "azure_entra_access");
   EXPECT_EQ(uses_.all[0].traits, 0u) << "it may be for anybody's API";
-  EXPECT_EQ(uses_.all[1].format, "coinbase_cdp");
+  EXPECT_EQ(uses_.all[1].credential->format, "coinbase_cdp");
   EXPECT_EQ(uses_.all[1].traits, trait::kByContext);
-  EXPECT_EQ(uses_.all[2].format, "jwt");
+  EXPECT_EQ(uses_.all[2].credential->format, "jwt");
   EXPECT_EQ(uses_.all[2].traits, 0u);
-  EXPECT_EQ(uses_.all[3].format, "coinbase_cdp");
+  EXPECT_EQ(uses_.all[3].credential->format, "coinbase_cdp");
   EXPECT_EQ(uses_.all[3].traits, 0u);
-  EXPECT_EQ(uses_.all[4].format, "coinbase_cdp");
+  EXPECT_EQ(uses_.all[4].credential->format, "coinbase_cdp");
   EXPECT_EQ(uses_.all[4].traits, trait::kForeignHost);
 }
 
