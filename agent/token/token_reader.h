@@ -27,6 +27,12 @@ class FormatShapes : public SecretShapes {
   bool IsSelfIdentifying(std::string_view value) const override {
     return formats_->IsSelfIdentifying(value);
   }
+  std::string_view OwnField(std::string_view name) const override {
+    return formats_->OwnField(name);
+  }
+  std::string_view OwnParameter(std::string_view name) const override {
+    return formats_->OwnParameter(name);
+  }
 
  private:
   const FormatTable* const formats_;

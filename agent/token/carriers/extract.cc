@@ -50,6 +50,7 @@ class ShownCarriers {
 std::string_view CredentialFinder::Shown() {
   const CarrierRow& row = Carriers()[rank_];
   if (scheme_row_ != nullptr) return ShownCarriers::Get().Of(rank_, scheme_row_);
+  if (!own_carrier_.empty()) return own_carrier_;
   if (addition_.empty()) return row.shown;
   std::string name = Printable(addition_, kNameMax);
   absl::AsciiStrToLower(&name);

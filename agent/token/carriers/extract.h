@@ -17,8 +17,8 @@ inline constexpr size_t kSecretMax = 65536;
 // Further credentials of one request are dropped and counted.
 inline constexpr size_t kCredentialsMax = 16;
 
-// One distinct secret of a request. Views point into the request, into Extraction::storage or to
-// constants.
+// One distinct secret of a request. Views point into the request, into Extraction::storage, to
+// constants or to what SecretShapes gave.
 struct Credential {
   // As the table shows it, e.g. "authorization/bearer". Printable ASCII of at most kCarrierMax
   // bytes. Of the request it holds at most a short scheme, or the name of a field, parameter or
@@ -46,16 +46,21 @@ struct Extraction {
   void Clear();
 };
 
-// Whether a value is, as a whole, a token of a format that cannot be mistaken.
+// What is known of tokens beyond the table of carriers.
 class SecretShapes {
  public:
   virtual ~SecretShapes() = default;
+  // Whether a value is, as a whole, a token of a format that cannot be mistaken.
   virtual bool IsSelfIdentifying(std::string_view value) const = 0;
+  // Of a field or parameter whose name has no row, and which carries credentials all the same: the
+  // carrier as it is shown, valid as long as this object; else empty. `name` is in any case.
+  virtual std::string_view OwnField(std::string_view /*name*/) const { return {}; }
+  virtual std::string_view OwnParameter(std::string_view /*name*/) const { return {}; }
 };
 
 struct CarrierOptions {
   std::vector<std::string> cookies;  // CheckCookieRules has accepted them; empty: no cookie is one
-  // Decides about fields and parameters whose name has no row; null: none of them is a credential.
+  // Decides about fields and parameters whose name has no row; null: none is a credential.
   const SecretShapes* shapes = nullptr;
 };
 
@@ -71,9 +76,9 @@ struct CarrierOptions {
 // Several credentials in one field: a comma ends one where a known scheme and a blank follow
 // (combined fields), in a field without scheme where a blank follows.
 //
-// Fields and parameters whose name has no row are credentials where `options.shapes` knows the
-// whole of their value, without "Bearer " or "Token " before it. Cookies are split; their values
-// are percent-decoded.
+// Fields and parameters whose name has no row are credentials where `options.shapes` knows that
+// name, or the whole of their value, without "Bearer " or "Token " before it. Cookies are split;
+// their values are percent-decoded.
 //
 // Azure's shared access signatures are told apart by skn@sr, or sr where there is no skn.
 //

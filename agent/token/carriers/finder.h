@@ -43,6 +43,7 @@ class CredentialFinder {
   void Base64Field(size_t rank, std::string_view value, bool edge);
   void CredentialsField(size_t rank, std::string_view value, bool edge);
   void ValueField(size_t rank, std::string_view value, bool edge);
+  void Values(std::string_view value, bool edge);
   void Subprotocols(size_t rank, std::string_view value, bool edge);
   void RegistryAuth(size_t rank, std::string_view value, bool edge);
   void Cookies(std::string_view value, bool edge);
@@ -97,6 +98,7 @@ class CredentialFinder {
     rank_ = rank;
     scheme_row_ = nullptr;
     addition_ = {};
+    own_carrier_ = {};
   }
   std::string_view Shown();
   void HideSecretsInNames();
@@ -113,8 +115,9 @@ class CredentialFinder {
   // Of the request, what is shown behind the row's: a scheme without a row, or a name. Not yet
   // printable.
   std::string_view addition_;
-  bool any_addition_ = false;  // long enough to hold a part of a secret was shown
-  std::string_view host_;      // of the first Host field
+  std::string_view own_carrier_;  // shown in place of the row's: what the user calls one
+  bool any_addition_ = false;     // long enough to hold a part of a secret was shown
+  std::string_view host_;         // of the first Host field
   // Of the query, found out once.
   std::optional<bool> query_has_version_, query_is_signed_, query_is_for_function_;
   bool query_is_cut_ = false;

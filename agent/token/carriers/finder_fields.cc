@@ -47,6 +47,14 @@ void CredentialFinder::Field(std::string_view name, std::string_view value, bool
       if (host_.empty() && EqualsIgnoreCase(name, "host")) host_ = value;
       return;
     case NameIs::kUnknown:
+      if (options_.shapes != nullptr) {
+        if (const std::string_view own = options_.shapes->OwnField(name); !own.empty()) {
+          Enter(RanksOfRowsWithoutName().other_field);
+          own_carrier_ = own;
+          Values(Unfold(value), edge);
+          return;
+        }
+      }
       // Of a part of a value nothing can be said.
       if (!edge) OtherField(name, value, found.base64);
       return;
@@ -93,6 +101,10 @@ void CredentialFinder::Base64Field(size_t rank, std::string_view value, bool edg
 
 void CredentialFinder::ValueField(size_t rank, std::string_view value, bool edge) {
   Enter(rank);
+  Values(value, edge);
+}
+
+void CredentialFinder::Values(std::string_view value, bool edge) {
   if (value.empty()) Add("", "", edge);
   while (!value.empty()) {
     const std::string_view part = NextPart(

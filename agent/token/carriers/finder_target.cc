@@ -74,6 +74,14 @@ void CredentialFinder::Parameter(const RequestTarget& target, std::string_view n
   const FoundName found = FindQueryName(name);
   if (found.is == NameIs::kOrdinary) return;
   if (found.is == NameIs::kUnknown) {
+    if (options_.shapes != nullptr) {
+      if (const std::string_view own = options_.shapes->OwnParameter(name); !own.empty()) {
+        Enter(RanksOfRowsWithoutName().other_query);
+        own_carrier_ = own;
+        Add(BareValue(Decoded(value)), "", edge);
+        return;
+      }
+    }
     if (edge || !MayBeToken(value, 3)) return;
     Enter(RanksOfRowsWithoutName().other_query);
     addition_ = name;

@@ -20,6 +20,7 @@
 #include "agent/common/config_file.h"
 #include "agent/token/carriers/extract.h"
 #include "agent/token/formats/host_pattern.h"
+#include "agent/token/formats/own_carriers.h"
 
 namespace tokenwatch {
 namespace {
@@ -176,7 +177,13 @@ void RowReader::List(const std::string& key, const Node& value, std::vector<std:
     return Refuse(value.line,
                   absl::StrCat("'", key, "' must be a list of 1 to ", kListMax, " texts"));
   }
-  for (const Node& item : value.children) Text(key, item, &out->emplace_back());
+  for (const Node& item : value.children) {
+    Text(key, item, &out->emplace_back());
+    if (key != "carriers" && key != "sent") continue;
+    if (const absl::Status status = CheckCarrier(item.text); !status.ok()) {
+      return Refuse(item.line, std::string(status.message()));
+    }
+  }
 }
 
 void RowReader::Bool(const std::string& key, const Node& value, bool* out) {

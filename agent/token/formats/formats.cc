@@ -17,6 +17,7 @@
 #include "agent/token/formats/format_file.h"
 #include "agent/token/formats/format_regex.h"
 #include "agent/token/formats/host_pattern.h"
+#include "agent/token/formats/own_carriers.h"
 #include "agent/token/secret/encoding.h"
 
 namespace tokenwatch {
@@ -150,6 +151,7 @@ struct FormatTable::Parts {
   ByText<std::vector<uint32_t>> by_word;
 
   HostIndex providers;  // ids of providers by their hosts
+  OwnCarriers own_carriers;
 
   absl::Status Add(FormatRow row);
   absl::Status AddProviderHost(const std::string& text);
@@ -378,7 +380,12 @@ absl::StatusOr<std::unique_ptr<FormatTable>> FormatTable::Create(
     for (FormatRow& row : file.rows) {
       row.format.of_user = true;
       absl::Status status = CheckFormatRow(row);
+      std::vector<std::string> carriers = row.format.carriers;
+      carriers.insert(carriers.end(), row.sent.begin(), row.sent.end());
       if (status.ok()) status = parts->Add(std::move(row));
+      if (status.ok()) {
+        for (const std::string& carrier : carriers) parts->own_carriers.Add(carrier);
+      }
       if (!status.ok()) file.refusals.emplace_back(status.message());
     }
     std::move(file.refusals.begin(), file.refusals.end(), std::back_inserter(refused));
@@ -445,6 +452,14 @@ bool FormatTable::IsSelfIdentifying(std::string_view value) const {
     return found;
   });
   return found;
+}
+
+std::string_view FormatTable::OwnField(std::string_view name) const {
+  return parts_->own_carriers.Field(name);
+}
+
+std::string_view FormatTable::OwnParameter(std::string_view name) const {
+  return parts_->own_carriers.Parameter(name);
 }
 
 FormatTable::HostFit FormatTable::FitOf(const Format& format, std::string_view host) const {

@@ -79,6 +79,10 @@ class FormatTable : public SecretShapes {
   // shape alone proves it.
   bool IsSelfIdentifying(std::string_view value) const override;
 
+  // The fields and parameters that the user's rows name as carriers.
+  std::string_view OwnField(std::string_view name) const override;
+  std::string_view OwnParameter(std::string_view name) const override;
+
   // Whether `host` (as above) is one of those of the format's provider. Unknown where the format
   // names none or may be at home anywhere, and of loopback, private addresses and names without a
   // dot or of a private zone: these may stand for anything. `format` is of this table.

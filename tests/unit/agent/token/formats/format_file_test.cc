@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/token/formats/formats.h"
 #include "agent/token/formats/sample.h"
+#include "tests/unit/agent/token/request.h"
 
 namespace tokenwatch {
 namespace {
@@ -85,6 +86,45 @@ TEST_F(FormatFileTest, AddsRows) {
   EXPECT_EQ(table_->FitOf(*match.format, "api.other.example"), FormatTable::HostFit::kForeign);
 }
 
+// A row's fields and parameters are looked at, whatever they hold, and in any case.
+TEST_F(FormatFileTest, LooksForTokensWhereRowsSay) {
+  EXPECT_TRUE(Refusals(Write("- id: acme_legacy\n  provider: Acme\n  kind: API key\n"
+                             "  pattern: '[0-9a-f]{40}'\n  weak: true\n"
+                             "  carriers: [header/x-acme-key, query/acme_key]\n"
+                             "  samples: ['<hex:40>']\n  near-misses: ['<hex:39>']\n"))
+                  .empty());
+  SampleRandom random(3);
+  const std::string token = *MakeSample("<hex:40>", &random);
+  const struct {
+    std::string line, carrier, format;
+  } cases[] = {
+      {"X-Acme-Key: " + token, "header/x-acme-key", "acme_legacy"},
+      {"x-acme-key: Bearer " + token, "header/x-acme-key", "acme_legacy"},
+      {"X-ACME-KEY: something-else", "header/x-acme-key", "opaque"},
+      {"/v1?a=b&Acme_Key=" + token + "&c", "query/acme_key", "acme_legacy"},
+      {"/v1?acme%5fkey=%61" + token.substr(1), "query/acme_key", "acme_legacy"},
+      {"X-Acme-Keys: " + token, "", ""},
+      {"X-Acme-Key: ", "", ""},
+      {"/v1?acme_key=", "", ""},
+  };
+  for (const auto& test : cases) {
+    Request request = Request::FromSample(test.line);
+    const Extraction found = FindCredentials(request.Head(), {{}, table_.get()});
+    ASSERT_EQ(found.credentials.size(), test.carrier.empty() ? 0u : 1u) << test.line;
+    if (test.carrier.empty()) continue;
+    EXPECT_EQ(found.credentials[0].carrier, test.carrier);
+    const FormatMatch match = table_->Classify(found.credentials[0].secret, "api.acme.example",
+                                               found.credentials[0].carrier);
+    EXPECT_EQ(match.format == nullptr ? "opaque" : match.format->id, test.format) << test.line;
+  }
+  // A part of a value is no token, but there is one.
+  Request request = Request::FromSample("X-Acme-Key: " + token);
+  request.head.cut = true;
+  const Extraction found = FindCredentials(request.Head(), {{}, table_.get()});
+  ASSERT_EQ(found.credentials.size(), 1u);
+  EXPECT_TRUE(found.credentials[0].unresolved);
+}
+
 TEST_F(FormatFileTest, TakesEmptyFiles) {
   for (const char* text : {"", "# nothing yet\n", "[]\n"}) {
     EXPECT_TRUE(Refusals(Write(text)).empty()) << text;
@@ -156,6 +196,12 @@ std::vector<Refused> AllRefused() {
       {"BadHost", With(5, "  hosts: ['api.*']"), 5, "fits too many hosts"},
       {"UpperCaseHost", With(5, "  hosts: [API.acme.example]"), 5, "lower case"},
       {"HostWithPort", With(5, "  hosts: ['https://acme.example']"), 5, "no host name has"},
+      {"NoCarrier", With(5, "  weak: true\n  carriers: [header/x-acme, foo/bar]"), 6,
+       "'foo/bar' is none; write header/NAME"},
+      {"CarrierInCapitals", With(5, "  sent:\n    - header/x-acme\n    - header/X-Acme"), 7,
+       "in lower case"},
+      {"CarrierNeverSearched", With(5, "  weak: true\n  carriers: [header/x-request-id]"), 6,
+       "ever looked for"},
       {"LongText", With(2, "  provider: " + std::string(2000, 'x')), 2, "longer than"},
       {"NoYaml", "- id: [\n", 0, "not valid YAML"},
       {"NoList", "id: acme\n", 1, "expected a list"},
