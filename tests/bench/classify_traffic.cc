@@ -164,6 +164,7 @@ constexpr std::pair<std::string_view, std::string_view> kForms[] = {
     {"query/x-amz-credential",
      "<S>%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Algorithm=AWS4-HMAC-SHA256&"
      "X-Amz-Signature=0a1b2c3d"},
+    {"query/sig", "<S>&sv=2026-01-01&sr=b&sp=r&se=2026-12-31T00%3A00%3A00Z"},
     {"path/slack_webhook", "/services/<S>"},
     {"path/discord_webhook", "/api/webhooks/<S>"},
     {"path/telegram_bot", "/bot<S>/sendMessage"},

@@ -36,8 +36,9 @@ enum class CarrierKind : uint8_t {
                  // all of it a secret
   kQueryPublic,  // the value is a public id whatever else is there
   kFunctionKey,  // where the request is one of Azure Functions, whose keys have a common name
-  kSignature,    // signs this request, where a parameter "sv" says that it does: counted, no use
-  kOtherQuery,   // any other name, where the value identifies itself as a token
+  kSharedSignature,  // Azure's: where the other parameters are those of a shared access signature
+                     // that no key's id tells apart, the value is the secret of whoever has the URL
+  kOtherQuery,       // any other name, where the value identifies itself as a token
   kNeverQuery,
   kPath,  // a row of SecretPaths()
 };

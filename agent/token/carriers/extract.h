@@ -80,7 +80,8 @@ struct CarrierOptions {
 // name, or the whole of their value, without "Bearer " or "Token " before it. Cookies are split;
 // their values are percent-decoded.
 //
-// Azure's shared access signatures are told apart by skn@sr, or sr where there is no skn.
+// Azure's shared access signatures are told apart by skn@sr, or sr where there is no skn; those of
+// URLs, which name no key, by the signature, which serves whoever has the URL until it ends.
 //
 // Linear in the request. Allocates nothing for what is no credential, and only for what has to be
 // decoded where `out` is used again.

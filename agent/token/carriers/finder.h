@@ -67,6 +67,9 @@ class CredentialFinder {
   bool IsFunctionKey(const RequestTarget& target);
   // Whether a parameter of the query signs it.
   bool IsSigned(const RequestTarget& target);
+  bool IsSharedAccess(const RequestTarget& target);
+  // Of the request, for these.
+  bool IsAt(const RequestTarget& target, absl::Span<const std::string_view> hosts) const;
 
   Credential* Add(std::string_view secret, std::string_view user, bool unresolved);
   // `proven`: what signs the request is there.
@@ -119,7 +122,7 @@ class CredentialFinder {
   bool any_addition_ = false;     // long enough to hold a part of a secret was shown
   std::string_view host_;         // of the first Host field
   // Of the query, found out once.
-  std::optional<bool> query_has_version_, query_is_signed_, query_is_for_function_;
+  std::optional<bool> query_is_signed_, query_is_shared_, query_is_for_function_;
   bool query_is_cut_ = false;
 };
 

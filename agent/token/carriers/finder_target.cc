@@ -94,12 +94,9 @@ void CredentialFinder::Parameter(const RequestTarget& target, std::string_view n
     return;
   }
   const CarrierRow& row = Carriers()[found.rank];
-  if (row.kind == CarrierKind::kSignature) {
-    if (!query_has_version_.has_value()) {
-      query_has_version_ = QueryValue(target.query, "sv").data() != nullptr;
-    }
-    if (*query_has_version_) ++out_->per_request;
-    return;
+  if (row.kind == CarrierKind::kSharedSignature) {
+    if (!query_is_shared_.has_value()) query_is_shared_ = IsSharedAccess(target);
+    if (!*query_is_shared_) return;
   }
   if (row.kind == CarrierKind::kFunctionKey) {
     if (!query_is_for_function_.has_value()) query_is_for_function_ = IsFunctionKey(target);
@@ -127,17 +124,36 @@ bool CredentialFinder::IsSigned(const RequestTarget& target) {
   return *query_is_signed_;
 }
 
+bool CredentialFinder::IsAt(const RequestTarget& target,
+                            absl::Span<const std::string_view> hosts) const {
+  const std::string_view host = target.authority.empty() ? host_ : target.authority;
+  return std::any_of(hosts.begin(), hosts.end(),
+                     [host](std::string_view pattern) { return HostIs(host, pattern); });
+}
+
+// Of a service (sr; tn names a table) or an account (ss), until a time (se) or by a policy (si);
+// elsewhere than at Azure it takes all of them. What an identity signed shows whose key did.
+bool CredentialFinder::IsSharedAccess(const RequestTarget& target) {
+  constexpr std::string_view kStorage[] = {"*.core.windows.net", "*.core.chinacloudapi.cn",
+                                           "*.core.usgovcloudapi.net", "*.storage.azure.net"};
+  constexpr std::string_view kWorkflows[] = {"*.logic.azure.com", "*.logic.azure.us",
+                                             "*.logic.azure.cn", "*.powerplatform.com"};
+  const auto has = [&target](std::string_view name) {
+    return !QueryValue(target.query, name).empty();
+  };
+  if (!has("sv") || has("skoid")) return false;
+  if (has("sp") && IsAt(target, kWorkflows)) return true;
+  if (!has("se") && !has("si")) return false;
+  return has("sr") || has("ss") || has("tn") || IsAt(target, kStorage);
+}
+
 // "code" is as well what OAuth hands to a client at the end of a login, which serves once.
 bool CredentialFinder::IsFunctionKey(const RequestTarget& target) {
   constexpr std::string_view kHosts[] = {"*.azurewebsites.net", "*.azurewebsites.us",
                                          "*.chinacloudsites.cn"};
   constexpr std::string_view kLogins[] = {"/.auth/", "callback", "signin", "oauth", "login"};
   if (target.path.starts_with("/runtime/webhooks/")) return true;
-  const std::string_view host = target.authority.empty() ? host_ : target.authority;
-  if (std::none_of(std::begin(kHosts), std::end(kHosts),
-                   [host](std::string_view pattern) { return HostIs(host, pattern); })) {
-    return false;
-  }
+  if (!IsAt(target, kHosts)) return false;
   return std::none_of(std::begin(kLogins), std::end(kLogins),
                       [&](std::string_view part) {
                         return target.path.find(part) != std::string_view::npos;

@@ -35,8 +35,7 @@ CarrierOptions OptionsFor(const CarrierRow& row) {
 }
 
 bool IsNone(CarrierKind kind) {
-  return kind == CarrierKind::kNeverField || kind == CarrierKind::kNeverQuery ||
-         kind == CarrierKind::kSignature;
+  return kind == CarrierKind::kNeverField || kind == CarrierKind::kNeverQuery;
 }
 
 TEST(Carriers, EveryRowTakesItsSamplesAndLeavesItsNearMisses) {
@@ -74,9 +73,6 @@ TEST(Carriers, EveryRowTakesItsSamplesAndLeavesItsNearMisses) {
       Request request = Request::FromSample(Expand(sample, MadeUp(32), MadeUp(8)));
       const Extraction found = FindCredentials(request.Head(), options);
       EXPECT_TRUE(found.credentials.empty()) << sample;
-      if (row.kind == CarrierKind::kSignature) {
-        EXPECT_EQ(found.per_request, 1u) << sample;
-      }
     }
   }
 }

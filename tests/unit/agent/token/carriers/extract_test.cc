@@ -179,6 +179,8 @@ TEST(Extract, SaysWhatMayBeShown) {
       {"Authorization: " + secret + ":pscale_tkn_" + secret, "pscale_tkn_" + secret, secret, false,
        false},
       {"/o?AWSAccessKeyId=" + secret, secret, "", false, false},
+      {"/o?sv=1&se=2&sr=b&sig=" + secret + "%3D", secret + "=", "", false, false},
+      {"/o?sv=1&se=2&sr=b&skoid=o&sig=" + secret, "o", "", false, true},
       {"/o?GoogleAccessId=" + secret + "%2Fx", secret + "/x", "", false, false},
       {"/o?GoogleAccessId=" + secret + "&Signature=c2ln", secret, "", false, true},
       {"/o?Signature=&AWSAccessKeyId=" + secret, secret, "", false, false},
