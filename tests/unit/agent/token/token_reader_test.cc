@@ -24,14 +24,14 @@ std::unique_ptr<Fingerprinter> MakeFingerprinter() {
 class TokenReaderTest : public testing::Test {
  protected:
   // Of the one credential of a request.
-  const KnownToken& Read(const std::string& line, std::string_view host = "api.example") {
+  TokenReader::Reading Read(const std::string& line, std::string_view host = "api.example") {
     Request request = Request::FromSample(line);
     found_ = FindCredentials(request.Head());
     EXPECT_EQ(found_.credentials.size(), 1u) << line;
-    return *reader_->Read(found_.credentials.front(), host, "");
+    return reader_->Read(found_.credentials.front(), host, "");
   }
-  static std::string PublicId(const KnownToken& token) {
-    for (const TokenFact& fact : token.facts) {
+  static std::string PublicId(const TokenReader::Reading& read) {
+    for (const TokenFact& fact : read.token->facts) {
       if (fact.name == fact::kPublicId) return fact.value;
     }
     return "";
@@ -55,8 +55,8 @@ TEST_F(TokenReaderTest, ShowsNoTokenThatStandsWhereAPublicIdDoes) {
         "Authorization: AWS " + token + ":c2ln",
         "Authorization: Hawk id=\"" + token + "\", mac=\"bWFj\"",
         "/o?AWSAccessKeyId=" + token + "&Signature=c2ln"}) {
-    const KnownToken& read = Read(line);
-    EXPECT_EQ(read.format, "github_pat_classic") << line;
+    const TokenReader::Reading read = Read(line);
+    EXPECT_EQ(read.place->credential->format, "github_pat_classic") << line;
     EXPECT_EQ(PublicId(read), "") << line;
   }
   EXPECT_EQ(PublicId(Read("Authorization: AWS " + key + ":c2ln")), key);
@@ -69,10 +69,12 @@ TEST_F(TokenReaderTest, NoHostIsForeignToWhatDoesNotTravel) {
   const std::string key = Make("AKIA<b32:16>");
   EXPECT_EQ(Read("Authorization: AWS4-HMAC-SHA256 Credential=" + key + "/x, Signature=0",
                  "assets.acme.example")
-                .traits,
+                .place->traits,
             0u);
-  EXPECT_EQ(Read("/o?AWSAccessKeyId=" + key + "&Signature=c2ln", "assets.acme.example").traits, 0u);
-  EXPECT_EQ(Read("Authorization: Bearer " + key, "assets.acme.example").traits,
+  EXPECT_EQ(
+      Read("/o?AWSAccessKeyId=" + key + "&Signature=c2ln", "assets.acme.example").place->traits,
+      0u);
+  EXPECT_EQ(Read("Authorization: Bearer " + key, "assets.acme.example").place->traits,
             trait::kForeignHost);
 }
 
