@@ -42,8 +42,15 @@ bool HasHexRun(std::string_view text) {
   return false;
 }
 
+void AppendSecrets(const Extraction& found, std::vector<std::string_view>* secrets) {
+  for (const Credential& one : found.credentials) {
+    if (!one.secret_is_public) secrets->push_back(one.secret);
+  }
+  secrets->insert(secrets->end(), found.dropped_secrets.begin(), found.dropped_secrets.end());
+}
+
 void TakeRequestId(const RequestHead& request, const Extraction& found, bool plain,
-                   BlockSet* blocks, std::string* out) {
+                   const TokenShapes& shapes, BlockSet* blocks, std::string* out) {
   out->clear();
   const std::string_view id = FirstField(request.fields, "x-request-id");
   if (id.empty()) return;
@@ -52,11 +59,13 @@ void TakeRequestId(const RequestHead& request, const Extraction& found, bool pla
     out->assign(id);
     return;
   }
-  if (id.size() <= kRequestIdMax && IsPrintable(id)) {
+  if (id.size() <= kRequestIdMax && IsPrintable(id) && found.dropped_secrets.empty() &&
+      !SecretFinder({}, nullptr, &shapes).Occurs(id)) {
     size_t count = 0;
     for (const Credential& one : found.credentials) count += one.secret.size() / kStride;
     blocks->Reset(2 * count);
     for (const Credential& one : found.credentials) {
+      if (one.secret_is_public) continue;
       AnyIndexedBlock(one.secret, [blocks](uint64_t block) {
         blocks->Add(block);
         return false;
@@ -70,9 +79,8 @@ void TakeRequestId(const RequestHead& request, const Extraction& found, bool pla
     }
   }
   std::vector<std::string_view> secrets;
-  secrets.reserve(found.credentials.size());
-  for (const Credential& credential : found.credentials) secrets.push_back(credential.secret);
-  *out = SafeText(id, kRequestIdMax, SecretFinder(secrets));
+  AppendSecrets(found, &secrets);
+  *out = SafeText(id, kRequestIdMax, SecretFinder(secrets, nullptr, &shapes));
 }
 
 }  // namespace tokenwatch

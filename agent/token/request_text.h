@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "agent/http/exchange.h"
@@ -28,11 +29,15 @@ std::string_view PathOfTarget(std::string_view target);
 // show has bytes.
 bool HasHexRun(std::string_view text);
 
-// X-Request-Id, printable, bounded and without anything of the request's secrets. `plain`: none of
-// them has a hexadecimal run. Allocates only where `out` is too small, and for an id that shares
-// something with a secret or is not printable; `blocks` is memory to work with.
+// The secrets of a request, none of which may be in what is kept of it. The ids of keys that signed
+// it are public, and often parts of hosts and paths.
+void AppendSecrets(const Extraction& found, std::vector<std::string_view>* secrets);
+
+// X-Request-Id, printable, bounded and without anything of the request's secrets or a token.
+// `plain`: none of them has a hexadecimal run. Allocates only where `out` is too small, and for an
+// id that shares something with a secret or is not printable; `blocks` is memory to work with.
 void TakeRequestId(const RequestHead& request, const Extraction& found, bool plain,
-                   BlockSet* blocks, std::string* out);
+                   const TokenShapes& shapes, BlockSet* blocks, std::string* out);
 
 }  // namespace tokenwatch
 

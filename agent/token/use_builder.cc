@@ -11,7 +11,6 @@
 #include "agent/common/text.h"
 #include "agent/common/token_id.h"
 #include "agent/token/answers/answer_facts.h"
-#include "agent/token/lives/life_bodies.h"
 #include "agent/token/paths/graphql.h"
 #include "agent/token/paths/path.h"
 #include "agent/token/request_text.h"
@@ -208,6 +207,7 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
     return;
   }
   if (!asked->is_call) life.row = &NoLifeCall();
+  KeepOut(*asked, &draft->common);
   const std::string_view host = WithoutPort(draft->common.request->host);
   for (const AskedSecret& one : asked->secrets) {
     Credential credential;
@@ -230,6 +230,29 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
                                                             : life.proof;
     if (role == Life::kNone) role = place;
   }
+}
+
+// The request's texts were taken before its body was there.
+void UseBuilder::KeepOut(const AskedBody& asked, TokenUse* common) const {
+  std::vector<std::string_view> bytes;
+  bytes.reserve(asked.secrets.size());
+  for (const AskedSecret& one : asked.secrets) bytes.push_back(one.secret.view());
+  const SecretFinder secrets(bytes);
+  const auto clean = [&](const std::string& text) {
+    return secrets.Occurs(text) ? SafeText(text, text.size() + kSecretMark.size(), secrets) : text;
+  };
+  common->request_id = clean(common->request_id);
+  const UseRequest& known = *common->request;
+  if (!secrets.Occurs(known.host) && !secrets.Occurs(known.path) && !secrets.Occurs(known.query) &&
+      !secrets.Occurs(known.user_agent)) {
+    return;
+  }
+  auto request = std::make_shared<UseRequest>(known);
+  request->host = clean(known.host);
+  request->path = clean(known.path);
+  request->query = clean(known.query);
+  request->user_agent = clean(known.user_agent);
+  common->request = std::move(request);
 }
 
 void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
@@ -334,9 +357,10 @@ std::shared_ptr<const UseRequest> UseBuilder::TakeRequest(const RequestHead& req
   const std::optional<TokenCache::Key> key = AskedKey(request);
   Asked* const asked = key.has_value() ? asked_.Find(*key) : nullptr;
   const auto& credentials = found.credentials;
-  if (asked != nullptr &&
-      std::none_of(credentials.begin(), credentials.end(),
-                   [&](const Credential& one) { return MayShare(asked->texts, one.secret); })) {
+  if (asked != nullptr && found.dropped_secrets.empty() &&
+      std::none_of(credentials.begin(), credentials.end(), [&](const Credential& one) {
+        return !one.secret_is_public && MayShare(asked->texts, one.secret);
+      })) {
     // Each request counts for what the host's paths are.
     if (request.inbound || paths_.LearnAgain(asked->way)) return asked->request;
     std::string path = KeptPath(paths_.Learn(asked->request->host, asked->path, {}, &asked->way),
@@ -356,9 +380,8 @@ std::shared_ptr<const UseRequest> UseBuilder::TakeRequest(const RequestHead& req
     is_first = std::exchange(seen, (*key)[1]) != (*key)[1];
   }
   std::vector<std::string_view> secret_bytes;
-  secret_bytes.reserve(credentials.size());
-  for (const Credential& credential : credentials) secret_bytes.push_back(credential.secret);
-  const SecretFinder secrets(secret_bytes, is_first ? nullptr : &asked_texts_);
+  AppendSecrets(found, &secret_bytes);
+  const SecretFinder secrets(secret_bytes, is_first ? nullptr : &asked_texts_, &shapes_);
   std::string path;
   PathLearner::Way way;
   std::shared_ptr<const UseRequest> taken =
@@ -428,7 +451,7 @@ void UseBuilder::Build(const RequestHead& request, const Extraction& found, bool
     if (token != nullptr) Finalize(common, host, token, &one);
     hex_runs = hex_runs || (token != nullptr ? token->has_hex_run : HasHexRun(credential.secret));
   }
-  TakeRequestId(request, found, !hex_runs, &id_blocks_, &common.request_id);
+  TakeRequestId(request, found, !hex_runs, shapes_, &id_blocks_, &common.request_id);
   // One of the fields that are unknown may hold a credential: counted, never guessed.
   if (draft->uses.empty() && request.unknown_fields != 0) {
     draft->uses.emplace_back().credential = Unresolved({});

@@ -19,6 +19,7 @@
 #include "agent/http/exchange.h"
 #include "agent/token/answers/redirects.h"
 #include "agent/token/carriers/extract.h"
+#include "agent/token/lives/life_bodies.h"
 #include "agent/token/lives/life_calls.h"
 #include "agent/token/lru.h"
 #include "agent/token/paths/path_learner.h"
@@ -130,6 +131,8 @@ class UseBuilder : public ExchangeSink {
   std::unique_ptr<Life> BeginLife(const RequestHead& request, std::string_view host);
   void TellRevoked(Draft* draft);
   void ReadAsked(const Body& body, Draft* draft);
+  // Takes the body's secrets out of what the use keeps of its request.
+  void KeepOut(const AskedBody& asked, TokenUse* common) const;
   void ReadGiven(const Body& body, Draft* draft);
   // An empty draft, the first of spare_.
   Draft& SpareDraft();

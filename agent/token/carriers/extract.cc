@@ -81,6 +81,9 @@ Credential* CredentialFinder::Add(std::string_view secret, std::string_view user
   if (place == nullptr) {
     if (out_->credentials.size() == kCredentialsMax) {
       ++out_->dropped;
+      if (out_->dropped_secrets.size() < kDroppedSecretsMax) {
+        out_->dropped_secrets.push_back(secret);
+      }
       return nullptr;
     }
     place = &out_->credentials.emplace_back();
@@ -150,6 +153,7 @@ void CredentialFinder::HideSecretsInNames() {
 void Extraction::Clear() {
   credentials.clear();
   per_request = empty = dropped = 0;
+  dropped_secrets.clear();
   storage.clear();
 }
 

@@ -9,6 +9,7 @@
 
 #include "agent/common/secret_buffer.h"
 #include "agent/http/exchange.h"
+#include "agent/token/secret/redact.h"
 
 namespace tokenwatch {
 
@@ -16,6 +17,8 @@ namespace tokenwatch {
 inline constexpr size_t kSecretMax = 65536;
 // Further credentials of one request are dropped and counted.
 inline constexpr size_t kCredentialsMax = 16;
+// So many of them are known as secrets all the same, and kept out of what is shown.
+inline constexpr size_t kDroppedSecretsMax = 240;
 
 // One distinct secret of a request. Views point into the request, into Extraction::storage, to
 // constants or to what SecretShapes gave.
@@ -40,18 +43,16 @@ struct Extraction {
   size_t per_request = 0;  // credentials of schemes that hold nothing reusable (Digest, NTLM, ...)
   size_t empty = 0;        // carriers without a secret in them, or with a stand-in for one
   size_t dropped = 0;      // beyond kCredentialsMax
-  std::vector<SecretBuffer> storage;  // decoded bytes
+  std::vector<std::string_view> dropped_secrets;  // of the first kDroppedSecretsMax of them
+  std::vector<SecretBuffer> storage;              // decoded bytes
 
   // Wipes what is there and keeps the memory of the vectors.
   void Clear();
 };
 
 // What is known of tokens beyond the table of carriers.
-class SecretShapes {
+class SecretShapes : public TokenShapes {
  public:
-  virtual ~SecretShapes() = default;
-  // Whether a value is, as a whole, a token of a format that cannot be mistaken.
-  virtual bool IsSelfIdentifying(std::string_view value) const = 0;
   // Of a field or parameter whose name has no row, and which carries credentials all the same: the
   // carrier as it is shown, valid as long as this object; else empty. `name` is in any case.
   virtual std::string_view OwnField(std::string_view /*name*/) const { return {}; }

@@ -18,6 +18,14 @@ namespace {
 constexpr size_t kBase64Window = SecretFinder::kWindow - 2;
 static_assert(kStride + kBlock - 1 <= kBase64Window);
 constexpr size_t kRepeats = 16;
+// No format identifies itself in fewer bytes.
+constexpr size_t kShortestToken = 16;
+
+// What tokens, and what stands right before them, are made of.
+bool IsOfWord(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+         std::string_view("-_.~+/=:").find(c) != std::string_view::npos;
+}
 
 void Merge(std::vector<Region>* regions) {
   if (regions->size() < 2) return;
@@ -98,8 +106,9 @@ class SecretFinder::Origins {
   size_t before_ = 0;
 };
 
-SecretFinder::SecretFinder(absl::Span<const std::string_view> secrets, TextBlocks* asked)
-    : secrets_(secrets.begin(), secrets.end()), asked_(asked) {
+SecretFinder::SecretFinder(absl::Span<const std::string_view> secrets, TextBlocks* asked,
+                           const TokenShapes* shapes)
+    : secrets_(secrets.begin(), secrets.end()), asked_(asked), shapes_(shapes) {
   for (const std::string_view secret : secrets_) blocks_in_filter_ += secret.size() / kStride;
   // More room than it needs: a look at an empty place ends the search.
   filter_.Reset(2 * blocks_in_filter_);
@@ -146,23 +155,65 @@ void SecretFinder::Index() const {
 std::vector<Region> SecretFinder::Search(std::string_view text, bool first_only) const {
   if (asked_ != nullptr) asked_->Add(text);
   std::vector<Region> found;
-  if (blocks_in_filter_ == 0 || text.size() < kShortest) return found;
-  // Nearly every text ends here.
-  if (!AnyBlock(text, [this](uint64_t block) { return filter_.MayHold(block); })) return found;
-  Index();
-  Scan(text, kWindow, Origins(nullptr), first_only, &found);
-  if (text.find('%') == std::string_view::npos) {
-    ScanBase64(text, nullptr, first_only, &found);
-  } else {
-    std::vector<uint32_t> percent;
-    percent.reserve(text.size() + 1);
-    const SecretBuffer decoded = DecodePercent(text, &percent);
-    Scan(decoded.view(), kWindow, Origins(&percent), first_only, &found);
-    ScanBase64(decoded.view(), &percent, first_only, &found);
+  if (blocks_in_filter_ != 0 && text.size() >= kShortest) SearchSecrets(text, first_only, &found);
+  has_found_ = has_found_ || !found.empty();
+  if (shapes_ != nullptr && !(first_only && !found.empty())) {
+    SearchTokens(text, first_only, &found);
   }
   Merge(&found);
-  has_found_ = has_found_ || !found.empty();
   return found;
+}
+
+void SecretFinder::SearchSecrets(std::string_view text, bool first_only,
+                                 std::vector<Region>* found) const {
+  // Nearly every text ends here.
+  if (!AnyBlock(text, [this](uint64_t block) { return filter_.MayHold(block); })) return;
+  Index();
+  Scan(text, kWindow, Origins(nullptr), first_only, found);
+  if (text.find('%') == std::string_view::npos) {
+    ScanBase64(text, nullptr, first_only, found);
+    return;
+  }
+  std::vector<uint32_t> percent;
+  percent.reserve(text.size() + 1);
+  const SecretBuffer decoded = DecodePercent(text, &percent);
+  Scan(decoded.view(), kWindow, Origins(&percent), first_only, found);
+  ScanBase64(decoded.view(), &percent, first_only, found);
+}
+
+void SecretFinder::SearchTokens(std::string_view text, bool first_only,
+                                std::vector<Region>* found) const {
+  const auto is_token = [this](std::string_view word) {
+    return word.size() >= kShortestToken && shapes_->IsSelfIdentifying(word);
+  };
+  const auto take = [&](std::string_view word) {
+    const auto begin = static_cast<size_t>(word.data() - text.data());
+    found->push_back({begin, begin + word.size()});
+  };
+  for (size_t begin = 0; begin + kShortestToken <= text.size();) {
+    size_t end = begin;
+    while (end < text.size() && IsOfWord(text[end])) ++end;
+    std::string_view word = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (word.size() < kShortestToken) continue;
+    if (is_token(word)) {
+      take(word);
+      if (first_only) return;
+      continue;
+    }
+    // '=' at the end is padding.
+    while (word.size() >= kShortestToken) {
+      const size_t part = std::min(word.find_first_of("/=:"), word.size());
+      const size_t padding = std::min(word.find_first_not_of('=', part), word.size());
+      const bool padded = padding == word.size() || word[padding] == '/' || word[padding] == ':';
+      const std::string_view piece = word.substr(0, padded ? padding : part);
+      if (is_token(piece)) {
+        take(piece);
+        if (first_only) return;
+      }
+      word.remove_prefix(std::min(std::max(piece.size(), part + 1), word.size()));
+    }
+  }
 }
 
 Region SecretFinder::MatchAt(std::string_view text, size_t at, size_t window) const {

@@ -23,6 +23,14 @@ struct Region {
   size_t end = 0;
 };
 
+// What is known of the shapes of tokens.
+class TokenShapes {
+ public:
+  virtual ~TokenShapes() = default;
+  // Whether a value is, as a whole, a token of a format that cannot be mistaken.
+  virtual bool IsSelfIdentifying(std::string_view value) const = 0;
+};
+
 // Finds what a text shares with a few secrets: any 12 bytes in a row (all of a secret of 8 to 11
 // bytes; shorter ones are words like "admin" that prove nothing), as they are, percent-encoded in
 // any part, or inside base64 of either alphabet at any alignment, percent-encoded in its turn too.
@@ -31,14 +39,19 @@ struct Region {
 // look-up for each position of a text suffices whatever the secret's length. A secret that repeats
 // a block more than 16 times counts as found where that block is, which bounds the work. The index
 // is wiped at the end.
+//
+// Where shapes are given it finds tokens of theirs as well, whosever they are: words of a text,
+// that is what stands between blanks, quotes, brackets and the like, or between those and '/', '=',
+// ':'.
 class SecretFinder {
  public:
   static constexpr size_t kWindow = 12;
   static constexpr size_t kShortest = kShortestSecret;
 
-  // The views must outlive this object. Where `asked` is given, the blocks of every text that is
-  // searched are added to it.
-  explicit SecretFinder(absl::Span<const std::string_view> secrets, TextBlocks* asked = nullptr);
+  // The views must outlive this object, and so must `shapes`. Where `asked` is given, the blocks of
+  // every text that is searched are added to it.
+  explicit SecretFinder(absl::Span<const std::string_view> secrets, TextBlocks* asked = nullptr,
+                        const TokenShapes* shapes = nullptr);
   ~SecretFinder();
   SecretFinder(const SecretFinder&) = delete;
   SecretFinder& operator=(const SecretFinder&) = delete;
@@ -48,7 +61,7 @@ class SecretFinder {
   std::vector<Region> Find(std::string_view text) const { return Search(text, false); }
   bool Occurs(std::string_view text) const { return !Search(text, true).empty(); }
 
-  // Whether anything was found so far.
+  // Whether anything of the secrets was found so far.
   bool has_found() const { return has_found_; }
 
  private:
@@ -61,6 +74,8 @@ class SecretFinder {
   class Origins;
 
   std::vector<Region> Search(std::string_view text, bool first_only) const;
+  void SearchSecrets(std::string_view text, bool first_only, std::vector<Region>* found) const;
+  void SearchTokens(std::string_view text, bool first_only, std::vector<Region>* found) const;
   // Makes blocks_, which most texts do not need.
   void Index() const;
   // Bytes that the text at `at` shares with a secret around one of its blocks; empty where they are
@@ -73,6 +88,7 @@ class SecretFinder {
 
   absl::InlinedVector<std::string_view, 4> secrets_;
   TextBlocks* const asked_;
+  const TokenShapes* const shapes_;
   BlockSet filter_;  // of the secrets' indexed blocks
   size_t blocks_in_filter_ = 0;
   mutable bool has_found_ = false;

@@ -128,9 +128,9 @@ TEST_F(TokenLifeTest, FormatAndWhereItMayGo) {
 }
 
 TEST_F(TokenLifeTest, ClaimsKnowBetterThanHosts) {
-  const std::string entra = Jwt(
-      R"({"alg":"RS256"})",
-      R"({"iss":"https://sts.windows.net/5f4b3c2a-0000-0000-0000-000000000000/","appid":"a"})");
+  const std::string entra =
+      Jwt(R"({"alg":"RS256"})",
+          R"({"iss":"https://sts.windows.net/5f4b3c2a-0000-0000-0000-000000000000/","appid":"a"})");
   const std::string plain = Jwt(R"({"alg":"RS256"})", R"({"sub":"a"})");
   const std::string coinbase = Jwt(R"({"alg":"ES256","kid":"organizations/o/apiKeys/k"})",
                                    R"({"iss":"cdp","sub":"organizations/o/apiKeys/k"})");
@@ -307,6 +307,23 @@ TEST_F(TokenLifeTest, ASecretInHeaderAndBodyIsOneUse) {
   ASSERT_EQ(uses_.all.size(), 1u);
   EXPECT_EQ(uses_.all[0].credential->carrier, "authorization/basic");
   EXPECT_EQ(Facts(uses_.all[0], fact::kIssued), Values{IdOf(access)});
+}
+
+TEST_F(TokenLifeTest, ABodysSecretIsKeptOutOfTheRequestsTexts) {
+  const std::string refresh = MadeUp(40), client = MadeUp(36);
+  Make({.method = "POST",
+        .target = "/t/" + refresh + "/token",
+        .host = "idp.example",
+        .fields = {{"User-Agent", "x/1 " + client}, {"X-Request-Id", refresh}},
+        .asked = "grant_type=refresh_token&refresh_token=" + refresh + "&client_id=app&" +
+                 "client_secret=" + client,
+        .given = "{}"});
+  ASSERT_EQ(uses_.all.size(), 2u);
+  for (const TokenUse& use : uses_.all) {
+    EXPECT_EQ(use.request->path, "/t/{secret}/token");
+    EXPECT_EQ(use.request->user_agent, "x/1 {secret}");
+    EXPECT_EQ(use.request_id, "{secret}");
+  }
 }
 
 TEST_F(TokenLifeTest, ACallWithoutItsParameterIsAnother) {

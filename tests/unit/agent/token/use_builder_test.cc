@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/common/token_id.h"
+#include "agent/token/formats/sample.h"
 #include "agent/token/secret/redact.h"
 #include "tests/unit/agent/token/made_up.h"
 #include "tests/unit/agent/token/request.h"
@@ -249,6 +250,61 @@ TEST_F(UseBuilderTest, ShowsTheSecretNowhereElse) {
   EXPECT_TRUE(use.request->user_agent.starts_with("x/1 ({secret}; ")) << use.request->user_agent;
   const std::string_view secrets[] = {secret_};
   EXPECT_FALSE(SecretFinder(secrets).Occurs(use.request->user_agent)) << use.request->user_agent;
+}
+
+// Tokens that the request carries where nobody looks for them.
+TEST_F(UseBuilderTest, ShowsNoOtherTokenEither) {
+  SampleRandom random(3);
+  const std::string other = *MakeSample("glpat-<b64url:20>", &random);
+  const std::string third = *MakeSample("shpat_<hex:32>", &random);
+  Request request;
+  request.target = "/a/" + other + "/b?" + third;
+  request.fields = {{"Host", "api.example"},
+                    {"User-Agent", "x/1 (key=" + other + "; " + third + ")"},
+                    {"X-Request-Id", "id:" + other},
+                    {"Authorization", "Bearer " + secret_}};
+  for (const uint64_t exchange : {1, 2, 3}) {
+    Ask(request, exchange);
+    Tell(exchange, AnswerKind::kAnswered, 200, 1);
+  }
+  // The query parameter that is a token is no credential, as it has no value.
+  ASSERT_EQ(uses_.all.size(), 3u);
+  for (const TokenUse& use : uses_.all) {
+    EXPECT_EQ(use.request->path, "/a/{secret}/b");
+    EXPECT_EQ(use.request->query, "{secret}");
+    EXPECT_EQ(use.request->user_agent, "x/1 (key={secret}; {secret})");
+    EXPECT_EQ(use.request_id, "id:{secret}");
+  }
+}
+
+TEST_F(UseBuilderTest, ShowsNoSecretThatCameTooLate) {
+  Request request;
+  request.target = "/";
+  request.fields = {{"Host", "api.example"}};
+  std::vector<std::string> secrets(kCredentialsMax + 5);
+  for (std::string& secret : secrets) {
+    secret = MadeUp(30);
+    request.fields.push_back({"X-Api-Key", secret});
+  }
+  request.fields.push_back({"User-Agent", "x/1 " + secrets.back()});
+  Ask(request, 1);
+  Tell(1, AnswerKind::kAnswered, 200, 1);
+  ASSERT_EQ(uses_.all.size(), kCredentialsMax);
+  EXPECT_EQ(uses_.all[0].request->user_agent, "x/1 {secret}");
+}
+
+TEST_F(UseBuilderTest, ShowsTheIdOfAKeyThatSigned) {
+  Request request;
+  request.target = "/devices/dev1/messages/events";
+  request.fields = {{"Host", "myhub-name.azure-devices.net"},
+                    {"Authorization",
+                     "SharedAccessSignature sr=myhub-name.azure-devices.net%2Fdevices%2Fdev1&sig=" +
+                         Base64(MadeUp(32)) + "&se=1900000000"}};
+  Ask(request, 1);
+  Tell(1, AnswerKind::kAnswered, 200, 1);
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(uses_.all[0].request->host, "myhub-name.azure-devices.net");
+  EXPECT_EQ(uses_.all[0].request->path, "/devices/dev1/messages/events");
 }
 
 TEST_F(UseBuilderTest, NamesInOutboundPathsAreLearnt) {
