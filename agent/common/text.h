@@ -12,7 +12,8 @@ namespace tokenwatch {
 
 // ASCII letters compare without case.
 inline bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+  if (a.size() != b.size()) return false;
+  return std::equal(a.begin(), a.end(), b.begin(), [](unsigned char x, unsigned char y) {
     return absl::ascii_tolower(x) == absl::ascii_tolower(y);
   });
 }

@@ -25,7 +25,9 @@ std::string_view WithoutPort(std::string_view host) {
 }
 
 std::string_view PathOfTarget(std::string_view target) {
-  target = target.substr(0, target.find_first_of("?#"));
+  // Two searches for one byte each are many times faster than one for either.
+  target = target.substr(0, target.find('?'));
+  target = target.substr(0, target.find('#'));
   if (target.starts_with('/')) return target;
   const size_t authority = target.find("//");
   if (authority == std::string_view::npos) return {};
@@ -34,10 +36,16 @@ std::string_view PathOfTarget(std::string_view target) {
 }
 
 bool HasHexRun(std::string_view text) {
-  size_t run = 0;
-  for (const char c : text) {
-    run = absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == '-' ? run + 1 : 0;
-    if (run == SecretFinder::kShortest) return true;
+  constexpr size_t kRun = SecretFinder::kShortest;
+  const auto is_hex = [text](size_t at) {
+    return absl::ascii_isxdigit(static_cast<unsigned char>(text[at])) || text[at] == '-';
+  };
+  // Every run covers a place that is a multiple away, so most bytes are not looked at.
+  for (size_t at = kRun - 1; at < text.size();) {
+    size_t begin = at + 1;
+    while (begin + kRun > at + 1 && is_hex(begin - 1)) --begin;
+    if (begin + kRun == at + 1) return true;
+    at = begin + kRun - 1;
   }
   return false;
 }
@@ -49,10 +57,38 @@ void AppendSecrets(const Extraction& found, std::vector<std::string_view>* secre
   secrets->insert(secrets->end(), found.dropped_secrets.begin(), found.dropped_secrets.end());
 }
 
-void TakeRequestId(const RequestHead& request, const Extraction& found, bool plain,
+BesideFields FindBesideFields(const RequestHead& request) {
+  constexpr std::string_view kOperation = "operation-name";
+  BesideFields beside;
+  const auto take = [](const HeaderField& field, std::string_view name, const HeaderField** to) {
+    if (*to == nullptr && EqualsIgnoreCase(field.name, name)) *to = &field;
+  };
+  for (const HeaderField& field : request.fields) {
+    const size_t size = field.name.size();
+    if (size == 4) {
+      take(field, "host", &beside.host);
+      take(field, "dpop", &beside.dpop);
+    } else if (size == 10) {
+      take(field, "user-agent", &beside.user_agent);
+    } else if (size == 12) {
+      take(field, "x-request-id", &beside.request_id);
+    } else if (size > kOperation.size()) {
+      beside.may_name_operation =
+          beside.may_name_operation ||
+          EqualsIgnoreCase(field.name.substr(size - kOperation.size()), kOperation);
+    }
+  }
+  const size_t question = request.target.find('?');
+  beside.may_name_operation =
+      beside.may_name_operation ||
+      (question != std::string_view::npos &&
+       request.target.find("operationName", question) != std::string_view::npos);
+  return beside;
+}
+
+void TakeRequestId(std::string_view id, const Extraction& found, bool plain,
                    const TokenShapes& shapes, BlockSet* blocks, std::string* out) {
   out->clear();
-  const std::string_view id = FirstField(request.fields, "x-request-id");
   if (id.empty()) return;
   // Most are UUIDs, and share 12 bytes with a secret only where that has as many digits in a row.
   if (plain && IsUuid(id)) {

@@ -33,10 +33,26 @@ bool HasHexRun(std::string_view text);
 // it are public, and often parts of hosts and paths.
 void AppendSecrets(const Extraction& found, std::vector<std::string_view>* secrets);
 
-// X-Request-Id, printable, bounded and without anything of the request's secrets or a token.
+// What stands beside the credentials; the first field of each name, null where there is none.
+struct BesideFields {
+  const HeaderField* host = nullptr;
+  const HeaderField* user_agent = nullptr;
+  const HeaderField* request_id = nullptr;
+  const HeaderField* dpop = nullptr;
+  bool may_name_operation = false;  // OperationName has to look
+};
+
+// In one pass.
+BesideFields FindBesideFields(const RequestHead& request);
+
+inline std::string_view ValueOf(const HeaderField* field) {
+  return field == nullptr ? std::string_view() : field->value;
+}
+
+// An X-Request-Id, printable, bounded and without anything of the request's secrets or a token.
 // `plain`: none of them has a hexadecimal run. Allocates only where `out` is too small, and for an
 // id that shares something with a secret or is not printable; `blocks` is memory to work with.
-void TakeRequestId(const RequestHead& request, const Extraction& found, bool plain,
+void TakeRequestId(std::string_view id, const Extraction& found, bool plain,
                    const TokenShapes& shapes, BlockSet* blocks, std::string* out);
 
 }  // namespace tokenwatch

@@ -25,9 +25,11 @@ namespace tokenwatch {
 struct KnownToken {
   // What it is where it is seen: host and carrier decide about weak shapes.
   struct Place {
-    SipHash::Hash context{};  // of host, carrier and the other part of Basic
-    std::shared_ptr<const UseCredential> credential;
-    uint32_t traits = 0;  // those that depend on token and context only
+    SipHash::Hash host{};
+    SipHash::Hash user{};                             // the other part of Basic, where it is kept
+    bool is_public = false;                           // as Credential::secret_is_public
+    std::shared_ptr<const UseCredential> credential;  // which knows the carrier
+    uint32_t traits = 0;                              // those that depend on token and context only
   };
   // A gateway sees one token at two hosts, and few see one at more.
   static constexpr size_t kPlacesMax = 4;

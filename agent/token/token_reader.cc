@@ -50,12 +50,11 @@ absl::StatusOr<std::unique_ptr<TokenReader>> TokenReader::Create(Fingerprinter* 
 TokenReader::Reading TokenReader::Read(const Credential& credential, std::string_view host,
                                        std::string_view dpop) {
   Reading reading{.key = cache_->KeyOf(credential.secret)};
-  SipHash context = cache_->NewHash();
-  context.Text(host);
-  context.Text(credential.carrier);
-  context.Text(credential.secret_is_public ? "public" : "");
-  if (privacy_.basic_user != Privacy::BasicUser::kNone) context.Text(credential.user);
-  const SipHash::Hash where = context.End();
+  SipHash::Hash user{};
+  if (!credential.user.empty() && privacy_.basic_user != Privacy::BasicUser::kNone) {
+    user = cache_->KeyOf(credential.user);
+  }
+  const SipHash::Hash where = cache_->KeyOf(host);
   KnownToken* token = cache_->Find(reading.key);
   if (token == nullptr) {
     std::vector<TokenPair> ids = fingerprinter_->Token(credential.secret);
@@ -66,12 +65,14 @@ TokenReader::Reading TokenReader::Read(const Credential& credential, std::string
   }
   reading.token = token;
   for (const KnownToken::Place& place : token->places) {
-    if (place.context == where) {
+    if (place.host == where && place.user == user &&
+        place.is_public == credential.secret_is_public &&
+        place.credential->carrier == credential.carrier) {
       reading.place = &place;
       return reading;
     }
   }
-  KnownToken::Place place{.context = where};
+  KnownToken::Place place{.host = where, .user = user, .is_public = credential.secret_is_public};
   Classify(credential, host, dpop, token, &place);
   if (token->places.size() < KnownToken::kPlacesMax) {
     token->places.push_back(std::move(place));

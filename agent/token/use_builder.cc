@@ -323,21 +323,9 @@ void UseBuilder::Tell(std::vector<TokenFact> facts, DraftUse* use) {
   }
 }
 
-std::optional<TokenCache::Key> UseBuilder::AskedKey(const RequestHead& request) {
-  const HeaderField* host = nullptr;
-  const HeaderField* user_agent = nullptr;
-  for (const HeaderField& field : request.fields) {
-    if (field.name.size() == 4 && host == nullptr && EqualsIgnoreCase(field.name, "host")) {
-      host = &field;
-    } else if (field.name.size() == 10 && user_agent == nullptr &&
-               EqualsIgnoreCase(field.name, "user-agent")) {
-      user_agent = &field;
-    } else if (field.name.size() > 20 &&
-               EqualsIgnoreCase(field.name.substr(field.name.size() - 14), "operation-name")) {
-      return std::nullopt;
-    }
-  }
-  if (request.target.find("operationName") != std::string_view::npos) return std::nullopt;
+std::optional<TokenCache::Key> UseBuilder::AskedKey(const RequestHead& request,
+                                                    const BesideFields& beside) {
+  if (beside.may_name_operation) return std::nullopt;
   SipHash hash = tokens_->NewHash();
   hash.Word(uint64_t{request.tls} | uint64_t{request.inbound} << 1 |
             uint64_t{request.cut && request.fields.empty()} << 2 |
@@ -346,15 +334,15 @@ std::optional<TokenCache::Key> UseBuilder::AskedKey(const RequestHead& request) 
   for (const std::string_view part : {request.method, request.target, request.scheme}) {
     hash.Text(part);
   }
-  for (const HeaderField* const field : {host, user_agent}) {
-    hash.Text(field == nullptr ? std::string_view() : field->value);
-  }
+  hash.Text(ValueOf(beside.host));
+  hash.Text(ValueOf(beside.user_agent));
   return hash.End();
 }
 
 std::shared_ptr<const UseRequest> UseBuilder::TakeRequest(const RequestHead& request,
-                                                          const Extraction& found) {
-  const std::optional<TokenCache::Key> key = AskedKey(request);
+                                                          const Extraction& found,
+                                                          const BesideFields& beside) {
+  const std::optional<TokenCache::Key> key = AskedKey(request, beside);
   Asked* const asked = key.has_value() ? asked_.Find(*key) : nullptr;
   const auto& credentials = found.credentials;
   if (asked != nullptr && found.dropped_secrets.empty() &&
@@ -435,7 +423,8 @@ void UseBuilder::Build(const RequestHead& request, const Extraction& found, bool
   TokenUse& common = draft->common;
   common.exchange = request.exchange;
   common.time = clock_->FromMonotonic(request.mono_ns);
-  common.request = TakeRequest(request, found);
+  const BesideFields beside = FindBesideFields(request);
+  common.request = TakeRequest(request, found, beside);
   common.process = request.process;
   common.pid = request.pid;
   common.status = 0;
@@ -443,7 +432,7 @@ void UseBuilder::Build(const RequestHead& request, const Extraction& found, bool
   common.latency_us = 0;
 
   const std::string_view host = WithoutPort(common.request->host);
-  const std::string_view dpop = FirstField(request.fields, "dpop");
+  const std::string_view dpop = ValueOf(beside.dpop);
   bool hex_runs = false;
   for (const Credential& credential : found.credentials) {
     DraftUse& one = draft->uses.emplace_back();
@@ -451,7 +440,8 @@ void UseBuilder::Build(const RequestHead& request, const Extraction& found, bool
     if (token != nullptr) Finalize(common, host, token, &one);
     hex_runs = hex_runs || (token != nullptr ? token->has_hex_run : HasHexRun(credential.secret));
   }
-  TakeRequestId(request, found, !hex_runs, shapes_, &id_blocks_, &common.request_id);
+  TakeRequestId(ValueOf(beside.request_id), found, !hex_runs, shapes_, &id_blocks_,
+                &common.request_id);
   // One of the fields that are unknown may hold a credential: counted, never guessed.
   if (draft->uses.empty() && request.unknown_fields != 0) {
     draft->uses.emplace_back().credential = Unresolved({});

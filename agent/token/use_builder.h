@@ -23,6 +23,7 @@
 #include "agent/token/lives/life_calls.h"
 #include "agent/token/lru.h"
 #include "agent/token/paths/path_learner.h"
+#include "agent/token/request_text.h"
 #include "agent/token/secret/blocks.h"
 #include "agent/token/secret/redact.h"
 #include "agent/token/token_reader.h"
@@ -117,10 +118,10 @@ class UseBuilder : public ExchangeSink {
   static constexpr size_t kSeenOnce = 1024;
   static constexpr size_t kSpareDrafts = 256;
 
-  std::shared_ptr<const UseRequest> TakeRequest(const RequestHead& request,
-                                                const Extraction& found);
+  std::shared_ptr<const UseRequest> TakeRequest(const RequestHead& request, const Extraction& found,
+                                                const BesideFields& beside);
   // What tells requests apart, or nothing for those that are to be looked at each time.
-  std::optional<TokenCache::Key> AskedKey(const RequestHead& request);
+  std::optional<TokenCache::Key> AskedKey(const RequestHead& request, const BesideFields& beside);
   std::shared_ptr<const UseRequest> ReadRequest(const RequestHead& request,
                                                 const SecretFinder& secrets, std::string* path,
                                                 PathLearner::Way* way);

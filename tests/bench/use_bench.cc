@@ -1,6 +1,6 @@
 // The whole of agent/token over recorded exchanges, on one core.
 //
-//   use_bench [--exchanges N] [--json FILE]
+//   use_bench [--exchanges N] [--only repeated|distinct] [--json FILE]
 //
 // Requests as SDKs send them, over a few hosts, paths and carriers, each with its answer, go
 // through UseBuilder: with 200 tokens that repeat, and with a token of its own each. Prints
@@ -163,8 +163,10 @@ void Print(const char* name, const Result& result, double aim) {
 int Main(int argc, char** argv) {
   CLI::App app("What agent/token does with an exchange, as a whole.");
   size_t exchanges = 100000;
-  std::string json;
+  std::string json, only;
   app.add_option("--exchanges", exchanges, "of each kind of run")->check(CLI::PositiveNumber);
+  app.add_option("--only", only, "one kind of run, for a profile")
+      ->check(CLI::IsMember({"repeated", "distinct"}));
   app.add_option("--json", json, "file for the figures");
   CLI11_PARSE(app, argc, argv);
   const auto formats = FormatTable::Create();
@@ -173,10 +175,15 @@ int Main(int argc, char** argv) {
     return 1;
   }
   SampleRandom random(20261126);
-  const Result repeated = Measure(Record(200, &random), exchanges, formats->get());
-  const Result distinct = Measure(Record(exchanges, &random), exchanges, formats->get());
-  Print("tokens that repeat", repeated, 1e6);
-  Print("a token of its own each", distinct, 3e5);
+  Result repeated, distinct;
+  if (only != "distinct") {
+    repeated = Measure(Record(200, &random), exchanges, formats->get());
+    Print("tokens that repeat", repeated, 1e6);
+  }
+  if (only != "repeated") {
+    distinct = Measure(Record(exchanges, &random), exchanges, formats->get());
+    Print("a token of its own each", distinct, 3e5);
+  }
   if (!json.empty()) {
     std::ofstream(json) << "{\"repeatedPerSecond\": " << repeated.per_second
                         << ", \"repeatedAllocations\": " << repeated.allocations

@@ -38,10 +38,12 @@ bool AnyBlockOfBytes(std::string_view bytes, IsIt is_it) {
 }
 
 // Likewise with those of what runs of base64 digits stand for, at any alignment: where in a group
-// of four the first digit stood is unknown. Digits of value 0 in front make the group whole; the
-// bytes that they spoil are no whole bytes of the run.
+// of four the first digit stood is unknown, so a byte may begin at any even bit. Digits of value 0
+// in front make the group whole; the bytes that they spoil are no whole bytes of the run.
 template <typename IsIt>
 bool AnyBlockOfBase64(std::string_view text, IsIt is_it) {
+  constexpr uint64_t kBits = 8 * kBlock;
+  constexpr size_t kDigits = kBits / 6;
   for (size_t begin = 0; begin < text.size();) {
     size_t end = begin;
     while (end < text.size() && Base64Value(text[end]) >= 0) ++end;
@@ -49,17 +51,14 @@ bool AnyBlockOfBase64(std::string_view text, IsIt is_it) {
       begin = end + 1;
       continue;
     }
-    for (size_t before = 0; before < 4; ++before) {
-      uint64_t block = 0;  // the last kBlock bytes, the first of them lowest
-      uint32_t bits = 0;
-      size_t waiting = 6 * before % 8, bytes = 6 * before / 8;
-      for (size_t at = begin; at < end; ++at) {
-        bits = bits << 6 | static_cast<uint32_t>(Base64Value(text[at]));
-        waiting += 6;
-        if (waiting < 8) continue;
-        waiting -= 8;
-        block = block >> 8 | uint64_t{bits >> waiting & 0xff} << (8 * (kBlock - 1));
-        if (++bytes >= kBlock && is_it(block)) return true;
+    uint64_t bits = 0;  // the last digits' values
+    for (size_t at = begin; at < end; ++at) {
+      bits = bits << 6 | static_cast<uint64_t>(Base64Value(text[at]));
+      // At most three digits stand in front.
+      if (at - begin + 1 + 3 < kDigits) continue;
+      for (size_t behind = 0; behind < 6; behind += 2) {
+        // The first byte lowest, as LoadBlock has it.
+        if (is_it(__builtin_bswap64(bits >> behind << (64 - kBits)))) return true;
       }
     }
     begin = end + 1;

@@ -336,6 +336,24 @@ TEST_F(UseBuilderTest, NamesInOutboundPathsAreLearnt) {
   EXPECT_EQ(Counter("paths_folded"), 0u);
 }
 
+TEST_F(UseBuilderTest, ARequestIdHoldsNoPartOfAToken) {
+  const std::string digits = MadeUp(40, "0123456789abcdef");
+  const auto id_of = [&](const std::string& token, const std::string& id) {
+    Request request;
+    request.fields = {{"Authorization", "Bearer " + token}, {"X-Request-Id", id}};
+    Ask(request, 1);
+    Tell(1, AnswerKind::kAnswered, 200, 1);
+    return uses_.all.back().request_id;
+  };
+  const std::string uuid = "6f2d0c3e-3f6b-4c35-8b0e-" + digits.substr(13, 12);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(id_of(secret_, uuid), uuid);
+    EXPECT_EQ(id_of(digits, uuid), "6f2d0c3e-3f6b-4c35-8b0e-{secret}");
+    EXPECT_EQ(id_of(secret_, "req-" + Base64("x" + digits)), "req-" + Base64("x" + digits));
+    EXPECT_NE(id_of(digits, "req-" + Base64("x" + digits)).find("{secret}"), std::string::npos);
+  }
+}
+
 // What is remembered of a request with one token must not show another's.
 TEST_F(UseBuilderTest, WhatIsRememberedHidesEachTokensOwnBytes) {
   const std::string words = "monday-morning-meeting-notes";
