@@ -31,6 +31,7 @@ enum tw_frame_type {
 
 enum tw_frame_flag {
 	TW_FRAME_ACK = 1 << 0,
+	TW_FRAME_END_STREAM = 1 << 0,
 	TW_FRAME_END_HEADERS = 1 << 2,
 	TW_FRAME_PADDED = 1 << 3,
 	TW_FRAME_WITH_PRIORITY = 1 << 5,

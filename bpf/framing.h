@@ -25,6 +25,9 @@ enum tw_state {
 	TW_STATE_P,	      /* behind a request's first bytes, which may be the preface's */
 	TW_STATE_PR,
 	TW_STATE_PRI,
+	TW_STATE_PATH, /* where a request's target begins */
+	TW_STATE_HOST, /* where the value of Host begins */
+	TW_STATE_REST, /* in a line that says nothing, up to its end */
 	TW_STATES_KNOWN,
 };
 
@@ -42,5 +45,12 @@ enum tw_action {
 	TW_ACT_HEAD = 1 << 6,	 /* the method is HEAD */
 	TW_ACT_CONNECT = 1 << 7, /* the method is CONNECT */
 };
+
+/*
+ * The table that HPACK's Huffman code is read by (hpack.h): its inner nodes, and the flag of an
+ * entry that holds a symbol's class above the next node.
+ */
+#define TW_HUFFMAN_NODES 256
+#define TW_HUFFMAN_GIVES 0x8000
 
 #endif /* TOKENWATCH_BPF_FRAMING_H_ */

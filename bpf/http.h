@@ -151,15 +151,19 @@ static __always_inline void tw_pass_unseen(struct tw_connection *c, u8 direction
 	c->used_ns = bpf_ktime_get_ns();
 	if (mode == TW_MODE_OPAQUE || mode == TW_MODE_LOST || mode == TW_MODE_UNTIL_CLOSE)
 		return;
-	if ((mode == TW_MODE_BODY || mode == TW_MODE_CHUNK_DATA || mode == TW_MODE_SKIP) &&
+	if ((mode == TW_MODE_BODY || mode == TW_MODE_CHUNK_DATA || mode == TW_MODE_SKIP ||
+	     mode == TW_MODE_TAKE) &&
 	    n <= s->remaining) {
 		s->remaining -= n;
 		/* What of it is wanted has a hole. */
-		if (mode != TW_MODE_SKIP && s->frame_flags & TW_WANTED) {
+		if (mode == TW_MODE_TAKE) {
+			s->cut = 1;
+		} else if (mode != TW_MODE_SKIP && s->frame_flags & TW_WANTED) {
 			s->frame_flags = 0;
 			s->sequence++;
 		}
-		if (!s->remaining)
+		/* The end of a frame with a hole is told with the next bytes. */
+		if (!s->remaining && mode != TW_MODE_TAKE)
 			tw_body_ended(s);
 		tw_add(TW_COUNT_BODY_BYTES, n);
 		return;

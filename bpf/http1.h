@@ -14,10 +14,6 @@
 #define TW_MAX_TRIES 6 /* starts that a connection may fail before it is left alone */
 #define TW_QUEUE 64    /* unanswered requests that a connection may have */
 
-/* The automaton (framing.h). */
-const volatile __u8 tw_class[256] = {};
-const volatile __u16 tw_table[TW_STATES * TW_CLASSES] = {};
-
 /* The bytes where a message should begin are none. */
 static __always_inline void tw_no_start(struct tw_connection *c, struct tw_stream *s, u8 direction)
 {

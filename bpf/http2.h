@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
  * HTTP/2 framing (RFC 9113): walks from frame header to frame header, lets the frames leave that
- * frame.h names, and skips the others by their length, never looking at a payload.
+ * frame.h names, and skips the others by their length, never looking at a payload but those of
+ * http2_bodies.h.
  *
  * Frames begin behind the preface. Elsewhere (a connection older than its first sighting, bytes
  * that were not seen) they begin again only where a call does and its bytes form a plausible chain;
@@ -10,7 +11,7 @@
 #ifndef TOKENWATCH_BPF_HTTP2_H_
 #define TOKENWATCH_BPF_HTTP2_H_
 
-#include "walk.h"
+#include "http2_bodies.h"
 
 #define TW_PREFACE_REST 20 /* of the preface, behind "PRI " */
 #define TW_CHAIN 8	   /* frame headers that are looked at before a chain is believed */
@@ -21,14 +22,6 @@ enum tw_frames_seen {
 	TW_FRAMES_BEGIN = 1 << 0,    /* the first frame, a SETTINGS, is to come */
 	TW_FRAMES_IN_BLOCK = 1 << 1, /* a header block that CONTINUATION goes on with */
 };
-
-static __always_inline void tw_expect_frame(struct tw_stream *s, u8 seen)
-{
-	s->mode = TW_MODE_FRAME;
-	s->state = 0;
-	s->remaining = 0;
-	s->seen = seen;
-}
 
 /* What the observed process is; a server is followed only where that was asked for. */
 static __always_inline bool tw_settle_role(struct tw_connection *c, u8 role)
@@ -141,6 +134,10 @@ static __always_inline void tw_frame_begins(struct tw_connection *c, struct tw_s
 	s->mode = leaves ? TW_MODE_KEEP : TW_MODE_SKIP;
 	if (leaves)
 		tw_grow_block(s, TW_FRAME_HEADER);
+	if (h->type == TW_FRAME_DATA && c->wanted_count)
+		tw_expect_data(s);
+	else if (tw_is_request(c, w->direction) && (continues || h->type == TW_FRAME_HEADERS))
+		tw_expect_fields(c, h, leaves);
 }
 
 /* Takes the bytes of a frame header that are here; the state counts them. */
@@ -181,7 +178,7 @@ static __always_inline void tw_read_frame_header(struct tw_connection *c, struct
 
 /*
  * Walks one frame, as far as it is in the current piece of memory. TW_STEP_DONE: there is none
- * here; TW_STEP_EMIT, TW_STEP_ENDED: with what it says.
+ * here; TW_STEP_EMIT, TW_STEP_ENDED, TW_STEP_TAKE: with what it says.
  */
 __noinline int tw_frame(void)
 {
@@ -189,6 +186,7 @@ __noinline int tw_frame(void)
 	struct tw_stream *s;
 	struct tw_thread *thread = tw_walk(&c, &s);
 	struct tw_work *w;
+	int step = TW_STEP_ON;
 	u64 n;
 	u8 mode;
 
@@ -203,6 +201,8 @@ __noinline int tw_frame(void)
 			return TW_STEP_ON;
 	}
 	mode = s->mode;
+	if (mode == TW_MODE_TAKE)
+		return TW_STEP_TAKE;
 	n = tw_here(w);
 	if (n > s->remaining)
 		n = s->remaining;
@@ -222,21 +222,46 @@ __noinline int tw_frame(void)
 		tw_expect_frame(s, mode == TW_MODE_PREFACE ? TW_FRAMES_BEGIN : s->seen);
 	if (mode != TW_MODE_KEEP)
 		return TW_STEP_ON;
-	if (s->mode == TW_MODE_FRAME)
-		return TW_STEP_ENDED;
-	return n ? TW_STEP_EMIT : TW_STEP_ON;
+	if (s->mode == TW_MODE_FRAME) {
+		step = TW_STEP_ENDED;
+		if (c->wanted_count || c->asks)
+			step |= TW_STEP_AFTER;
+	} else if (n) {
+		step = TW_STEP_EMIT;
+	}
+	if (n && tw_is_looked_at(c, s, w->direction))
+		step |= TW_STEP_LOOK;
+	return step;
+}
+
+/* Walks one frame and emits what leaves of it; what is left to say is whether there was one. */
+__noinline int tw_frame_step(void)
+{
+	int step = tw_frame(), kind, flags;
+
+	if (step == TW_STEP_TAKE)
+		step = tw_take_data();
+	if (step & TW_STEP_LOOK)
+		step |= tw_look();
+	kind = step & TW_STEP_KINDS;
+	if (kind == TW_STEP_EMIT)
+		tw_emit(TW_HTTP2);
+	if (kind == TW_STEP_ENDED)
+		tw_emit(TW_HTTP2 | TW_BLOCK_END);
+	if (kind == TW_STEP_ENDED && step & TW_STEP_AFTER) {
+		flags = tw_frame_ended();
+		if (flags)
+			tw_emit(flags);
+	}
+	return kind;
 }
 
 /* Walks frames: a loop of its own, because small ones come by the hundreds in a call. */
 __noinline int tw_frames(void)
 {
 	for (u32 i = 0; i < TW_FRAMES; i++) {
-		int step = tw_frame();
-
-		if (step == TW_STEP_DONE)
+		if (tw_frame_step() == TW_STEP_DONE)
 			break;
-		if (step != TW_STEP_ON)
-			tw_emit(step == TW_STEP_ENDED ? TW_HTTP2 | TW_BLOCK_END : TW_HTTP2);
 	}
 	return TW_STEP_ON;
 }

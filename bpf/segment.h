@@ -17,6 +17,8 @@
 #define TW_BLOCK_MAX 65536
 /* Of a body that is wanted this many bytes leave the kernel; then it is cut and flagged. */
 #define TW_BODY_MAX 16384
+/* And those of so many streams of an HTTP/2 connection at once. */
+#define TW_BODY_STREAMS 8
 /* tw_data.message of an answer to a request that was not seen. */
 #define TW_NO_MESSAGE 0xffffffff
 
@@ -59,6 +61,10 @@ enum tw_data_flag {
 	 * A piece of a body, in order and without chunk sizes. Where the flags above say block they
 	 * mean the body. Only of exchanges whose request the automaton of framing.h marked: calls
 	 * that obtain, renew or end tokens.
+	 *
+	 * With TW_HTTP2 padding is left out, too, and pieces of other streams and frames may lie
+	 * between those of one body. That of a request always begins, without bytes, right behind
+	 * its header block; where RST_STREAM ends a stream its bodies end without a piece.
 	 */
 	TW_BODY = 1 << 7,
 };

@@ -40,6 +40,7 @@ enum tw_counter {
 	TW_COUNT_VERDICTS_FULL,	   /* scope of an executable not remembered: map full */
 	TW_COUNT_EXE_DEEP,	   /* executables too deep in the file system to be compared */
 	TW_COUNT_WIRE_UNREAD,	   /* first sends that may have begun TLS: not looked at whole */
+	TW_COUNT_WANTED_FULL,	   /* wanted bodies given up: more than TW_BODY_STREAMS at once */
 	TW_COUNTERS,
 };
 
@@ -59,6 +60,7 @@ enum tw_mode {
 	TW_MODE_FRAME,	 /* inside a frame's header, of which `state` bytes are in `remaining` */
 	TW_MODE_KEEP,	 /* `remaining` payload bytes of a frame that leaves the kernel */
 	TW_MODE_SKIP,	 /* of one that does not */
+	TW_MODE_TAKE,	 /* of a DATA frame, whose body may be wanted */
 };
 
 struct tw_stream {
@@ -68,12 +70,12 @@ struct tw_stream {
 	u32 sequence;  /* next data segment's */
 	u32 message;   /* of the current block; HTTP/2: the current frame's stream */
 	u32 frame;     /* HTTP/2: the current frame's length << 8 | its type */
-	u16 status;    /* of the current response */
+	u16 status;    /* of the current response; TW_MODE_TAKE: bytes of padding at the end */
 	u8 mode;       /* enum tw_mode */
-	u8 state;      /* of the automaton in framing.h */
+	u8 state;      /* of the automaton in framing.h; TW_MODE_TAKE: the padding's size is next */
 	u8 seen;       /* enum tw_action, all of the current block; HTTP/2: tw_frames_seen */
 	u8 emitted;    /* a piece of the current block, or frame, has left */
-	u8 cut;	       /* the current block has outgrown TW_BLOCK_MAX */
+	u8 cut;	       /* the current block has outgrown TW_BLOCK_MAX; TW_MODE_TAKE: has a hole */
 	/*
 	 * HTTP/2: the current frame's; HTTP/1: first bytes, of "PRI", held back; in a body
 	 * TW_WANTED
@@ -83,6 +85,16 @@ struct tw_stream {
 
 /* The current body leaves the kernel; `block` counts what has. */
 #define TW_WANTED 0x80
+
+/* An HTTP/2 stream whose bodies are wanted. */
+struct tw_wanted {
+	u32 stream;   /* 0: none */
+	u16 taken[2]; /* bytes that have left, of the request's and the answer's body */
+};
+#define TW_TAKEN_ALL 0xffff /* it has ended, or was cut */
+
+/* Entries of a dynamic table (RFC 7541, 2.3.2) that are known to make a request a wanted one. */
+#define TW_KNOWN 4
 
 /* tw_connection.spoke */
 enum tw_spoke {
@@ -151,6 +163,17 @@ struct tw_connection {
 	u8 certainty;
 	u8 announced; /* certainty already told + 1 */
 	u8 spoke;     /* enum tw_spoke: of which HTTP a message was seen */
+	/* HTTP/2: the client's header blocks (hpack.h), and what follows from them. */
+	u64 fields;	     /* union tw_fields: how far the current one was looked at */
+	u32 fragment;	     /* bytes of it that its current frame still has */
+	u32 inserted;	     /* into the dynamic table, counted while an entry is known */
+	u32 known[TW_KNOWN]; /* by that count; 0: none */
+	struct tw_wanted wanted[TW_BODY_STREAMS];
+	u8 wanted_count; /* streams */
+	u8 known_next;	 /* place of the next one */
+	u8 asks;	 /* the current block is of a request whose bodies are wanted */
+	u8 ends_stream;	 /* it ends it, too */
+	u8 pad[4];
 };
 
 /* One stretch of user memory that a call transferred, and how far it has been walked. */

@@ -10,6 +10,10 @@
 #include "frame.h"
 #include "framing.h"
 
+/* The automaton (framing.h). */
+const volatile __u8 tw_class[256] = {};
+const volatile __u16 tw_table[TW_STATES * TW_CLASSES] = {};
+
 enum tw_step {
 	TW_STEP_ON = 0, /* go on */
 	TW_STEP_DONE,	/* the call has been walked */
@@ -17,6 +21,11 @@ enum tw_step {
 	TW_STEP_ENDED,	/* emit the span: it ends a block */
 	TW_STEP_SCAN,	/* look at the next bytes */
 	TW_STEP_FRAME,	/* walk HTTP/2 frames */
+	TW_STEP_TAKE,	/* look at the payload of a DATA frame */
+	TW_STEP_KINDS = 15,
+	/* With one of the above: */
+	TW_STEP_LOOK = 16,  /* the span is of a client's header block */
+	TW_STEP_AFTER = 32, /* what ended may begin or end a wanted body */
 };
 
 static __always_inline struct tw_stream *tw_stream_of(struct tw_connection *c, u8 direction)
@@ -76,6 +85,20 @@ static __always_inline void tw_drop_awaited(struct tw_connection *c)
 	c->late = 1;
 }
 
+/* What is known of the client's HPACK table is known no longer. */
+static __always_inline void tw_forget_known(struct tw_connection *c)
+{
+	__builtin_memset(c->known, 0, sizeof(c->known));
+}
+
+/* No body is wanted any more. */
+static __always_inline void tw_forget_wanted(struct tw_connection *c)
+{
+	__builtin_memset(c->wanted, 0, sizeof(c->wanted));
+	c->wanted_count = 0;
+	c->asks = 0;
+}
+
 /*
  * Framing is lost. Behind a loss the next turn of the direction is a new start, but not where
  * requests were pipelined: the answer to one of them would pass for that of a later request.
@@ -88,6 +111,8 @@ static __always_inline void tw_lose(struct tw_connection *c, u8 direction, u8 re
 	if (c->spoke == TW_SPOKE_HTTP2) {
 		tw_tell_gap(c->id, c->layer, direction, TW_GAP_LOST_FRAMING, 0);
 		tw_stream_of(c, direction)->mode = TW_MODE_LOST;
+		tw_forget_wanted(c);
+		tw_forget_known(c);
 		return;
 	}
 	tw_tell_gap(c->id, c->layer, direction, reason, 0);
@@ -177,7 +202,8 @@ __noinline int tw_emit(u32 flags)
 		return 0;
 	if (!s->emitted) {
 		flags |= TW_BLOCK_START;
-		prefix = flags & TW_HTTP2 ? TW_FRAME_HEADER : s->frame_flags & 3;
+		if (!(flags & TW_BODY))
+			prefix = flags & TW_HTTP2 ? TW_FRAME_HEADER : s->frame_flags & 3;
 	}
 	s->emitted = 1;
 	if (!tw_is_request(c, w->direction))

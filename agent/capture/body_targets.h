@@ -1,9 +1,9 @@
 // Which exchanges' bodies leave the kernel: those of calls that obtain, renew or end tokens.
 //
-// The kernel programs know only a request's start line and the beginning of its Host, so these
-// words are a little wider than the table of calls (agent/token/lives/life_calls.h), which decides
-// what becomes of a body: a test holds the two together. HTTP/1 only: of HTTP/2 a path is
-// compressed.
+// The kernel programs know only a request's start line and the beginning of its Host, over HTTP/2
+// the values of :path and :authority, so these words are a little wider than the table of calls
+// (agent/token/lives/life_calls.h), which decides what becomes of a body: a test holds the two
+// together.
 #ifndef TOKENWATCH_AGENT_CAPTURE_BODY_TARGETS_H_
 #define TOKENWATCH_AGENT_CAPTURE_BODY_TARGETS_H_
 
@@ -17,7 +17,7 @@ namespace tokenwatch {
 absl::Span<const std::string_view> BodyPathWords();
 // Anywhere in the query; '$' likewise.
 absl::Span<const std::string_view> BodyQueryWords();
-// What the value of Host begins with, in lower case; compared without case.
+// What the value of Host, or :authority, begins with, in lower case; compared without case.
 absl::Span<const std::string_view> BodyHosts();
 
 }  // namespace tokenwatch

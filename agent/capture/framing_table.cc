@@ -34,11 +34,9 @@ class Builder {
  public:
   Builder() : rows_(TW_STATES_KNOWN) {
     for (Row& row : rows_) row.fill(kBad);
-    const int fields_rest =
-        AddState(To(TW_STATE_FIELDS));  // any line that says nothing about framing
-    At(fields_rest).fill(To(fields_rest));
-    At(fields_rest)['\n'] = To(TW_STATE_FIELDS);
-    BuildFields(fields_rest);
+    At(TW_STATE_REST).fill(To(TW_STATE_REST));  // any line that says nothing about framing
+    At(TW_STATE_REST)['\n'] = To(TW_STATE_FIELDS);
+    BuildFields(TW_STATE_REST);
     BuildRequest();
     BuildResponse();
     BuildChunk();
@@ -123,7 +121,8 @@ class Builder {
     }
     At(Spell(TW_STATE_FIELDS, "transfer-encoding", rest))[':'] = To(matched[0]);
     // The value of Host begins with what tells a service apart whose calls all have one path.
-    const int host_value = AddState(To(rest));
+    const int host_value = TW_STATE_HOST;
+    At(host_value).fill(To(rest));
     At(host_value)[' '] = To(host_value);
     At(host_value)['\n'] = To(TW_STATE_FIELDS);
     std::map<std::string_view, int> begun = {{"", host_value}};  // by what was read of a host
@@ -201,8 +200,8 @@ class Builder {
     return all;
   }
 
-  // From behind the blank that ends the method to the end of the line. Returns the first state.
-  int BuildTarget() {
+  // From behind the blank that ends the method to the end of the line.
+  void BuildTarget() {
     const auto words = [](absl::Span<const std::string_view> texts) {
       std::vector<Word> out;
       for (const std::string_view text : texts) {
@@ -218,16 +217,15 @@ class Builder {
     };
     const int query = AddState(0);
     FindWords(query, words(BodyQueryWords()));
-    const int path = AddState(0);
-    for (const int state : FindWords(path, words(BodyPathWords()))) {
+    for (const int state : FindWords(TW_STATE_PATH, words(BodyPathWords()))) {
       At(state)['?'] = To(query, At(state)['?'] >> 8);
     }
-    return path;
   }
 
   // Methods are told apart only where framing depends on them.
   void BuildRequest() {
-    const int target = BuildTarget();
+    BuildTarget();
+    const int target = TW_STATE_PATH;
     const int method = AddState(kBad);
     const auto init = [&](int state) {
       At(state).fill(kBad);

@@ -1,4 +1,5 @@
-// The rules by which the kernel programs read HTTP/1 framing (RFC 9112), as a table of states.
+// The rules by which the kernel programs read HTTP/1 framing (RFC 9112) and the targets of
+// requests, as a table of states.
 #ifndef TOKENWATCH_AGENT_CAPTURE_FRAMING_TABLE_H_
 #define TOKENWATCH_AGENT_CAPTURE_FRAMING_TABLE_H_
 

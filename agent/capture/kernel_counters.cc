@@ -33,6 +33,7 @@ constexpr const char* kNames[] = {
     "scope_verdicts_recomputed",      // an executable's, as the map of them is full
     "scope_executables_deep_unseen",  // too deep in the file system to be compared
     "tls_beginnings_unread_unseen",
+    "http2_bodies_full_lost",  // wanted ones, beyond eight streams of a connection at once
 };
 
 }  // namespace

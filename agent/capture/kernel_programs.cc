@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/capture/capabilities.h"
 #include "agent/capture/framing_table.h"
+#include "agent/capture/huffman_table.h"
 #include "agent/capture/scope.h"
 #include "agent/capture/uprobe_multi.h"
 #include "agent/common/log.h"
@@ -54,6 +55,14 @@ absl::Status LoadError(int negative_errno, const std::string& what) {
                    "confidentiality; see `tokenwatch-agent doctor`"));
 }
 
+// Writes a table into an object's read-only data, which has as much room for it.
+template <typename Table, typename Member>
+void Fill(const Table& table, Member* member) {
+  static_assert(sizeof(table) == sizeof(*member));
+  std::memcpy(const_cast<void*>(static_cast<const volatile void*>(member)), table.data(),
+              sizeof(table));
+}
+
 }  // namespace
 
 // Rodata members have the same names in every object; not every object has all of them.
@@ -75,12 +84,9 @@ void KernelPrograms::FillTable(Rodata* rodata) const {
   FillKnobs(rodata);
   rodata->tw_inbound = knobs_.inbound;
   const FramingTable& table = GetFramingTable();
-  static_assert(sizeof(rodata->tw_class) == sizeof(table.classes));
-  static_assert(sizeof(rodata->tw_table) == sizeof(table.transitions));
-  std::memcpy(const_cast<uint8_t*>(reinterpret_cast<const volatile uint8_t*>(&rodata->tw_class)),
-              table.classes.data(), sizeof(table.classes));
-  std::memcpy(const_cast<uint8_t*>(reinterpret_cast<const volatile uint8_t*>(&rodata->tw_table)),
-              table.transitions.data(), sizeof(table.transitions));
+  Fill(table.classes, &rodata->tw_class);
+  Fill(table.transitions, &rodata->tw_table);
+  Fill(GetHuffmanTable(), &rodata->tw_huffman);
 }
 
 void SkeletonDeleter::operator()(tw_process_skel* skeleton) const {

@@ -40,6 +40,11 @@ void BlockAssembler::Add(Connection& connection, const DataSegment& data) {
   if (order == Order::kAfterHole && IsHttp2(meta)) {
     if (stream.block != nullptr) GiveUp(*stream.block);
     http2_->OnMissing(connection, meta.direction);
+    http2_bodies_->OnMissing(connection, meta.direction);
+  }
+  if (IsHttp2(meta) && IsBody(meta)) {
+    http2_bodies_->Add(connection, data);
+    return;
   }
   // An answer to a later request proves that this one was sent to its end.
   const BlockStream& opposite = connection.streams[meta.direction ^ 1U];

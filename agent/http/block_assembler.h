@@ -1,5 +1,5 @@
 // Puts blocks, which are HTTP/1 header blocks or bodies or HTTP/2 frames, together from their
-// pieces.
+// pieces. Those of HTTP/2 bodies, of which several are open at once, go to Http2Bodies.
 //
 // A block whose one piece has all of it is handed on where it lies. Other pieces are copied into a
 // buffer that is wiped when the block ends. Missing pieces show as jumps of the sequence and become
@@ -16,6 +16,7 @@
 #include "agent/capture/segment.h"
 #include "agent/common/secret_buffer.h"
 #include "agent/http/block_sink.h"
+#include "agent/http/http2_bodies.h"
 #include "agent/http/reader_context.h"
 
 namespace tokenwatch {
@@ -44,8 +45,13 @@ struct BlockStream {
 class BlockAssembler {
  public:
   // All must outlive the assembler.
-  BlockAssembler(BlockSink* http1, BlockSink* http2, BlockSink* bodies, ReaderContext* context)
-      : http1_(http1), http2_(http2), bodies_(bodies), context_(context) {}
+  BlockAssembler(BlockSink* http1, BlockSink* http2, BlockSink* bodies, Http2Bodies* http2_bodies,
+                 ReaderContext* context)
+      : http1_(http1),
+        http2_(http2),
+        bodies_(bodies),
+        http2_bodies_(http2_bodies),
+        context_(context) {}
   BlockAssembler(const BlockAssembler&) = delete;
   BlockAssembler& operator=(const BlockAssembler&) = delete;
 
@@ -86,6 +92,7 @@ class BlockAssembler {
   BlockSink* const http1_;
   BlockSink* const http2_;
   BlockSink* const bodies_;
+  Http2Bodies* const http2_bodies_;
   ReaderContext* const context_;
   std::list<UnfinishedBlock> blocks_;  // oldest first
   size_t bytes_ = 0;                   // in blocks_

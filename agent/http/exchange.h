@@ -99,8 +99,8 @@ class ExchangeSink {
   virtual void OnRequest(const RequestHead& request) = 0;
   virtual void OnAnswer(const Answer& answer) = 0;
   // A request's body comes between the two, or after OnAnswer where the answer was quicker; an
-  // answer's body after OnAnswer, before the next exchange of its connection ends. Neither is sure
-  // to come. At most one of each.
+  // answer's body after OnAnswer, over HTTP/1 before the next exchange of its connection ends; but
+  // that of a gRPC call before it. Neither is sure to come. At most one of each.
   virtual void OnBody(const Body& /*body*/) {}
 };
 

@@ -20,10 +20,11 @@ ExchangeReader::ExchangeReader(ExchangeSink* sink, const ReaderLimits& limits)
     : context_{limits},
       exchanges_(sink, &context_),
       pairer_(&exchanges_, &context_),
-      streams_(&exchanges_, &context_),
+      http2_bodies_(sink, &exchanges_, &context_),
+      streams_(&exchanges_, &http2_bodies_, &context_),
       http2_(&streams_, &context_),
       bodies_(sink, &exchanges_, &context_),
-      assembler_(&pairer_, &http2_, &bodies_, &context_) {}
+      assembler_(&pairer_, &http2_, &bodies_, &http2_bodies_, &context_) {}
 
 void ExchangeReader::OnSegment(const Segment& segment) {
   context_.counters.Add(ReaderCount::kSegments);
@@ -103,6 +104,8 @@ void ExchangeReader::OnHttp2Gap(Connection& connection, const tw_gap& gap) {
     assembler_.GiveUp(connection, direction);
     http2_.OnMissing(connection, direction);
   }
+  // But the kernel side has forgotten whose bodies it was asked for.
+  http2_bodies_.GiveUpAll(connection);
 }
 
 void ExchangeReader::OnExit(const tw_exit& exit) {
@@ -139,6 +142,7 @@ Connection& ExchangeReader::Use(uint64_t id) {
 void ExchangeReader::EndAll(Connection& connection, std::optional<int> grpc_status) {
   assembler_.GiveUpAll(connection);
   http2_.GiveUpAll(connection);
+  http2_bodies_.GiveUpAll(connection);
   pairer_.DropHeld(connection);
   exchanges_.GiveUpAll(connection, grpc_status);
 }
@@ -162,6 +166,7 @@ void ExchangeReader::Sweep(uint64_t now_mono_ns) {
   exchanges_.Sweep();
   assembler_.Sweep();
   http2_.Sweep();
+  http2_bodies_.Sweep();
   http2_.Seal();
   for (Connection* connection : pairer_.OverdueHeld()) {
     assembler_.GiveUpRequests(*connection);

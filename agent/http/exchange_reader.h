@@ -22,6 +22,7 @@
 #include "agent/http/connection.h"
 #include "agent/http/exchange.h"
 #include "agent/http/exchange_pairer.h"
+#include "agent/http/http2_bodies.h"
 #include "agent/http/http2_headers.h"
 #include "agent/http/http2_streams.h"
 #include "agent/http/open_exchanges.h"
@@ -97,6 +98,7 @@ class ExchangeReader {
   ReaderContext context_;
   OpenExchanges exchanges_;
   ExchangePairer pairer_;
+  Http2Bodies http2_bodies_;
   Http2Streams streams_;
   Http2Headers http2_;
   BodyReader bodies_;

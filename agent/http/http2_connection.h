@@ -15,6 +15,7 @@
 
 namespace tokenwatch {
 
+struct BodyStream;
 struct Connection;
 
 // A header block of which CONTINUATION frames are still to come.
@@ -52,6 +53,8 @@ struct Http2Connection {
   uint32_t tag = 0;                        // tw_data.tag
   std::array<bool, 2> is_response{};       // by enum tw_direction, once `tracks` has a position
   std::vector<EarlyAnswer> early;          // oldest first
+  uint32_t newest_body = 0;                // stream that had one; 0: none yet
+  std::vector<BodyStream*> bodies;         // oldest first
 };
 
 }  // namespace tokenwatch

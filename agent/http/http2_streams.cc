@@ -229,6 +229,7 @@ void Http2Streams::TakeEarly(Http2Connection& http2, PendingExchange& pending) {
 }
 
 void Http2Streams::OnReset(Connection& connection, uint32_t stream) {
+  bodies_->GiveUp(connection, stream);
   if (PendingExchange* const pending = exchanges_->Find(connection, stream)) {
     exchanges_->GiveUp(*pending, kGrpcUnknown);
   }

@@ -12,6 +12,7 @@
 #include "agent/capture/segment.h"
 #include "agent/http/exchange.h"
 #include "agent/http/field_list.h"
+#include "agent/http/http2_bodies.h"
 #include "agent/http/http2_connection.h"
 #include "agent/http/open_exchanges.h"
 #include "agent/http/reader_context.h"
@@ -28,9 +29,9 @@ struct Http2Block {
 // Not thread safe.
 class Http2Streams {
  public:
-  // Both must outlive this object.
-  Http2Streams(OpenExchanges* exchanges, ReaderContext* context)
-      : exchanges_(exchanges), context_(context) {}
+  // All must outlive this object.
+  Http2Streams(OpenExchanges* exchanges, Http2Bodies* bodies, ReaderContext* context)
+      : exchanges_(exchanges), bodies_(bodies), context_(context) {}
   Http2Streams(const Http2Streams&) = delete;
   Http2Streams& operator=(const Http2Streams&) = delete;
 
@@ -52,6 +53,7 @@ class Http2Streams {
   void TakeEarly(Http2Connection& http2, PendingExchange& pending);
 
   OpenExchanges* const exchanges_;
+  Http2Bodies* const bodies_;
   ReaderContext* const context_;
   std::vector<HeaderField> fields_;  // of the block at hand
 };

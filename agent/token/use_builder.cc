@@ -58,8 +58,7 @@ void UseBuilder::OnRequest(const RequestHead& request) {
   const absl::Cleanup wipe = [this] { found_.Clear(); };
   FindCredentials(request, carriers_, &found_);
   Count(request, found_);
-  const bool may_be_life =
-      request.version_major == 1 && MayBeLifeCall(PathOfTarget(request.target));
+  const bool may_be_life = MayBeLifeCall(PathOfTarget(request.target));
   if (found_.credentials.empty() && request.unknown_fields == 0 && !may_be_life) return;
   Draft& draft = SpareDraft();
   Build(request, found_, may_be_life, &draft);
@@ -105,6 +104,11 @@ void UseBuilder::OnBody(const Body& body) {
   const Drafts::iterator draft = known->second;
   if (!body.answer) {
     ReadAsked(body, &*draft);
+    return;
+  }
+  // One that calls itself gRPC ends later than its body.
+  if (!draft->life->answered) {
+    ++counts_.bodies_unread;
     return;
   }
   ReadGiven(body, &*draft);
@@ -451,6 +455,8 @@ void UseBuilder::Build(const RequestHead& request, const Extraction& found, bool
 
 std::unique_ptr<UseBuilder::Life> UseBuilder::BeginLife(const RequestHead& request,
                                                         std::string_view host) {
+  // A gRPC call's messages are none that can be read.
+  if (FirstField(request.fields, "content-type").starts_with("application/grpc")) return nullptr;
   const LifeCallRow* const row = FindLifeCall(request.method, host, PathOfTarget(request.target));
   if (row == nullptr) return nullptr;
   ++counts_.life_calls;

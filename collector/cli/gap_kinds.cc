@@ -30,6 +30,8 @@ constexpr GapKind kKinds[] = {
     {"steps_exceeded_lost", "calls with more messages than are followed"},
     {"blocks_cut_lost", "header blocks longer than 64 KiB, cut there"},
     {"http2_side_unknown_unseen", "HTTP/2 header frames of which client and server are not known"},
+    {"http2_bodies_full_lost",
+     "bodies of calls for tokens beyond those that are followed at once on an HTTP/2 connection"},
     {"program_runs_lost", "calls that the kernel did not let the probes see"},
     {"segments_malformed_lost", "records from the kernel that could not be read"},
     {"segments_invalid_dropped", "records from the kernel that made no sense"},

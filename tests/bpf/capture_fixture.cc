@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -36,6 +37,21 @@ std::string Seen::Paths() const {
     absl::StrAppend(&paths, paths.empty() ? "" : " ", words.size() > 1 ? words[1] : "?");
   }
   return paths;
+}
+
+std::string Seen::Bodies() const {
+  std::string all;
+  for (const Block& body : bodies) {
+    absl::StrAppend(&all, (body.flags & TW_RESPONSE) != 0 ? "answer " : "request ", body.message,
+                    ": ");
+    if (body.text.size() > 100) {
+      absl::StrAppend(&all, body.text.size(), " bytes");
+    } else {
+      all.append(body.text);
+    }
+    all.append((body.flags & TW_CUT) != 0 ? "...\n" : "\n");
+  }
+  return all;
 }
 
 void CaptureTest::SetUp() {
@@ -132,11 +148,15 @@ pid_t CaptureTest::RunWorkload(const std::string& scenario, const WorkloadOption
 
 Seen CaptureTest::Collect(pid_t pid, int milliseconds) {
   Seen seen;
-  std::map<std::pair<uint64_t, uint8_t>, Block> open;
+  // By connection, direction and, of HTTP/2's bodies, stream.
+  std::map<std::tuple<uint64_t, uint8_t, uint32_t>, Block> open;
   bool exited = false;
   const auto on_segment = [&](const Segment& segment) {
     if (const auto* data = std::get_if<DataSegment>(&segment)) {
-      const auto key = std::make_pair(data->meta.connection, data->meta.direction);
+      constexpr int kStreamBody = TW_HTTP2 | TW_BODY;
+      const bool is_stream_body = (data->meta.flags & kStreamBody) == kStreamBody;
+      const auto key = std::make_tuple(data->meta.connection, data->meta.direction,
+                                       is_stream_body ? data->meta.message : 0);
       if ((data->meta.flags & TW_BLOCK_START) != 0 && open.contains(key)) {
         seen.unfinished.push_back(open[key]);
         open.erase(key);

@@ -35,6 +35,8 @@ struct Seen {
 
   // The paths of the requests, joined by blanks.
   std::string Paths() const;
+  // A line a body, without what is long.
+  std::string Bodies() const;
 };
 
 // Who runs a workload, and where.

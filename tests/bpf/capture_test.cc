@@ -95,22 +95,10 @@ TEST_F(CaptureTest, BodiesStayInTheKernelAndForgeNothing) {
   EXPECT_GE(CounterValue("body_bytes_skipped"), 8u << 20);
 }
 
-// Long ones by their length.
-std::string BodiesOf(const Seen& seen) {
-  std::string all;
-  for (const Block& body : seen.bodies) {
-    all.append((body.flags & TW_RESPONSE) != 0 ? "answer " : "request ");
-    all.append(std::to_string(body.message)).append(": ");
-    all.append(body.text.size() > 100 ? std::to_string(body.text.size()) + " bytes" : body.text);
-    all.append((body.flags & TW_CUT) != 0 ? "...\n" : "\n");
-  }
-  return all;
-}
-
 // Bodies of calls that concern the life of tokens, and of no others.
 void ExpectBodies(const Seen& seen) {
   EXPECT_EQ(seen.Paths(), "/oauth/token /token?x=1 /upload / /oauth/token /after");
-  EXPECT_EQ(BodiesOf(seen),
+  EXPECT_EQ(seen.Bodies(),
             "request 0: grant_type=a\nanswer 0: hello\n"
             "request 1: one,two\nanswer 1: hello\n"
             "request 3: Action=AssumeRole\nanswer 3: hello\n"

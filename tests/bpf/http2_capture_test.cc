@@ -116,6 +116,66 @@ TEST_P(CutFrames, AreWholeWhereverTheyAreCut) {
 INSTANTIATE_TEST_SUITE_P(, CutFrames, testing::Values("http2_two_calls", "http2_two_pieces"),
                          [](const auto& info) { return std::string(info.param); });
 
+// Bodies of calls that concern the life of tokens, and of no others.
+class Http2Bodies : public CaptureTest, public testing::WithParamInterface<const char*> {};
+TEST_P(Http2Bodies, LeaveWhereTheyAreWanted) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload(GetParam()));
+  EXPECT_EQ(seen.Bodies(),
+            "request 1: asked 1\nanswer 1: given 1\n"
+            "request 7: asked 7\nanswer 7: given 7\n"
+            "request 9: asked 9\nanswer 9: given 9\n"
+            "request 13: asked 13\nanswer 13: given 13\n"
+            "request 21: asked 21\nrequest 17: asked 17\nanswer 17: given 17\nanswer 21: given 21\n"
+            "request 23: asked 23\nanswer 23: given 23\n"
+            "request 25: \nanswer 25: given 25\n"
+            "request 27: asked 27\nanswer 27: given 27\n"
+            "request 29: asked 29\nanswer 29: \n"
+            "request 31: 16384 bytes...\nanswer 31: given 31\n"
+            "request 51: asked 51\n");
+  for (const Block& body : seen.bodies) {
+    EXPECT_EQ(body.flags & ~(TW_RESPONSE | TW_CUT),
+              TW_HTTP2 | TW_BODY | TW_BLOCK_START | TW_BLOCK_END);
+  }
+  // What was given up, and what was asked for and has not come.
+  std::string unfinished;
+  for (const Block& body : seen.unfinished)
+    absl::StrAppend(&unfinished, body.message, body.text, " ");
+  EXPECT_EQ(unfinished, "33asked 35 37 39 41 43 45 47 49 ");
+  EXPECT_EQ(CounterValue("http2_bodies_full_lost"), 1u);
+  EXPECT_FALSE(Holds(seen.requests, "hidden"));
+  EXPECT_FALSE(Holds(seen.answers, "hidden"));
+  EXPECT_TRUE(seen.gaps.empty());
+}
+INSTANTIATE_TEST_SUITE_P(, Http2Bodies,
+                         testing::Values("http2_tokens", "http2_tokens_plain", "http2_tokens_bytes",
+                                         "http2_tokens_calls", "http2_tokens_pieces"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_F(CaptureTest, BodiesOfStreamsAreCutWhereBytesAreMissing) {
+  ASSERT_TRUE(Start());
+  const Seen seen = Collect(RunWorkload("http2_tokens_holes"));
+  EXPECT_EQ(seen.Bodies(),
+            "request 1: ask...\nanswer 1: given 1\n"
+            "request 5: asked 5\nanswer 5: given 5\n");
+  ASSERT_EQ(seen.unfinished.size(), 1u);
+  EXPECT_EQ(seen.unfinished[0].text, "asked 3");
+  EXPECT_EQ(Lost(seen, TW_SENT), 1);
+}
+
+TEST_F(CaptureTest, BodiesOfStreamsAtAServerWhereAskedFor) {
+  CaptureOptions options;
+  options.inbound = true;
+  ASSERT_TRUE(Start(options));
+  Seen seen = Collect(RunWorkload("http2_tokens"));
+  Seen inbound, outbound;
+  for (const Block& body : seen.bodies) {
+    ((body.flags & TW_INBOUND) != 0 ? inbound : outbound).bodies.push_back(body);
+  }
+  EXPECT_EQ(inbound.bodies.size(), 23u);
+  EXPECT_EQ(inbound.Bodies(), outbound.Bodies());
+}
+
 TEST_F(CaptureTest, AServerThatSpeaksFirst) {
   ASSERT_TRUE(Start());
   const Seen seen = Collect(RunWorkload("http2_server_first"));

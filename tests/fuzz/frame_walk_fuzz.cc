@@ -1,5 +1,6 @@
 // Any bytes through the kernel's walk, cut in any way: what leaves is whole HTTP/2 frames of the
-// types that may leave, and where framing holds it does not depend on the cuts.
+// types that may leave and bodies of few streams, and where framing holds it does not depend on the
+// cuts.
 //
 // Input: a byte of options (1: late, no preface, bytes of both sides in turn; 2: inbound), a byte
 // that seeds the cuts, three that say how many bytes are the client's, client and server bytes.
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "agent/capture/framing_table.h"
+#include "agent/capture/huffman_table.h"
 #include "agent/capture/segment.h"
 #include "bpf/frame.h"
 #include "tests/fuzz/walk/walk.h"
@@ -38,8 +40,15 @@ class Frames {
     uint32_t left = 0;  // of what its header announces
     bool ended = false, cut = false;
   };
+  struct Body {
+    uint32_t stream = 0;
+    std::string bytes;
+    bool ended = false, cut = false;
+    bool operator==(const Body&) const = default;
+  };
   struct Direction {
     std::vector<Frame> frames;  // up to the first gap
+    std::vector<Body> bodies;   // likewise, in the order in which they began
     bool lost = false;
     uint32_t sequence = 0;
   };
@@ -65,6 +74,11 @@ class Frames {
     Check(data.bytes.size() <= TW_DATA_MAX, "a segment is bounded");
     if ((meta.flags & TW_HTTP2) == 0 || to.lost) return;
     std::string_view bytes = data.bytes;
+    if ((meta.flags & TW_BODY) != 0) {
+      Check(to.frames.empty() || to.frames.back().ended, "a body's piece is not inside a frame");
+      OnBody(data, to);
+      return;
+    }
     if ((meta.flags & TW_BLOCK_START) != 0) {
       Check(to.frames.empty() || to.frames.back().ended, "a frame begins behind the last one");
       Check(bytes.size() >= TW_FRAME_HEADER, "a frame begins with its header");
@@ -82,6 +96,22 @@ class Frames {
     frame.cut = frame.cut || (meta.flags & TW_CUT) != 0;
     frame.ended = (meta.flags & TW_BLOCK_END) != 0;
     if (frame.ended) Check(frame.left == 0 || frame.cut, "a frame that is not cut is whole");
+  }
+
+  static void OnBody(const DataSegment& data, Direction& to) {
+    const tw_data& meta = data.meta;
+    Check(meta.message != 0, "a body is a stream's");
+    if ((meta.flags & TW_BLOCK_START) != 0) to.bodies.push_back({.stream = meta.message});
+    // Of a stream that was wanted again, the last one goes on.
+    const auto body = std::find_if(to.bodies.rbegin(), to.bodies.rend(),
+                                   [&](const Body& one) { return one.stream == meta.message; });
+    Check(body != to.bodies.rend(), "a body begins");
+    Check(!body->ended, "a body ends once");
+    body->bytes.append(data.bytes);
+    body->cut = (meta.flags & TW_CUT) != 0;
+    body->ended = (meta.flags & TW_BLOCK_END) != 0;
+    Check(body->bytes.size() <= TW_BODY_MAX, "a body is bounded");
+    if (body->cut) Check(body->ended, "a body that is cut ends there");
   }
 };
 
@@ -154,6 +184,7 @@ void CheckThatCutsDoNotMatter(const std::string& client, std::string_view server
     const auto &a = whole.directions[direction], &b = parts.directions[direction];
     Check(a.lost == b.lost, "framing is lost however calls are cut");
     CheckSame(a.frames, b.frames);
+    Check(a.bodies == b.bodies, "bodies are the same");
   }
 }
 
@@ -182,7 +213,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace tokenwatch;  // NOLINT: the fuzzer's entry is outside of every namespace
   static const bool ready = [] {
     const FramingTable& table = GetFramingTable();
-    walk_set_table(table.transitions.data(), table.classes.data());
+    walk_set_tables(table.transitions.data(), table.classes.data(), GetHuffmanTable().data());
     return true;
   }();
   if (!ready || size < 5) return 0;

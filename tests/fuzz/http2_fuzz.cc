@@ -5,6 +5,8 @@
 // bytes, or those that are left. The low three bits:
 //   0 1  a frame of the client, of the server     2 3  likewise, its first piece
 //   4 5  its last piece; with bit 3 a middle one  6    a gap of the reason in the first byte
+//   0 to 3 with bit 3: a piece of a body, of the client or the server; the first byte has its
+//        stream and, in bits 5 and 6, whether it is the first, the last
 //   7    by the first byte: seal, sweep, close, forget a direction's sequence, another connection
 // and further bits of a piece: 0x10 it is late, 0x20 it is cut, 0x40 one before it is missing, 0x80
 // the process is the server.
@@ -15,6 +17,7 @@
 #include <numeric>
 #include <set>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/http/exchange_reader.h"
@@ -61,6 +64,12 @@ class CheckingSink : public ExchangeSink {
       Touch(field.value);
     }
   }
+  void OnBody(const Body& body) override {
+    Check(body.bytes.size() <= TW_BODY_MAX, "a body is bounded");
+    Check(body.exchange != 0 && body.exchange <= last_, "a body is a known exchange's");
+    Check(bodies_.insert({body.exchange, body.answer}).second, "there is one of each");
+    Touch(body.bytes);
+  }
   size_t Open() const { return open_.size(); }
 
  private:
@@ -68,6 +77,7 @@ class CheckingSink : public ExchangeSink {
   void Touch(std::string_view text) { sum_ = std::accumulate(text.begin(), text.end(), sum_); }
 
   std::set<uint64_t> open_;
+  std::set<std::pair<uint64_t, bool>> bodies_;
   uint64_t last_ = 0;
   volatile int sum_ = 0;
 };
@@ -120,6 +130,13 @@ class Interpreter {
     if (kind == 0 || kind == 2) data.meta.flags |= TW_BLOCK_START;
     if (kind == 0 || (kind == 4 && (op & 8) == 0)) data.meta.flags |= TW_BLOCK_END;
     data.bytes = {bytes.data(), bytes.size()};
+    if (kind < 4 && (op & 8) != 0) {
+      const uint8_t first = bytes.empty() ? 0 : static_cast<uint8_t>(bytes[0]);
+      data.meta.message = first & 31;
+      data.meta.flags &= ~(TW_BLOCK_START | TW_BLOCK_END);
+      data.meta.flags |=
+          TW_BODY | (first & 32 ? TW_BLOCK_START : 0) | (first & 64 ? TW_BLOCK_END : 0);
+    }
     reader_->OnSegment(data);
   }
 

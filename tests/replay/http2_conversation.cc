@@ -78,6 +78,12 @@ void Http2Conversation::Frame(bool by_server, uint8_t type, uint8_t flags, uint3
   }
 }
 
+void Http2Conversation::Body(bool by_server, uint32_t stream, int flags, std::string_view bytes) {
+  const int all = TW_HTTP2 | TW_BODY | (by_server ? TW_RESPONSE : 0) | flags;
+  segments.Piece(by_server == segments.inbound ? TW_SENT : TW_RECEIVED, static_cast<uint8_t>(all),
+                 stream, bytes);
+}
+
 void Http2Conversation::Headers(bool by_server, uint8_t type, uint32_t stream,
                                 const std::string& before, const Fields& fields,
                                 const Http2Travel& travel) {

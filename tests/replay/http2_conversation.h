@@ -44,6 +44,8 @@ class Http2Conversation {
   void Reset(bool by_server, uint32_t stream);
   void GoAway(uint32_t last);
   void Settings(bool by_server, uint16_t id, uint32_t value);
+  // A piece of a body that is wanted. Behind the request one without bytes begins its body.
+  void Body(bool by_server, uint32_t stream, int flags, std::string_view bytes);
   // Any frame as it is.
   void Frame(bool by_server, uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload,
              const Http2Travel& travel = {});

@@ -114,7 +114,8 @@ static void* bpf_map_lookup_elem(void* map, const void* key) {
   return map == (void*)&tw_control ? &the_control : NULL;
 }
 
-void walk_set_table(const uint16_t* transitions, const uint8_t* classes) {
+void walk_set_tables(const uint16_t* transitions, const uint8_t* classes, const uint16_t* huffman) {
+  for (size_t i = 0; i < TW_HUFFMAN_NODES * 16; i++) tw_huffman[i] = huffman[i];
   for (size_t i = 0; i < TW_STATES * TW_CLASSES; i++) tw_table[i] = transitions[i];
   for (size_t i = 0; i < 256; i++) tw_class[i] = classes[i];
 }

@@ -21,8 +21,11 @@ struct walk_piece {
   uint64_t size;
 };
 
-/* The automaton, TW_STATES * TW_CLASSES transitions and 256 classes; copied. */
-void walk_set_table(const uint16_t* transitions, const uint8_t* classes);
+/*
+ * The automaton, TW_STATES * TW_CLASSES transitions and 256 classes, and the Huffman code,
+ * TW_HUFFMAN_NODES * 16 steps; copied.
+ */
+void walk_set_tables(const uint16_t* transitions, const uint8_t* classes, const uint16_t* huffman);
 
 /* A new connection; its records go to `sink`. `late`: older than its first sighting. */
 void walk_begin(bool late, bool inbound, walk_sink sink, void* context);

@@ -37,6 +37,7 @@ class TokenLifeTest : public testing::Test {
     int status = 200;
     std::vector<HeaderField> answer = {};
     std::string given = {};
+    int version = 1;
   };
   void Make(const Call& call) {
     Begin(call);
@@ -49,6 +50,7 @@ class TokenLifeTest : public testing::Test {
     request.fields = call.fields;
     request.fields.emplace_back("Host", call.host);
     request.head.exchange = ++exchange_;
+    request.head.version_major = call.version;
     request.head.tls = true;
     request.head.process = 7;
     request.head.mono_ns = static_cast<uint64_t>(
@@ -295,6 +297,42 @@ TEST_F(TokenLifeTest, ARotationIsLinked) {
         .status = 400});
   EXPECT_EQ(uses_.all.back().credential->carrier, "body/refresh_token");
   EXPECT_EQ(Facts(uses_.all.back(), fact::kRotatedFrom), Values{IdOf(old_refresh)});
+}
+
+TEST_F(TokenLifeTest, ARotationOverHttp2IsLinked) {
+  const std::string old_refresh = MadeUp(40), new_refresh = MadeUp(40);
+  Make({.method = "POST",
+        .target = "/oauth/token",
+        .asked = "grant_type=refresh_token&refresh_token=" + old_refresh,
+        .given = "{\"refresh_token\":\"" + new_refresh + "\"}",
+        .version = 2});
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(uses_.all[0].http_version, "2");
+  EXPECT_EQ(uses_.all[0].carrier, "body/refresh_token");
+  EXPECT_EQ(Facts(uses_.all[0], fact::kRotatedTo), Values{IdOf(new_refresh)});
+}
+
+// A gRPC call is answered behind its body, and none that its path may name.
+TEST_F(TokenLifeTest, ABodyBeforeItsAnswerEndsNothing) {
+  Call call = {.method = "POST", .target = "/made.up/token", .version = 2};
+  call.fields = {{"Authorization", "Bearer " + MadeUp(40)}};
+  const std::string given = "{\"access_token\":\"" + MadeUp(40) + "\"}";
+  for (const char* type : {"application/grpc+proto", "application/x-www-form-urlencoded"}) {
+    call.fields.resize(1);
+    call.fields.emplace_back("Content-Type", type);
+    Begin(call);
+    builder_->OnBody({.exchange = exchange_, .answer = true, .complete = true, .bytes = given});
+    EXPECT_EQ(builder_->waiting(), 1u);
+    End({.status = 200});
+    clock_.Advance(absl::Seconds(3));
+    builder_->Sweep();
+    EXPECT_EQ(builder_->waiting(), 0u);
+    ASSERT_FALSE(uses_.all.empty());
+    EXPECT_EQ(uses_.all.back().status, 200);
+  }
+  EXPECT_EQ(uses_.all.size(), 2u);
+  EXPECT_EQ(Counter("life_calls"), 1u);
+  EXPECT_EQ(Counter("bodies_unread"), 2u);
 }
 
 TEST_F(TokenLifeTest, ASecretInHeaderAndBodyIsOneUse) {
