@@ -1,5 +1,6 @@
 """What a token is, where it went and how it was born, with curl, requests and a server that plays
-the providers: formats, carriers, traits, what answers tell, a rotation through an OAuth endpoint.
+the providers: formats, carriers, traits, what answers tell, rotations through an OAuth endpoint, over
+HTTP/2 with curl, httpx and node.
 """
 
 import base64
@@ -22,6 +23,7 @@ from harness.servers import HOST, make_certificates
 from harness.tokenwatch import Agent, Cli, Collector
 from harness.world import check, main, note, wait_until
 
+PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
@@ -74,22 +76,35 @@ class Providers(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = int(self.headers.get("Content-Length") or 0)
-        form = urllib.parse.parse_qs(self.rfile.read(length).decode())
-        if self.path == "/oauth/token" and "grant_type" in form:
-            tokens = {"access_token": made_up(48), "refresh_token": made_up(48)}
-            Providers.given.append(tokens)
-            body = json.dumps({**tokens, "expires_in": 3600}, indent=2).encode()
-            if "gzip" in self.headers.get("Accept-Encoding", ""):
-                self.answer(200, gzip.compress(body), Content_Encoding="gzip",
-                            Content_Type="application/json")
-            else:
-                self.answer(200, body, Content_Type="application/json")
-        elif self.path.endswith("/access_tokens"):
-            tokens = {"token": "ghs_" + made_up(36)}
-            Providers.given.append(tokens)
-            self.answer(201, json.dumps(tokens).encode())
-        else:
-            self.answer(200)
+        status, fields, body = provide(self.path, self.headers.get("Accept-Encoding", ""),
+                                       self.rfile.read(length))
+        self.answer(status, body, **fields)
+
+
+def provide(path, codings, body):
+    """What a provider answers to a POST: status, fields and body."""
+    form = urllib.parse.parse_qs(body.decode())
+    if path == "/oauth/token" and "grant_type" in form:
+        tokens = {"access_token": made_up(48), "refresh_token": made_up(48)}
+        Providers.given.append({**tokens, "spent": form["refresh_token"][0]})
+        body = json.dumps({**tokens, "expires_in": 3600}, indent=2).encode()
+        if "gzip" in codings:
+            return 200, {"content-encoding": "gzip"}, gzip.compress(body)
+        return 200, {"content-type": "application/json"}, body
+    if path.endswith("/access_tokens"):
+        tokens = {"token": "ghs_" + made_up(36)}
+        Providers.given.append(tokens)
+        return 201, {}, json.dumps(tokens).encode()
+    return 200, {}, b""
+
+
+def serve_http2(world):
+    from harness.http2_server import Http2Server
+
+    def answer(_, path, headers, body):
+        return provide(path, headers.get("accept-encoding", ""), body)
+
+    return Http2Server(world.path("server.pem"), world.path("server.key"), answer).port
 
 
 def serve(world):
@@ -230,14 +245,86 @@ def lives(fleet):
     note("a rotation, a birth and a revocation, linked")
 
 
+HTTP2_CLIENTS = ("curl", "httpx", "node")
+
+
+def renew(fleet, client, port, refresh):
+    """Two renewals of each refresh token and a use of what the last one gave."""
+    world, base = fleet.world, f"https://127.0.0.1:{port}"
+    if client == "httpx":
+        arguments = ["/usr/bin/python3", f"{PROGRAMS}/token_client.py", base, world.path("ca.pem")]
+    elif client == "node":
+        arguments = ["/usr/bin/node", f"{PROGRAMS}/token_client.mjs", base]
+    else:
+        # curl reads no answer: a process each, then one that uses what was given.
+        curl = ["/usr/bin/curl", "-q", "-s", "--http2", "-o", "/dev/null", "--cacert",
+                world.path("ca.pem")]
+        for token in refresh:
+            for _ in range(2):
+                world.run([*curl, "-d", f"grant_type=refresh_token&refresh_token={token}",
+                           f"{base}/oauth/token", "--next", *curl[1:], "-d",
+                           f"refresh_token={token}", f"{base}/upload"], inside=True,
+                          env=world.private_openssl())
+                given = Providers.given[-1]
+                token = given["refresh_token"]
+            world.run([*curl, "-H", f"Authorization: Bearer {given['access_token']}",
+                       f"{base}/api"], inside=True, env=world.private_openssl())
+        return
+    with open(world.path("refresh-tokens"), "w+") as file:
+        file.write("\n".join(refresh))
+        file.seek(0)
+        world.run(arguments, inside=True, stdin=file,
+                  env={**world.private_openssl(), "NODE_EXTRA_CA_CERTS": world.path("ca.pem")})
+
+
+def lives_over_http2(fleet):
+    """The same over HTTP/2: each renewal is linked, and no other body is read."""
+    if not os.path.exists("/usr/lib/python3/dist-packages/h2"):
+        print("SKIPPED: h2", flush=True)
+        return 0
+    port, calls = serve_http2(fleet.world), 0
+    for client in HTTP2_CLIENTS:
+        if client == "node" and not os.path.exists("/usr/bin/node"):
+            print("SKIPPED: node", flush=True)
+            continue
+        before = fleet.agent.counters()
+        refresh = [made_up(40) for _ in range(3)]
+        renew(fleet, client, port, refresh)
+        fleet.count += 3 * len(refresh)
+        fleet.collector.wait_for_uses(fleet.count)
+        by_spent = {given["spent"]: given for given in Providers.given if "spent" in given}
+        for token in refresh:
+            first = by_spent[token]
+            second = by_spent[first["refresh_token"]]
+            for spent, given in ((token, first), (first["refresh_token"], second)):
+                uses = fleet.uses_of(spent)
+                check([(use["carrier"], use["httpVersion"], use["path"]) for use in uses] ==
+                      [("body/refresh_token", "2", "/oauth/token")], f"{client}: {uses}")
+                facts = fleet.facts(spent)
+                check(facts.get("rotated_to") == [fleet.id(given["refresh_token"])] and
+                      facts.get("issued") == [fleet.id(given["access_token"])],
+                      f"{client}: rotation: {facts}")
+            born = fleet.facts(second["access_token"])
+            check(born.get("born_from") == [fleet.id(first["refresh_token"])],
+                  f"{client}: birth: {born}")
+        after, renewals = fleet.agent.counters(), 2 * len(refresh)
+        calls += renewals
+        check(after["bodies"] - before["bodies"] == 2 * renewals,
+              f"{client}: {after['bodies'] - before['bodies']} bodies of {renewals} calls")
+        check(after["bodies_unread"] == before["bodies_unread"], f"{client}: other bodies were read")
+        note(f"{client}: {renewals} rotations over HTTP/2, linked")
+    return calls
+
+
 def scenario(world):
     world.hold_openssl()
     fleet = Fleet(world)
     formats_and_traits(fleet)
     redirects_and_jwts(fleet)
     lives(fleet)
+    calls = 3 + lives_over_http2(fleet)
     counters = fleet.agent.counters()
-    check(counters["life_calls"] == 3, f"life calls: {counters['life_calls']}")
+    check(counters["life_calls"] == calls, f"life calls: {counters['life_calls']}")
     check(counters["bodies_unseen"] == 0, f"{counters['bodies_unseen']} bodies were not seen")
     check(fleet.collector.use_count() == fleet.count,
           f"{fleet.collector.use_count()} uses, not {fleet.count}")
