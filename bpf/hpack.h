@@ -234,7 +234,7 @@ static __always_inline u64 tw_text_walked(union tw_fields *f, u32 n, u32 state, 
 __noinline u64 tw_plain_text(u64 at, u64 n, u64 word)
 {
 	union tw_fields f = {.word = word};
-	u8 window[TW_FIELD_WINDOW];
+	u8 window[TW_FIELD_WINDOW] = {};
 	u32 state = f.state, seen = 0;
 
 	if (n > f.left)
@@ -262,7 +262,7 @@ __noinline u64 tw_plain_text(u64 at, u64 n, u64 word)
 __noinline u64 tw_coded_text(u64 at, u64 n, u64 word)
 {
 	union tw_fields f = {.word = word};
-	u8 window[TW_FIELD_WINDOW];
+	u8 window[TW_FIELD_WINDOW] = {};
 	u32 state = f.state, node = f.node, seen = 0;
 
 	if (n > f.left)

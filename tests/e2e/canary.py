@@ -84,6 +84,7 @@ def open_http2(world, truth, tokens):
     ssl_certificate {world.dir}/server.pem;
     ssl_certificate_key {world.dir}/server.key;
     location / {{ return 204; }}
+    location /given/ {{ return 200 '{{"access_token":"$http_x_given"}}'; }}
   }}""", ports=(port,))
     process = world.spawn(["/usr/bin/python3", f"{PROGRAMS}/canary_http2.py", "canary-http2",
                            "127.0.0.1", port, truth.ca], inside=True, env=world.private_openssl(),
@@ -150,6 +151,7 @@ def scenario(world):
     check(scanner.find(file_chunks(truth.log)), "the server's log shows no token")
     expected = len({use["id"] for use in truth.requests()})
     collector.wait_for_uses(expected // 2, 30)
+    bodies = agent.counters()["bodies"]
     client = open_http2(world, truth, tokens)
     seen = 0
     while seen != (seen := collector.use_count()):
@@ -159,8 +161,9 @@ def scenario(world):
     note(f"{seen} uses of {len(tokens_seen)} tokens; looking for parts of {len(tokens)} secrets")
     frames = agent.counters()["http2_frames"]
     check(frames > 2 * len(tokens), f"only {frames} HTTP/2 frames were read")
-    bodies = agent.counters()["bodies"]
     check(bodies >= 30, f"only {bodies} bodies were read")
+    http2_bodies = agent.counters()["bodies"] - bodies
+    check(http2_bodies == 2 * len(tokens), f"{http2_bodies} bodies were read over HTTP/2")
     check(client.poll() is None, "the HTTP/2 connection is not open any more")
     # Idle: the agent has overwritten what its buffers held.
     time.sleep(3)
