@@ -34,6 +34,7 @@ struct Piece {
   size_t min = 0;
   size_t max = 0;
   std::vector<std::string> texts;
+  size_t hidden = 0;  // PatternFacts has it
 };
 using Sequence = std::vector<Piece>;
 
@@ -41,6 +42,7 @@ class Parser {
  public:
   explicit Parser(std::string_view pattern) : rest_(pattern) {}
 
+  bool has_public() const { return has_public_; }
   absl::StatusOr<Sequence> Parse() {
     absl::StatusOr<Sequence> all = Alternatives(0);
     if (all.ok() && !rest_.empty()) return Refuse("a ')' without '('");
@@ -67,6 +69,7 @@ class Parser {
   std::optional<size_t> Number();
 
   std::string_view rest_;
+  bool has_public_ = false;
 };
 
 // All of a sequence as one piece; its texts are dropped.
@@ -75,6 +78,7 @@ Piece Whole(const Sequence& sequence) {
   for (const Piece& piece : sequence) {
     whole.min = Plus(whole.min, piece.min);
     whole.max = Plus(whole.max, piece.max);
+    whole.hidden = Plus(whole.hidden, piece.hidden);
   }
   return whole;
 }
@@ -110,6 +114,7 @@ absl::StatusOr<Sequence> Parser::Alternatives(size_t depth) {
     if (exact) all.texts.insert(all.texts.end(), texts.begin(), texts.end());
     all.min = std::min(all.min, whole.min);
     all.max = std::max(all.max, whole.max);
+    all.hidden = std::min(all.hidden, whole.hidden);
   }
   if (!exact) all.texts.clear();
   return Sequence{std::move(all)};
@@ -134,9 +139,9 @@ absl::StatusOr<Sequence> Parser::Atom(size_t depth) {
       return Group(depth);
     case '[':
       if (absl::Status status = SkipClass(); !status.ok()) return status;
-      return Sequence{{1, 1, {}}};
+      return Sequence{{1, 1, {}, 1}};
     case '.':
-      return Sequence{{1, 1, {}}};
+      return Sequence{{1, 1, {}, 1}};
     case '\\': {
       absl::StatusOr<Piece> piece = Escape();
       if (!piece.ok()) return piece.status();
@@ -161,10 +166,12 @@ absl::StatusOr<Sequence> Parser::Atom(size_t depth) {
 }
 
 absl::StatusOr<Sequence> Parser::Group(size_t depth) {
+  bool is_public = false;
   if (Take('?')) {
     if (Take('P')) {
       const size_t end = rest_.find('>');
       if (!Take('<') || end == std::string_view::npos) return Refuse("a group of unknown kind");
+      is_public = rest_.substr(0, end - 1) == "public";
       rest_.remove_prefix(end);
     } else if (!Take(':')) {
       return Refuse("a group of unknown kind; flags and looking around are not understood");
@@ -172,6 +179,10 @@ absl::StatusOr<Sequence> Parser::Group(size_t depth) {
   }
   absl::StatusOr<Sequence> inside = Alternatives(depth + 1);
   if (inside.ok() && !Take(')')) return Refuse("a '(' without ')'");
+  if (inside.ok() && is_public) {
+    has_public_ = true;
+    for (Piece& piece : *inside) piece.hidden = 0;
+  }
   return inside;
 }
 
@@ -179,7 +190,7 @@ absl::StatusOr<Piece> Parser::Escape() {
   if (rest_.empty()) return Refuse("a '\\' at its end");
   const char c = rest_.front();
   rest_.remove_prefix(1);
-  if (std::string_view("dDwWsS").find(c) != std::string_view::npos) return Piece{1, 1, {}};
+  if (std::string_view("dDwWsS").find(c) != std::string_view::npos) return Piece{1, 1, {}, 1};
   if (!absl::ascii_ispunct(static_cast<unsigned char>(c))) {
     return Refuse(absl::StrCat("an escape that is not understood, '\\", std::string(1, c), "'"));
   }
@@ -258,6 +269,7 @@ absl::Status Parser::Repeat(Sequence* atom) {
   }
   whole.min = Times(whole.min, min);
   whole.max = Times(whole.max, max);
+  whole.hidden = Times(whole.hidden, min);
   *atom = {std::move(whole)};
   return absl::OkStatus();
 }
@@ -286,9 +298,11 @@ void Close(Run* run, PatternFacts* facts) {
 }  // namespace
 
 absl::StatusOr<PatternFacts> AnalysePattern(std::string_view pattern) {
-  const absl::StatusOr<Sequence> sequence = Parser(pattern).Parse();
+  Parser parser(pattern);
+  const absl::StatusOr<Sequence> sequence = parser.Parse();
   if (!sequence.ok()) return sequence.status();
   PatternFacts facts;
+  facts.has_public = parser.has_public();
   Run run{0, {""}};
   for (const Piece& piece : *sequence) {
     const bool fits = !piece.texts.empty() && run.texts.size() * piece.texts.size() <= kTextsMax;
@@ -306,6 +320,7 @@ absl::StatusOr<PatternFacts> AnalysePattern(std::string_view pattern) {
     }
     facts.min_length = Plus(facts.min_length, piece.min);
     facts.max_length = Plus(facts.max_length, piece.max);
+    facts.hidden = Plus(facts.hidden, piece.hidden);
     if (piece.texts.empty() && facts.min_length == facts.max_length) run.at = facts.min_length;
   }
   Close(&run, &facts);

@@ -26,6 +26,9 @@ struct PatternFacts {
   // Literal characters of the pattern in all, and of the longest run of them.
   size_t literals = 0;
   size_t longest_literal = 0;
+  bool has_public = false;  // a group named "public"
+  // The fewest characters of a match that are no literals and not in that group.
+  size_t hidden = 0;
 };
 
 // Patterns are RE2's syntax without assertions, flags and Unicode classes: literals, escaped

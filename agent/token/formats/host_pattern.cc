@@ -55,6 +55,19 @@ bool IsPrivateAddress6(const std::array<uint8_t, 16>& bytes) {
   return std::all_of(bytes.begin() + 10, bytes.begin() + 15, [](uint8_t b) { return b == 0; });
 }
 
+// Whether anybody can have a name below the two labels: countries' domains for companies, schools
+// and the like. The Public Suffix List knows more of them; this keeps a typing error out, and no
+// more.
+bool IsPublicSuffix(std::string_view ending) {
+  constexpr size_t kCountry = 2;
+  constexpr std::string_view kKinds[] = {"ac",   "co",  "com",  "edu", "go",  "gob",
+                                         "gouv", "gov", "govt", "ltd", "mil", "ne",
+                                         "net",  "nom", "or",   "org", "plc", "sch"};
+  const size_t dot = ending.find('.');
+  return dot != std::string_view::npos && ending.size() - dot - 1 == kCountry &&
+         std::find(std::begin(kKinds), std::end(kKinds), ending.substr(0, dot)) != std::end(kKinds);
+}
+
 }  // namespace
 
 absl::Status CheckHostPattern(std::string_view pattern) {
@@ -80,6 +93,9 @@ absl::Status CheckHostPattern(std::string_view pattern) {
   if (ending.find_first_not_of('.') == std::string_view::npos ||
       (ending != pattern && ending.find('.') == std::string_view::npos)) {
     return refuse("fits too many hosts; two labels must follow the last '*'");
+  }
+  if (ending != pattern && IsPublicSuffix(ending)) {
+    return refuse("fits hosts of anybody; a name of one's own must follow the last '*'");
   }
   return absl::OkStatus();
 }

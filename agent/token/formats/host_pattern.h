@@ -17,7 +17,7 @@
 namespace tokenwatch {
 
 // InvalidArgument says what is wrong: an empty label, a character that no name has, more than one
-// '*' in a label, or a pattern that fits every name.
+// '*' in a label, or a pattern that fits every name or those of a country's companies.
 absl::Status CheckHostPattern(std::string_view pattern);
 
 // Both in lower case. Linear in the host.

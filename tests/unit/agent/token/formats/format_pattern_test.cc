@@ -55,6 +55,31 @@ TEST(AnalysePatternTest, ReadsLengthsAndLiterals) {
   }
 }
 
+TEST(AnalysePatternTest, CountsWhatStaysHidden) {
+  const struct {
+    std::string_view pattern;
+    bool has_public;
+    size_t hidden;
+  } cases[] = {
+      {"abc_[0-9]{4}", false, 4},
+      {"abc_[0-9]{4,9}\\d.", false, 6},
+      {"abc_[0-9]*", false, 0},
+      {"(?P<public>abc_[0-9]{4})", true, 0},
+      {"abc_(?P<public>[0-9]{4})_[0-9]{5}", true, 5},
+      {"(?:live|test)_(?P<public>[0-9]{4}(?:[a-z]{3}))", true, 0},
+      {"(?P<publication>[0-9]{4})", false, 4},
+      {"(?:[0-9]{3}x){2}", false, 6},
+      {"(?:[0-9]{8}|(?P<public>[0-9]{8}))", true, 0},
+      {"(?:[0-9]{8}|[a-z]{5}y{3})", false, 5},
+  };
+  for (const auto& [pattern, has_public, hidden] : cases) {
+    const absl::StatusOr<PatternFacts> facts = AnalysePattern(pattern);
+    ASSERT_TRUE(facts.ok()) << pattern << ": " << facts.status();
+    EXPECT_EQ(facts->has_public, has_public) << pattern;
+    EXPECT_EQ(facts->hidden, hidden) << pattern;
+  }
+}
+
 TEST(AnalysePatternTest, RefusesWhatItDoesNotUnderstand) {
   for (const char* pattern : {"^a",      "a$",
                               "(a",      "a)",

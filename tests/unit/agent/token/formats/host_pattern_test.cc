@@ -69,8 +69,13 @@ TEST(HostPatternTest, AnIndexFindsTheSame) {
 TEST(HostPatternTest, RefusesWhatFitsTooMuch) {
   for (const std::string_view pattern :
        {"", "*", "*.com", "a.*", "a.*.com", "**.x.example", ".x.example", "x..example",
-        "x.example.", "X.example", "x.example/", "https://x.example", "a b.example", "."}) {
+        "x.example.", "X.example", "x.example/", "https://x.example", "a b.example", ".", "*.co.uk",
+        "*.com.au", "*.a-*.gov.br", "db-*.org.nz"}) {
     EXPECT_FALSE(CheckHostPattern(pattern).ok()) << pattern;
+  }
+  for (const std::string_view pattern :
+       {"*.acme.co.uk", "co.uk", "acme.co.uk", "*.co.com", "*.hf.co", "*.acme.de"}) {
+    EXPECT_TRUE(CheckHostPattern(pattern).ok()) << pattern;
   }
 }
 
