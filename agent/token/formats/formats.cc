@@ -64,6 +64,12 @@ struct Regex {
   int groups = 0;
 };
 
+// "api.example." is the same name as "api.example".
+std::string_view WithoutLastDot(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  return host;
+}
+
 // Calls `found` for each word of a host's name.
 template <typename Found>
 void ForEachWord(std::string_view host, Found found) {
@@ -406,6 +412,7 @@ absl::StatusOr<std::unique_ptr<FormatTable>> FormatTable::Create(
 
 FormatMatch FormatTable::Classify(std::string_view secret, std::string_view host,
                                   std::string_view carrier) const {
+  host = WithoutLastDot(host);
   Parts::Choice choice(*parts_, secret, host, carrier);
   parts_->TryStrong(secret, [&choice](uint32_t index) {
     choice.Try(index);
@@ -463,6 +470,7 @@ std::string_view FormatTable::OwnParameter(std::string_view name) const {
 }
 
 FormatTable::HostFit FormatTable::FitOf(const Format& format, std::string_view host) const {
+  host = WithoutLastDot(host);
   const auto provider = parts_->provider_ids.find(format.provider);
   if (host.empty() || provider == parts_->provider_ids.end()) return HostFit::kUnknown;
   bool own = false;

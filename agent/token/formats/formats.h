@@ -64,7 +64,8 @@ class FormatTable : public SecretShapes {
       const FormatOptions& options = {}, std::vector<std::string>* refusals = nullptr);
   ~FormatTable() override;
 
-  // `host` in lower case without port, `carrier` as Credential::carrier; both may be empty. Linear
+  // `host` in lower case without port, with or without the dot that may end a name, `carrier` as
+  // Credential::carrier; both may be empty. Linear
   // in the secret; allocates only where it is a JWT. Of several rows that match, a weak one yields
   // to a self-identifying one with a longer literal; else decide, in this order, the host, the
   // carrier, what the shape has in literals, and whether the row is the user's. A JWT whose claims

@@ -118,12 +118,18 @@ bool IsPrivateHost(std::string_view host) {
   if (inet_pton(AF_INET, text.data(), four.data()) == 1) return IsPrivateAddress4(four);
   std::array<uint8_t, 16> six;
   if (inet_pton(AF_INET6, text.data(), six.data()) == 1) return IsPrivateAddress6(six);
-  if (host.find('.') == std::string_view::npos) return true;
-  for (const std::string_view zone :
-       {".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc"}) {
-    if (host.ends_with(zone)) return true;
+  // What the C library takes for an address as well: fewer parts, octal, hexadecimal.
+  in_addr address{};
+  if (host.find_first_not_of("0123456789abcdefx.") == std::string_view::npos &&
+      inet_aton(text.data(), &address) != 0) {
+    std::memcpy(four.data(), &address, four.size());
+    return IsPrivateAddress4(four);
   }
-  return host.find(".svc.") != std::string_view::npos;
+  if (host.find('.') == std::string_view::npos) return true;
+  constexpr std::string_view kZones[] = {".localhost", ".local",     ".internal",
+                                         ".lan",       ".home.arpa", ".svc"};
+  return std::any_of(std::begin(kZones), std::end(kZones),
+                     [host](std::string_view zone) { return host.ends_with(zone); });
 }
 
 void HostIndex::Add(std::string_view pattern, uint32_t value) {

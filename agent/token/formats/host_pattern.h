@@ -24,8 +24,9 @@ absl::Status CheckHostPattern(std::string_view pattern);
 bool HostMatches(std::string_view pattern, std::string_view host);
 
 // A host that may stand for anything: loopback, link-local and private addresses (RFC 1918, RFC
-// 4193), names without a dot, and those below "localhost", "local", "internal", "lan", "home.arpa"
-// and "svc" with what follows it in a cluster. `host` may be bracketed, as an IPv6 address is.
+// 4193), also as the C library reads them ("127.1", "0x7f000001"), names without a dot, and those
+// below "localhost", "local", which is also where clusters are, "internal", "lan", "home.arpa" and
+// "svc". `host` may be bracketed, as an IPv6 address is.
 bool IsPrivateHost(std::string_view host);
 
 // Values by host pattern.

@@ -220,6 +220,23 @@ TEST(FormatTableTest, KnowsWhereATokenBelongs) {
       {"ghp_<b62:36>", "ghe.corp.example", kOwn},
       {"ghp_<b62:36>", "api.github.com.evil.example", kForeign},
       {"ghp_<b62:36>", "evil-github.com", kForeign},
+      {"ghp_<b62:36>", "api.github.com.", kOwn},
+      {"ghp_<b62:36>", "api.github.com..", kForeign},
+      {"ghp_<b62:36>", "npm.pkg.github.com", kOwn},
+      {"ghp_<b62:36>", "ghcr.io", kOwn},
+      {"ghp_<b62:36>", "raw.githubusercontent.com", kOwn},
+      {"ghp_<b62:36>", "api.individual.githubcopilot.com", kOwn},
+      {"ghp_<b62:36>", "models.github.ai", kOwn},
+      {"ghp_<b62:36>", "models.inference.ai.azure.com", kOwn},
+      {"ghp_<b62:36>", "other.inference.ai.azure.com", kForeign},
+      {"ghp_<b62:36>", "a.svc.evil.com", kForeign},
+      {"ghp_<b62:36>", "134744072", kForeign},
+      {"hf_<alpha:34>", "hf.co", kOwn},
+      {"hf_<alpha:34>", "cas-server.xethub.hf.co", kOwn},
+      {"hf_<alpha:34>", "acme-demo.hf.space", kOwn},
+      {"hf_<alpha:34>", "x1.eu-west-1.aws.endpoints.huggingface.cloud", kOwn},
+      {"hf_<alpha:34>", "hf.com", kForeign},
+      {"xoxb-<dig:12>-<dig:12>-<b62:24>", "slack-gov.com", kOwn},
       {"ghp_<b62:36>", "93.184.216.34", kForeign},
       {"ghp_<b62:36>", "127.0.0.1", kUnknown},
       {"ghp_<b62:36>", "[::1]", kUnknown},
@@ -243,6 +260,8 @@ TEST(FormatTableTest, KnowsWhereATokenBelongs) {
     ASSERT_NE(match.format, nullptr);
     EXPECT_EQ(table->FitOf(*match.format, host), fit) << sample << " at " << host;
   }
+  // A dot at the end of a name is no other name.
+  EXPECT_EQ(IdOf(table->Classify(Make("sk-<an36:32>"), "api.deepseek.com.", "")), "deepseek");
   // Its shape is weak, so that without the setting it is nobody's.
   EXPECT_EQ(IdOf(table->Classify(Make("<hex:40>"), "git.example.org", "authorization/token")),
             "gitea");

@@ -99,13 +99,20 @@ TEST(HostPatternTest, TellsPrivateHosts) {
                                       "x.internal",
                                       "api.default.svc",
                                       "api.default.svc.cluster.local",
-                                      "nas.home.arpa"}) {
+                                      "nas.home.arpa",
+                                      "127.1",
+                                      "2130706433",
+                                      "0x7f000001",
+                                      "0177.0.0.1",
+                                      "cafe",
+                                      "10"}) {
     EXPECT_TRUE(IsPrivateHost(host)) << host;
   }
   for (const std::string_view host :
        {"", "example.com", "8.8.8.8", "172.15.0.1", "172.32.0.1", "192.169.0.1", "100.128.0.1",
         "[2001:db8::1]", "[::ffff:8.8.8.8]", "local.example.com", "svc.example.com",
-        "127.0.0.1.x.y"}) {
+        "127.0.0.1.x.y", "a.svc.evil.com", "a.svc.cluster.local.evil.com", "134744072",
+        "0x08080808", "8.8"}) {
     EXPECT_FALSE(IsPrivateHost(host)) << host;
   }
   EXPECT_FALSE(IsPrivateHost(std::string(300, 'a')));
