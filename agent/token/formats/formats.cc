@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -63,12 +64,6 @@ struct Regex {
   std::unique_ptr<RE2> compiled;
   int groups = 0;
 };
-
-// "api.example." is the same name as "api.example".
-std::string_view WithoutLastDot(std::string_view host) {
-  if (host.ends_with('.')) host.remove_suffix(1);
-  return host;
-}
 
 // Calls `found` for each word of a host's name.
 template <typename Found>
@@ -158,6 +153,7 @@ struct FormatTable::Parts {
 
   HostIndex providers;  // ids of providers by their hosts
   OwnCarriers own_carriers;
+  std::set<uint32_t> listed;  // providers whose hosts the user has listed
 
   absl::Status Add(FormatRow row);
   absl::Status AddProviderHost(const std::string& text);
@@ -329,6 +325,7 @@ absl::Status FormatTable::Parts::AddProviderHost(const std::string& text) {
       continue;
     }
     any = true;
+    listed.insert(shapes[index].provider);
     formats[index].hosts.push_back(pattern);
     AddHost(index, pattern);
   }
@@ -476,8 +473,12 @@ FormatTable::HostFit FormatTable::FitOf(const Format& format, std::string_view h
   bool own = false;
   parts_->providers.Find(host, [&](uint32_t id) { own = own || id == provider->second; });
   if (own) return HostFit::kOwn;
-  const bool anywhere = format.hosts.empty() || format.self_hosted || IsPrivateHost(host);
-  return anywhere ? HostFit::kUnknown : HostFit::kForeign;
+  if (IsPrivateHost(host)) return HostFit::kUnknown;
+  const bool anywhere = format.hosts.empty() || format.self_hosted;
+  // A JWT is for whom it names, which need not be who made it.
+  const bool is_jwt = !format.header_has.empty() || !format.claims_have.empty();
+  const bool listed = !is_jwt && parts_->listed.contains(provider->second);
+  return anywhere && !listed ? HostFit::kUnknown : HostFit::kForeign;
 }
 
 const std::vector<Format>& FormatTable::formats() const { return parts_->formats; }

@@ -48,8 +48,9 @@ struct FormatMatch {
 };
 
 struct FormatOptions {
-  std::vector<std::string> files;           // of the user, rows as formats.yaml has them
-  std::vector<std::string> provider_hosts;  // "PROVIDER=HOST-PATTERN", for instances of one's own
+  std::vector<std::string> files;  // of the user, rows as formats.yaml has them
+  // "PROVIDER=HOST-PATTERN", for instances of one's own: with the built-in ones all there are.
+  std::vector<std::string> provider_hosts;
 };
 
 // Immutable and thread safe. Holds no secret.
@@ -85,8 +86,9 @@ class FormatTable : public SecretShapes {
   std::string_view OwnParameter(std::string_view name) const override;
 
   // Whether `host` (as above) is one of those of the format's provider. Unknown where the format
-  // names none or may be at home anywhere, and of loopback, private addresses and names without a
-  // dot or of a private zone: these may stand for anything. `format` is of this table.
+  // names none or may be at home anywhere, unless the user lists the provider's hosts (but for
+  // JWTs), and of loopback, private addresses and names without a dot or of a private zone: these
+  // may stand for anything. `format` is of this table. HomeHosts learns what is unknown here.
   HostFit FitOf(const Format& format, std::string_view host) const;
 
   // All rows, the built-in ones first.

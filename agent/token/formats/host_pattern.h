@@ -20,6 +20,12 @@ namespace tokenwatch {
 // '*' in a label, or a pattern that fits every name or those of a country's companies.
 absl::Status CheckHostPattern(std::string_view pattern);
 
+// "api.example." is the same name as "api.example".
+inline std::string_view WithoutLastDot(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  return host;
+}
+
 // Both in lower case. Linear in the host.
 bool HostMatches(std::string_view pattern, std::string_view host);
 

@@ -251,7 +251,13 @@ TEST(FormatTableTest, KnowsWhereATokenBelongs) {
       {"ghp_<b62:36>", "", kUnknown},
       {"glpat-<b64url:20>", "gitlab.com", kOwn},
       {"glpat-<b64url:20>", "a.git.example", kOwn},
-      {"glpat-<b64url:20>", "elsewhere.example", kUnknown},
+      {"glpat-<b64url:20>", "elsewhere.example", kForeign},  // the list above is all
+      {"glpat-<b64url:20>", "gitlab.internal", kUnknown},
+      {"<64url:{\"alg\":\"RS256\"}>.<64url:{\"iss\":\"https://"
+       "gitlab.com\",\"sub\":\"project_path:a\"}>."
+       "<b64url:86>",
+       "vault.elsewhere.example", kUnknown},
+      {"hvs.<b64url:95>", "vault.elsewhere.example", kUnknown},
       {"AKIA<b32:16>", "s3.eu-west-1.amazonaws.com", kOwn},
       {"AKIA<b32:16>", "minio.example", kForeign},
   };
