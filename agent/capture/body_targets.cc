@@ -6,9 +6,9 @@ namespace {
 // Short, for their letters are states of the automaton, of which there are 256.
 constexpr std::string_view kPathWords[] = {
     // OAuth 2.0 (RFC 6749, 7009, 7662), registries, Kubernetes' TokenRequest, metadata services.
-    "/token$", "access_token$", "/revoke$", "/introspect$",
+    "/token$", "access_token$", "/revoke$", "/introspect$", "/token/$", "/token.o", "accessTok",
     // GitHub, GitLab, npm, Cloudflare, JFrog, Databricks, Slack.
-    "access_tokens$", "/rotate$", "/tokens$", "/token/create$", "/oauth.v2.",
+    "access_tokens$", "/rotate$", "/tokens$", "/token/create$", "/oauth.v2.", ".revo",
     // Vault.
     "/v1/auth/",
     // Roles of machines and tasks.

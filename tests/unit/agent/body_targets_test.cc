@@ -52,6 +52,11 @@ TEST(BodyTargets, EveryCallThatNeedsItsBodiesHasThem) {
   }
 }
 
+TEST(BodyTargets, AnotherSpellingOfAPath) {
+  EXPECT_TRUE(IsMarked("POST /oauth/token/ HTTP/1.1\r\nHost: a.example\r\n\r\n"));
+  EXPECT_TRUE(IsMarked("POST /oauth/token/?a=b HTTP/1.1\r\nHost: a.example\r\n\r\n"));
+}
+
 TEST(BodyTargets, OrdinaryRequestsKeepTheirBodies) {
   for (const char* target : {"/", "/v1/chat/completions", "/repos/a/b/issues", "/oauth/authorize",
                              "/v1beta/models/m:generateContent", "/api/tokenize"}) {
