@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
 
+#include "absl/base/call_once.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/secret_buffer.h"
@@ -50,7 +52,6 @@ struct Shape {
   size_t literals = 0;
   size_t anchor_at = 0;
   std::vector<std::string> anchors;
-  int public_group = 0;  // 0: none
 
   bool HasAnchor(std::string_view secret) const {
     if (anchors.empty()) return true;
@@ -60,9 +61,35 @@ struct Shape {
   }
 };
 
-struct Regex {
-  std::unique_ptr<RE2> compiled;
-  int groups = 0;
+// Compiled when a secret first needs it: a host sees few of the hundreds of formats, and the others
+// cost neither start-up time nor memory.
+class Pattern {
+ public:
+  explicit Pattern(std::string text) : text_(std::move(text)) {}
+
+  // Null where it is not understood, which is refused when the row is read.
+  const RE2* Get() const {
+    absl::call_once(once_, [this] {
+      absl::StatusOr<std::unique_ptr<RE2>> compiled = CompileFormat(text_);
+      if (compiled.ok()) Set(*std::move(compiled));
+    });
+    return regex_.get();
+  }
+  // The group "public"; 0: none. To be asked behind Get.
+  int public_group() const { return public_group_; }
+
+ private:
+  void Set(std::unique_ptr<RE2> regex) const {
+    const auto& names = regex->NamedCapturingGroups();
+    const auto name = names.find("public");
+    if (name != names.end() && name->second < kGroupsMax) public_group_ = name->second;
+    regex_ = std::move(regex);
+  }
+
+  const std::string text_;
+  mutable absl::once_flag once_;
+  mutable std::unique_ptr<RE2> regex_;
+  mutable int public_group_ = 0;
 };
 
 // Calls `found` for each word of a host's name.
@@ -131,7 +158,7 @@ struct FormatTable::Parts {
 
   std::vector<Format> formats;
   std::vector<Shape> shapes;  // of the format with the same index
-  std::vector<Regex> patterns;
+  std::deque<Pattern> patterns;
   ByText<uint32_t> pattern_ids;
   ByText<uint32_t> provider_ids;
   ByText<std::string> places;  // of ids in files
@@ -157,7 +184,7 @@ struct FormatTable::Parts {
 
   absl::Status Add(FormatRow row);
   absl::Status AddProviderHost(const std::string& text);
-  absl::StatusOr<uint32_t> Compile(const std::string& pattern);
+  uint32_t PatternOf(const std::string& text);
   void AddHost(uint32_t index, std::string_view pattern) {
     providers.Add(pattern, shapes[index].provider);
     if (formats[index].weak) {
@@ -223,7 +250,8 @@ bool FormatTable::Parts::Choice::Matches(uint32_t index) {
   if (!jwt_.HeaderHas(format.header_has)) return false;
   if (last_pattern_ != shape.pattern) {
     last_pattern_ = shape.pattern;
-    last_matched_ = FormatMatches(*parts_.patterns[shape.pattern].compiled, secret_);
+    const RE2* const regex = parts_.patterns[shape.pattern].Get();
+    last_matched_ = regex != nullptr && FormatMatches(*regex, secret_);
   }
   return last_matched_ && jwt_.ClaimsHave(format.claims_have);
 }
@@ -251,16 +279,11 @@ bool FormatTable::Parts::Choice::Try(uint32_t index) {
   return true;
 }
 
-absl::StatusOr<uint32_t> FormatTable::Parts::Compile(const std::string& pattern) {
-  const auto known = pattern_ids.find(pattern);
-  if (known != pattern_ids.end()) return known->second;
-  absl::StatusOr<std::unique_ptr<RE2>> compiled = CompileFormat(pattern);
-  if (!compiled.ok()) return compiled.status();
-  const auto id = static_cast<uint32_t>(patterns.size());
-  const int groups = (*compiled)->NumberOfCapturingGroups();
-  patterns.push_back({*std::move(compiled), groups});
-  pattern_ids.emplace(pattern, id);
-  return id;
+uint32_t FormatTable::Parts::PatternOf(const std::string& text) {
+  const auto [known, is_new] =
+      pattern_ids.try_emplace(text, static_cast<uint32_t>(patterns.size()));
+  if (is_new) patterns.emplace_back(text);
+  return known->second;
 }
 
 absl::Status FormatTable::Parts::Add(FormatRow row) {
@@ -269,23 +292,14 @@ absl::Status FormatTable::Parts::Add(FormatRow row) {
     return absl::InvalidArgumentError(absl::StrCat(row.where, ": the id '", row.format.id,
                                                    "' is taken already, by ", place->second));
   }
-  const absl::StatusOr<uint32_t> pattern = Compile(row.format.pattern);
-  if (!pattern.ok()) {
-    places.erase(place);
-    return absl::InvalidArgumentError(absl::StrCat(row.where, ": ", pattern.status().message()));
-  }
   Shape shape;
-  shape.pattern = *pattern;
+  shape.pattern = PatternOf(row.format.pattern);
   shape.provider =
       provider_ids.try_emplace(row.format.provider, static_cast<uint32_t>(provider_ids.size()))
           .first->second;
   shape.literals = row.shape.literals;
   shape.anchor_at = row.shape.anchor_at;
   shape.anchors = std::move(row.shape.anchors);
-  const auto& names = patterns[*pattern].compiled->NamedCapturingGroups();
-  const auto name = names.find("public");
-  if (name != names.end() && name->second < kGroupsMax) shape.public_group = name->second;
-
   const auto index = static_cast<uint32_t>(formats.size());
   if (row.format.weak) {
     for (const std::string& carrier : row.format.carriers) by_carrier[carrier].push_back(index);
@@ -350,12 +364,13 @@ void FormatTable::Parts::TryStrong(std::string_view secret, Attempt attempt) con
 }
 
 std::string_view FormatTable::Parts::PublicPart(uint32_t index, std::string_view secret) const {
-  const int group = shapes[index].public_group;
-  if (group == 0) return {};
+  const Pattern& pattern = patterns[shapes[index].pattern];
+  const RE2* const regex = pattern.Get();
+  const int group = pattern.public_group();
+  if (regex == nullptr || group == 0) return {};
   std::array<re2::StringPiece, kGroupsMax> found;
-  if (!patterns[shapes[index].pattern].compiled->Match(
-          re2::StringPiece(secret.data(), secret.size()), 0, secret.size(), RE2::ANCHOR_BOTH,
-          found.data(), group + 1)) {
+  if (!regex->Match(re2::StringPiece(secret.data(), secret.size()), 0, secret.size(),
+                    RE2::ANCHOR_BOTH, found.data(), group + 1)) {
     return {};
   }
   const re2::StringPiece& part = found[static_cast<size_t>(group)];
