@@ -381,12 +381,13 @@ std::shared_ptr<const UseRequest> UseBuilder::TakeRequest(const RequestHead& req
   if (is_first) return taken;
   // Nothing of it depends on a secret if none was found, and none will be where a secret has no
   // block in what was searched.
-  if (!secrets.has_found() && !asked_texts_.is_full()) {
+  BlockSet texts;
+  if (!secrets.has_found() && asked_texts_.Fill(&texts)) {
     Asked& known = asked_.Add(*key);
     known.path = std::move(path);
     known.way = std::move(way);
     known.request = taken;
-    asked_texts_.Fill(&known.texts);
+    known.texts = std::move(texts);
   }
   asked_texts_.Clear();
   return taken;

@@ -114,7 +114,7 @@ class UseBuilder : public ExchangeSink {
     std::shared_ptr<const UseRequest> request;
     BlockSet texts;  // of all texts that had to hold nothing secret
   };
-  static constexpr size_t kAsked = 1024;  // some 3 kB each, at most 10
+  static constexpr size_t kAsked = 512;  // some 9 kB each, at most 14
   static constexpr size_t kSeenOnce = 1024;
   static constexpr size_t kSpareDrafts = 256;
 

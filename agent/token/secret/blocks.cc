@@ -2,6 +2,7 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <bit>
 
 namespace tokenwatch {
@@ -17,15 +18,15 @@ uint64_t BlockSeed() {
 }
 
 void BlockSet::Reset(size_t blocks) {
-  const size_t slots = std::bit_ceil(2 * blocks);
+  const size_t slots = std::bit_ceil(blocks + blocks / 2 + 1);
   slots_.assign(slots, 0);
   mask_ = slots - 1;
 }
 
 void BlockSet::Add(uint64_t block) {
   const uint64_t hash = block * seed_;
-  const auto tag = static_cast<uint16_t>(hash >> 48 | 1);
-  size_t slot = hash >> 32 & mask_;
+  const uint32_t tag = TagOf(hash);
+  size_t slot = hash >> 48 & mask_;
   while (slots_[slot] != 0 && slots_[slot] != tag) slot = (slot + 1) & mask_;
   slots_[slot] = tag;
 }
@@ -44,9 +45,14 @@ void TextBlocks::Add(std::string_view text) {
   });
 }
 
-void TextBlocks::Fill(BlockSet* set) const {
-  set->Reset(blocks_.size());
-  for (const uint64_t block : blocks_) set->Add(block);
+bool TextBlocks::Fill(BlockSet* set) {
+  std::sort(blocks_.begin(), blocks_.end());
+  const auto end = std::unique(blocks_.begin(), blocks_.end());
+  const auto different = static_cast<size_t>(end - blocks_.begin());
+  if (is_full_ || different > kMostDifferent) return false;
+  set->Reset(different);
+  for (auto block = blocks_.begin(); block != end; ++block) set->Add(*block);
+  return true;
 }
 
 }  // namespace tokenwatch

@@ -90,9 +90,9 @@ bool AnyIndexedBlock(std::string_view secret, IsIt is_it) {
 // A number of this process that nobody outside knows; odd.
 uint64_t BlockSeed();
 
-// A set of blocks that holds tags of 15 bits in place of them: it may say of one in thousands that
-// it is there though it is not, never the other way round. Where a tag stands depends on the seed,
-// so that nobody can choose blocks that share a place.
+// A set of blocks that holds tags of 31 bits in place of them: it may say of one in 10^9 that it is
+// there though it is not, never the other way round. Where a tag stands depends on the seed, so
+// that nobody can choose blocks that share a place.
 class BlockSet {
  public:
   // Empties it and makes room for that many blocks.
@@ -100,27 +100,31 @@ class BlockSet {
   void Add(uint64_t block);
   bool MayHold(uint64_t block) const {
     const uint64_t hash = block * seed_;
-    const auto tag = static_cast<uint16_t>(hash >> 48 | 1);
-    for (size_t slot = hash >> 32;; ++slot) {
-      const uint16_t there = slots_[slot & mask_];
+    const uint32_t tag = TagOf(hash);
+    for (size_t slot = hash >> 48;; ++slot) {
+      const uint32_t there = slots_[slot & mask_];
       if (there == 0) return false;
       if (there == tag) return true;
     }
   }
   // For sets of secrets.
-  void Wipe() { OPENSSL_cleanse(slots_.data(), slots_.size() * sizeof(uint16_t)); }
+  void Wipe() { OPENSSL_cleanse(slots_.data(), slots_.size() * sizeof(uint32_t)); }
 
  private:
+  static uint32_t TagOf(uint64_t hash) { return static_cast<uint32_t>(hash >> 16) | 1; }
+
   uint64_t seed_ = BlockSeed();
   size_t mask_ = 0;
-  absl::InlinedVector<uint16_t, 64> slots_ = {0};  // 0: empty; at most half of them are not
+  absl::InlinedVector<uint32_t, 64> slots_ = {0};  // 0: empty; at most two in three are not
 };
 
 // The blocks of texts, for secrets that are compared with the same texts again and again.
 class TextBlocks {
  public:
-  // What does not fit is left out, and is_full(): some 500 bytes of text in base64's alphabet do.
-  static constexpr size_t kMost = 2048;
+  // What does not fit is left out, and is_full().
+  static constexpr size_t kMost = 4096;
+  // Different ones: some 350 bytes of text in base64's alphabet. The set then takes 8 kB.
+  static constexpr size_t kMostDifferent = 1365;
 
   TextBlocks() { blocks_.reserve(kMost); }
   ~TextBlocks() { Clear(); }
@@ -131,8 +135,8 @@ class TextBlocks {
   void Clear();
   void Add(std::string_view text);
   bool is_full() const { return is_full_; }
-  // All that was added, where it is not full.
-  void Fill(BlockSet* set) const;
+  // All that was added. False, and an unspecified set, where that was too much.
+  bool Fill(BlockSet* set);
 
  private:
   std::vector<uint64_t> blocks_;  // never grows: a text may hold a secret
