@@ -215,7 +215,7 @@ static __always_inline u32 tw_transit(u32 state, u64 class)
 /* A step over `n` bytes of a value has come to `state` and has seen the actions `seen`. */
 static __always_inline u64 tw_text_walked(union tw_fields *f, u32 n, u32 state, u32 seen)
 {
-	f->used = n;
+	f->used += n;
 	f->left -= n;
 	f->state = state;
 	/* The target of a request line ends with a blank. */
@@ -275,7 +275,7 @@ __noinline u64 tw_coded_text(u64 at, u64 n, u64 word)
 		return f.word;
 	}
 	for (u32 i = 0; i < 2 * TW_FIELD_WINDOW; i++) {
-		u32 gives, code, entry;
+		u32 code, entry, given;
 		u64 row;
 
 		if (i >= 2 * n)
@@ -285,10 +285,11 @@ __noinline u64 tw_coded_text(u64 at, u64 n, u64 word)
 		row &= TW_HUFFMAN_NODES * 16 - 1;
 		code = tw_huffman[row];
 		node = code & 0xff;
-		gives = code >> 15;
-		entry = tw_transit(state, code >> 8 & (TW_CLASSES - 1)) * gives;
+		/* All bits where a symbol has ended. */
+		given = -(code >> 15);
+		entry = tw_transit(state, code >> 8 & (TW_CLASSES - 1)) & given;
 		seen |= entry >> 8;
-		state = (entry & 0xff) | state * (1 - gives);
+		state = (entry & 0xff) | (state & ~given);
 	}
 	f.node = node;
 	return tw_text_walked(&f, n, state, seen);
@@ -328,43 +329,89 @@ __noinline u64 tw_field_told(u64 word)
 	return f.word;
 }
 
+/* 1 where `a` is less than `b`, both less than 2^63; else 0. */
+static __always_inline u64 tw_less(u64 a, u64 b)
+{
+	return (a - b) >> 63;
+}
+
+/*
+ * How many of the bytes, the first one in the low bits, are fields by themselves and of no
+ * interest: pseudo-header fields of the static table, and entries of the dynamic one.
+ */
+static __always_inline u32 tw_dull_fields(u64 bytes, u64 n)
+{
+	u64 dull = 1, count = 0;
+
+	for (u64 i = 0; i < sizeof(bytes); i++) {
+		u64 index = (bytes & 0xff) ^ 0x80;
+
+		/* So that it is not unrolled, which would cost stack. */
+		asm volatile("" : "+r"(i));
+		bytes >>= 8;
+		dull &= tw_less(i, n) &
+			((tw_less(0, index) & tw_less(index, TW_LAST_PSEUDO + 1)) |
+			 (tw_less(TW_STATIC_ENTRIES, index) & tw_less(index, 0x7f)));
+		count += dull;
+	}
+	return count;
+}
+
+static __always_inline u64 tw_text(u64 at, u64 n, const union tw_fields *f)
+{
+	if (f->flags & TW_FIELDS_CODED)
+		return tw_coded_text(at, n, f->word);
+	return tw_plain_text(at, n, f->word);
+}
+
 /* The next bytes of a block: a field's first ones, or a part of a string. */
 static __always_inline u64 tw_field_bytes(u64 at, u64 n, u64 word)
 {
 	union tw_fields f = {.word = word};
-	u8 bytes[2] = {}, phase;
-	u64 size = n > 1 ? 2 : 1;
+	u64 size = n, bytes = 0;
+	u8 phase;
 
 	f.used = 0;
 	f.flags &= ~(TW_FIELDS_INDEXED | TW_FIELDS_LITERAL);
 	phase = f.phase;
-	if (phase == TW_FIELDS_VALUE_TEXT && f.flags & (TW_FIELDS_PATH | TW_FIELDS_HOST)) {
-		if (f.flags & TW_FIELDS_CODED)
-			return tw_coded_text(at, n, f.word);
-		return tw_plain_text(at, n, f.word);
-	}
+	if (phase == TW_FIELDS_VALUE_TEXT && f.flags & (TW_FIELDS_PATH | TW_FIELDS_HOST))
+		return tw_text(at, n, &f);
 	if (phase == TW_FIELDS_VALUE_TEXT || phase == TW_FIELDS_NAME_TEXT ||
 	    phase == TW_FIELDS_PRIORITY) {
 		tw_skip_text(&f, n);
 		return f.word;
 	}
 	asm volatile("" : "+r"(size));
-	if (size > 2 || bpf_probe_read_user(bytes, size, (void *)at)) {
+	if (size > sizeof(bytes))
+		size = sizeof(bytes);
+	if (bpf_probe_read_user(&bytes, size, (void *)at)) {
 		f.phase = TW_FIELDS_LOST;
 		return f.word;
 	}
 	f.used = 1;
 	if (phase == TW_FIELDS_NAME || phase == TW_FIELDS_VALUE) {
-		tw_length_begins(&f, bytes[0], n);
-	} else if (phase != TW_FIELDS_NEXT) {
-		tw_number_goes_on(&f, bytes[0], n);
-	} else {
-		tw_field_begins(&f, bytes[0]);
-		if (n > 1 && (f.phase == TW_FIELDS_NAME || f.phase == TW_FIELDS_VALUE)) {
-			f.used = 2;
-			tw_length_begins(&f, bytes[1], n);
+		tw_length_begins(&f, (u8)bytes, n);
+		return f.word;
+	}
+	if (phase != TW_FIELDS_NEXT) {
+		tw_number_goes_on(&f, (u8)bytes, n);
+		return f.word;
+	}
+	if (!(f.flags & TW_FIELDS_ALL) && bytes & 0x80) {
+		u32 dull = tw_dull_fields(bytes, size);
+
+		if (dull) {
+			f.used = dull;
+			return f.word;
 		}
 	}
+	tw_field_begins(&f, (u8)bytes);
+	if (n < 2 || (f.phase != TW_FIELDS_NAME && f.phase != TW_FIELDS_VALUE))
+		return f.word;
+	f.used = 2;
+	tw_length_begins(&f, (u8)(bytes >> 8), n);
+	if (n > 2 && f.phase == TW_FIELDS_VALUE_TEXT && f.flags & (TW_FIELDS_PATH | TW_FIELDS_HOST))
+		return tw_text(at + 2, n - 2, &f);
 	return f.word;
 }
 
