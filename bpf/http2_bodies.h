@@ -44,6 +44,19 @@ static __always_inline u16 *tw_taken(struct tw_wanted *wanted, const struct tw_c
 	return tw_is_request(c, direction) ? &wanted->taken[0] : &wanted->taken[1];
 }
 
+/*
+ * Counts anew what is wanted: two threads may change it at once, and a count of theirs would stay
+ * wrong.
+ */
+static __always_inline void tw_count_wanted(struct tw_connection *c)
+{
+	u64 count = 0;
+
+	for (u32 i = 0; i < TW_BODY_STREAMS; i++)
+		count += (0 - (u64)c->wanted[i].stream) >> 63;
+	c->wanted_count = count;
+}
+
 /* One of a stream's bodies has ended; without the other the stream is not wanted any more. */
 static __always_inline void tw_taken_all(struct tw_connection *c, struct tw_wanted *wanted,
 					 u16 *taken)
@@ -52,7 +65,7 @@ static __always_inline void tw_taken_all(struct tw_connection *c, struct tw_want
 	if (wanted->taken[0] != TW_TAKEN_ALL || wanted->taken[1] != TW_TAKEN_ALL)
 		return;
 	wanted->stream = 0;
-	c->wanted_count--;
+	tw_count_wanted(c);
 }
 
 /* The payload of a DATA frame, as far as it is here. TW_STEP_EMIT: the span with w->flags. */
@@ -154,11 +167,10 @@ static __always_inline void tw_want_stream(struct tw_connection *c, u32 stream, 
 	}
 	asm volatile("" : "+r"(place));
 	wanted = &c->wanted[place & (TW_BODY_STREAMS - 1)];
-	if (!wanted->stream)
-		c->wanted_count++;
 	wanted->stream = stream;
 	wanted->taken[0] = ends ? TW_TAKEN_ALL : 0;
 	wanted->taken[1] = 0;
+	tw_count_wanted(c);
 }
 
 /*
@@ -198,7 +210,7 @@ __noinline int tw_frame_ended(void)
 	wanted = &c->wanted[place & (TW_BODY_STREAMS - 1)];
 	if (type == TW_FRAME_RST_STREAM) {
 		wanted->stream = 0;
-		c->wanted_count--;
+		tw_count_wanted(c);
 		return 0;
 	}
 	taken = tw_taken(wanted, c, thread->work.direction);
