@@ -147,6 +147,9 @@ absl::Span<const PublicUserRow> PublicUsers();
 // Whether a user of Basic may be shown: a fixed word, or the public id of a known kind.
 bool IsPublicUser(std::string_view user);
 
+// Whether a pair of Basic is the public id of a key and what it signed the request with.
+bool IsSignedPair(std::string_view user, std::string_view password);
+
 // What the word "session" of the cookie settings stands for.
 struct SessionCookieRow {
   std::string_view name;          // '*' stands for any text; compares with case

@@ -31,7 +31,7 @@ struct Credential {
   std::string_view secret;      // normalised; where unresolved, the part that is there, maybe none
   std::string_view user;        // the other part of Basic
   bool unresolved = false;      // its end may be missing (RequestHead::cut), or it is too long
-  bool user_is_public = false;  // IsPublicUser(user)
+  bool user_is_public = false;  // and may be shown
   bool secret_is_public = false;  // `secret` is the id of a key that signed the request
 };
 

@@ -57,6 +57,8 @@ class CredentialFinder {
   // A scheme with its credentials, or a value without scheme.
   void One(std::string_view part, bool edge);
   void Raw(std::string_view part, bool edge);
+  // Of a scheme without a row: whether `text` signs the request; then all of it is counted.
+  bool Signature(std::string_view scheme, std::string_view text);
   void ByForm(const SchemeRow& scheme, std::string_view text, bool edge);
   void Basic(std::string_view text, bool edge);
   void UserAndPassword(std::string_view user, std::string_view password);

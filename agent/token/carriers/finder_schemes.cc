@@ -83,10 +83,50 @@ void CredentialFinder::One(std::string_view part, bool edge) {
   if (word.size() != part.size() && LooksLikeScheme(word)) {
     addition_ = word;
     const std::string_view rest = TrimBlanks(part.substr(word.size()));
+    if (!edge && Signature(word, rest)) return;
     AddPart(Unquote(rest), rest, edge);
     return;
   }
   Raw(part, edge);
+}
+
+// The parameters have the names that most schemes give them. Without a row nobody says that these
+// are all, so that an id is shown only where a signature is beside it.
+bool CredentialFinder::Signature(std::string_view scheme, std::string_view text) {
+  constexpr std::string_view kSignatures[] = {"signature",       "sig", "sign",
+                                              "oauth_signature", "mac", "hmac"};
+  constexpr std::string_view kOnce[] = {"nonce", "timestamp", "ts"};
+  constexpr std::string_view kIds[] = {
+      "credential",     "keyid",     "key_id",    "key-id",   "accesskeyid",
+      "access_key_id",  "accesskey", "access",    "apikey",   "api_key",
+      "appid",          "app_id",    "client_id", "clientid", "oauth_consumer_key",
+      "awsaccesskeyid", "id",        "username",  "user",     "key"};
+  const auto first_of = [text](absl::Span<const std::string_view> names) {
+    for (const std::string_view name : names) {
+      const std::optional<FieldParameter> found = FindFieldParameter(text, name, true);
+      if (found.has_value() && !found->value.empty()) return found->value;
+    }
+    return std::string_view();
+  };
+  const bool is_signed = !first_of(kSignatures).empty();
+  if (is_signed || !first_of(kOnce).empty()) {
+    const std::string_view id = first_of(kIds);
+    if (id.empty()) {
+      ++out_->per_request;
+    } else {
+      AddPublic(id.substr(0, is_signed ? id.find('/') : id.size()), false, is_signed);
+    }
+    return true;
+  }
+  constexpr std::string_view kHmac = "hmac";
+  const bool is_hmac =
+      std::search(scheme.begin(), scheme.end(), kHmac.begin(), kHmac.end(), [](char a, char b) {
+        return absl::ascii_tolower(static_cast<unsigned char>(a)) == b;
+      }) != scheme.end();
+  const size_t colon = text.find(':');
+  if (!is_hmac || colon == std::string_view::npos || colon + 1 == text.size()) return false;
+  AddPublic(text.substr(0, colon), false);
+  return true;
 }
 
 void CredentialFinder::Raw(std::string_view part, bool edge) {
@@ -174,6 +214,10 @@ void CredentialFinder::UserAndPassword(std::string_view user, std::string_view p
     return std::any_of(words.begin(), words.end(),
                        [text](std::string_view word) { return EqualsIgnoreCase(word, text); });
   };
+  if (IsSignedPair(user, password)) {
+    AddPublic(user, false);
+    return;
+  }
   const bool is_none = password.empty() || is_one_of(PasswordsThatAreNone(), password);
   if (is_none && !user.empty() && !is_one_of(FixedUsers(), user)) {
     Add(user, "", false);

@@ -71,6 +71,9 @@ constexpr SchemeRow kSchemes[] = {
     PerRequest("scram-sha-1", "SCRAM-SHA-1 data=<S>"),
     PerRequest("scram-sha-256", "SCRAM-SHA-256 data=<S>"),
     PerRequest("wsse", "WSSE profile=\"UsernameToken\""),
+    PerRequest("sapisidhash", "SAPISIDHASH 1790000000_<S>"),  // Google's pages
+    PerRequest("sapisid1phash", "SAPISID1PHASH 1790000000_<S>"),
+    PerRequest("sapisid3phash", "SAPISID3PHASH 1790000000_<S>"),
     // Vendors' schemes that carry the secret itself.
     {"token",
      kParameterOrWhole,
@@ -189,6 +192,35 @@ constexpr SchemeRow kSchemes[] = {
      {"MAC id=\"<S>\", nonce=\"n\", mac=\"bWFj\""},
      {"MAC mac=<S>"},
      "mac"},
+    {"veracode-hmac-sha-256",
+     kParameter,
+     "",
+     "id",
+     {"VERACODE-HMAC-SHA-256 id=<S>,ts=1790000000000,nonce=6e,sig=00"},
+     {"VERACODE-HMAC-SHA-256 ts=1,nonce=6e,sig=<S>"},
+     "sig"},
+    {"hmac",  // Kong
+     kParameter,
+     "",
+     "username",
+     {"hmac username=\"<S>\", algorithm=\"hmac-sha256\", headers=\"date\", signature=\"c2ln\""},
+     {"hmac algorithm=\"hmac-sha256\", signature=\"<S>\""}},
+    {"aws3-https",
+     kParameter,
+     "",
+     "awsaccesskeyid",
+     {"AWS3-HTTPS AWSAccessKeyId=<S>,Algorithm=HmacSHA256,Signature=c2ln"},
+     {"AWS3-HTTPS Algorithm=HmacSHA256,Signature=<S>"}},
+    {"aws3",
+     kParameter,
+     "",
+     "awsaccesskeyid",
+     {"AWS3 AWSAccessKeyId=<S>,Algorithm=HmacSHA256,SignedHeaders=host,Signature=c2ln"},
+     {"AWS3 Signature=<S>"}},
+    BeforeColon("apiauth", "APIAuth <S>:c2ln", "APIAuth :<S>"),
+    BeforeColon("apiauth-hmac-sha1", "APIAuth-HMAC-SHA1 <S>:c2ln", "APIAuth-HMAC-SHA1 :<S>"),
+    BeforeColon("apiauth-hmac-sha256", "APIAuth-HMAC-SHA256 <S>:c2ln", "APIAuth-HMAC-SHA256 :<S>"),
+    BeforeColon("upyun", "UPYUN <S>:c2ln", "UPYUN :<S>"),
     BeforeColon("aws", "AWS <S>:c2ln", "AWS :<S>"),
     BeforeColon("goog1", "GOOG1 <S>:c2ln", "GOOG1 :<S>"),
     BeforeColon("acs", "acs <S>:c2ln", "acs :<S>"),
@@ -267,6 +299,11 @@ constexpr auto kSchemeNames = [] {
 }();
 constexpr NameTable kSchemeTable(kSchemeNames);
 
+// Duo: an integration key, which is public, and the HMAC of this request, as SHA-1 or SHA-512.
+constexpr std::string_view kDuoPrefix = "DI";
+constexpr size_t kDuoKey = 20;
+constexpr size_t kDuoSignatures[] = {40, 128};
+
 }  // namespace
 
 absl::Span<const SchemeRow> Schemes() { return kSchemes; }
@@ -283,6 +320,14 @@ absl::Span<const std::string_view> PasswordsThatAreNone() { return kPasswordsTha
 absl::Span<const std::string_view> FixedUsers() { return kFixedUsers; }
 
 absl::Span<const PublicUserRow> PublicUsers() { return kPublicUsers; }
+
+bool IsSignedPair(std::string_view user, std::string_view password) {
+  return user.size() == kDuoKey && user.starts_with(kDuoPrefix) &&
+         user.find_first_not_of(kBase36Upper) == std::string_view::npos &&
+         std::find(std::begin(kDuoSignatures), std::end(kDuoSignatures), password.size()) !=
+             std::end(kDuoSignatures) &&
+         password.find_first_not_of(kHex) == std::string_view::npos;
+}
 
 bool IsPublicUser(std::string_view user) {
   return std::any_of(std::begin(kFixedUsers), std::end(kFixedUsers),

@@ -95,6 +95,45 @@ TEST(Extract, ReadsSchemesThatHaveNoRow) {
   }
 }
 
+// A scheme without a row that signs each request: one key, not a new token each time.
+TEST(Extract, TakesWhatSignsForOneRequestForNoToken) {
+  const std::string id = MadeUp(12),
+                    duo = "DI" + MadeUp(18, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+  const auto hex = [](size_t size) { return MadeUp(size, "0123456789abcdef"); };
+  const struct {
+    std::string value, secret;  // empty: none
+    bool is_public;
+  } cases[] = {
+      {"Acme-HMAC-SHA512 Credential=" + id + "/x, Ts=1, Nonce=6e, Signature=" + hex(32), id, true},
+      {"Acme-1 key_id=\"" + id + "\";nonce=\"" + hex(8) + "\";sig=\"" + hex(32) + "\"", id, true},
+      {"Acme-1 app_id=" + id + "&timestamp=1&sign=" + hex(32), id, true},
+      {"OAuth1 oauth_consumer_key=" + id + ",oauth_signature=" + hex(8), id, true},
+      {"Acme-1 nonce=" + hex(8) + ", signature=" + hex(32), "", false},
+      {"Acme-HMAC " + id + ":" + hex(40), id, true},
+      // What is not signed may be the secret.
+      {"Acme-1 key=" + id + ", timestamp=1", id, false},
+      {"Acme-1 key=" + id, "key=" + id, false},
+      {"Acme-HMAC " + id, id, false},
+      {"Acme-1 " + id + ":" + id, id + ":" + id, false},
+      {"Basic " + Base64(duo + ":" + hex(40)), duo, true},
+      {"Basic " + Base64(duo + ":" + hex(128)), duo, true},
+  };
+  for (const auto& test : cases) {
+    Request request;
+    request.fields = {{"Authorization", test.value}};
+    const Extraction found = FindCredentials(request.Head());
+    ASSERT_EQ(found.credentials.size(), test.secret.empty() ? 0u : 1u) << test.value;
+    EXPECT_EQ(found.per_request, test.secret.empty() ? 1u : 0u) << test.value;
+    if (test.secret.empty()) continue;
+    EXPECT_EQ(found.credentials[0].secret, test.secret) << test.value;
+    EXPECT_EQ(found.credentials[0].secret_is_public, test.is_public) << test.value;
+  }
+  const std::string password = hex(39);
+  Request request;
+  request.fields = {{"Authorization", "Basic " + Base64(duo + ":" + password)}};
+  ExpectFound(&request, {{"authorization/basic", password, duo}});
+}
+
 TEST(Extract, TakesBasicApart) {
   const std::string secret = MadeUp(24), user = MadeUp(9);
   const struct {
