@@ -28,6 +28,12 @@ constexpr CarrierRow QueryId(std::string_view shown, std::string_view sample,
   return {kQueryId, shown.substr(kParameter.size()), shown, {sample}, {miss}};
 }
 
+// A name under which all kinds of things travel.
+constexpr CarrierRow Vague(CarrierRow row) {
+  row.shortest = 8;
+  return row;
+}
+
 constexpr CarrierRow NeverField(std::string_view name, std::string_view miss) {
   return {kNeverField, name, "", {}, {miss}};
 }
@@ -94,8 +100,8 @@ constexpr CarrierRow kCarriers[] = {
     Field("header/x-api-token", "X-Api-Token: <S>", "X-Api-Token-Name: <S>"),
     Field("header/api-token", "Api-Token: <S>", "Api-Token-Name: <S>"),
     Field("header/auth-token", "Auth-Token: <S>", "Auth-Token-Type: <S>"),
-    Field("header/x-token", "X-Token: <S>", "X-Token-Type: <S>"),
-    Field("header/token", "Token: <S>", "Token-Type: <S>"),
+    Vague(Field("header/x-token", "X-Token: <S>", "X-Token-Type: <S>")),
+    Vague(Field("header/token", "Token: <S>", "Token-Type: <S>")),
     Field("header/x-api-secret", "X-Api-Secret: <S>", "X-Api-Secret-Id: <S>"),
     Field("header/x-client-secret", "X-Client-Secret: <S>", "X-Client-Id: <S>"),
     Field("header/x-secret-key", "X-Secret-Key: <S>", "X-Secret-Key-Id: <S>"),
@@ -217,7 +223,7 @@ constexpr CarrierRow kCarriers[] = {
     Field("header/x-parse-rest-api-key", "X-Parse-REST-API-Key: <S>",
           "X-Parse-Application-Id: <S>"),
     Field("header/x-parse-master-key", "X-Parse-Master-Key: <S>", "X-Parse-Installation-Id: <S>"),
-    Field("header/key", "Key: <S>", "Key-Id: <S>"),
+    Vague(Field("header/key", "Key: <S>", "Key-Id: <S>")),
     Field("header/auth-api-token", "Auth-API-Token: <S>", "Auth-API-Version: <S>"),
     Field("header/modal-secret", "Modal-Secret: <S>", "Modal-Key: <S>"),
     Field("header/shortcut-token", "Shortcut-Token: <S>", "Shortcut-Tokens: <S>"),
@@ -265,7 +271,8 @@ constexpr CarrierRow kCarriers[] = {
      "key",
      "query/key",
      {"/v1/models?key=<S>", "/?a=1&KEY=<S>&b=2", "http://h/x?key=<S>#f", "/?%6bey=<S>"},
-     {"/?key=", "/?keys=<S>", "/?key", "/key=<S>"}},
+     {"/?key=title", "/?keys=<S>", "/?key", "/key=<S>"},
+     8},
     {kQuery,
      "api_key",
      "query/api_key",
@@ -285,7 +292,8 @@ constexpr CarrierRow kCarriers[] = {
      "token",
      "query/token",
      {"/?token=<S>", "/hook?Token=<S>"},
-     {"/?token=", "/?token_type=<S>", "/?csrf_token=<S>"}},
+     {"/?token=", "/?token_type=<S>", "/?csrf_token=<S>", "/?token=next-page-2"},
+     8},
     Parameter("query/auth_token", "/?auth_token=<S>", "/?auth_tokens=<S>"),
     Parameter("query/authtoken", "/?authtoken=<S>", "/?authtokenid=<S>"),
     Parameter("query/id_token", "/?id_token=<S>", "/?id_tokens=<S>"),
@@ -299,10 +307,10 @@ constexpr CarrierRow kCarriers[] = {
     Parameter("query/apitoken", "/?apiToken=<S>", "/?apiTokens=<S>"),
     Parameter("query/api_secret", "/?api_secret=<S>", "/?api_secrets=<S>"),
     Parameter("query/x-api-key", "/?x-api-key=<S>", "/?x-api-version=<S>"),
-    Parameter("query/access_key", "/?access_key=<S>", "/?access_key_id=<S>"),
-    Parameter("query/app_key", "/?app_key=<S>", "/?app_name=<S>"),
+    Vague(Parameter("query/access_key", "/?access_key=<S>", "/?access_key_id=<S>")),
+    Vague(Parameter("query/app_key", "/?app_key=<S>", "/?app_name=<S>")),
     Parameter("query/application_key", "/?application_key=<S>", "/?application=<S>"),
-    Parameter("query/secret", "/?secret=<S>", "/?secrets=<S>"),
+    Vague(Parameter("query/secret", "/?secret=<S>", "/?secrets=<S>")),
     Parameter("query/session_token", "/?session_token=<S>", "/?session_tokens=<S>"),
     Parameter("query/private_token", "/?private_token=<S>", "/?private=<S>"),
     Parameter("query/job_token", "/?job_token=<S>", "/?job_id=<S>"),

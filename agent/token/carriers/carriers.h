@@ -51,7 +51,9 @@ struct CarrierRow {
   std::string_view shown;
   Samples carries;      // header lines or targets from which <S> is taken by this row
   Samples near_misses;  // from which this row takes nothing
-  size_t shortest = 1;  // bytes of a value of a name that is often something else
+  // Of a name that is often something else: the bytes of a value that counts. Names and numbers do
+  // not there (IsPlain), however long they are.
+  size_t shortest = 1;
 };
 
 // In the order of preference: a token that a request carries twice is reported once, with the

@@ -111,6 +111,11 @@ void CredentialFinder::Find(const RequestHead& request) {
   if (any_addition_) HideSecretsInNames();
 }
 
+bool CredentialFinder::Counts(std::string_view value, bool edge) const {
+  const size_t shortest = Carriers()[rank_].shortest;
+  return shortest == 1 || edge || value.empty() || (value.size() >= shortest && !IsPlain(value));
+}
+
 bool CredentialFinder::IsToken(std::string_view value) const {
   return MayBeToken(value, 1) &&
          std::all_of(value.begin(), value.end(), [](char c) { return c > 0x20 && c <= 0x7e; }) &&

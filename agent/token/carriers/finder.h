@@ -44,6 +44,8 @@ class CredentialFinder {
   void CredentialsField(size_t rank, std::string_view value, bool edge);
   void ValueField(size_t rank, std::string_view value, bool edge);
   void Values(std::string_view value, bool edge);
+  // Whether the row at hand takes the value for a secret; an empty one is counted.
+  bool Counts(std::string_view value, bool edge) const;
   void Subprotocols(size_t rank, std::string_view value, bool edge);
   void RegistryAuth(size_t rank, std::string_view value, bool edge);
   void Cookies(std::string_view value, bool edge);

@@ -109,7 +109,9 @@ void CredentialFinder::Values(std::string_view value, bool edge) {
   while (!value.empty()) {
     const std::string_view part = NextPart(
         &value, [](std::string_view after) { return !after.empty() && IsBlank(after.front()); });
-    AddPart(BareValue(part), part, edge && value.empty());
+    const bool part_edge = edge && value.empty();
+    const std::string_view bare = BareValue(part);
+    if (Counts(bare, part_edge)) AddPart(bare, part, part_edge);
   }
 }
 

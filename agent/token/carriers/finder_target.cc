@@ -109,7 +109,7 @@ void CredentialFinder::Parameter(const RequestTarget& target, std::string_view n
   } else if (row.kind == CarrierKind::kQueryId && (query_is_cut_ || IsSigned(target))) {
     const size_t slash = value.find('/');
     AddPublic(value.substr(0, slash), edge && slash == std::string_view::npos, IsSigned(target));
-  } else if (value.size() >= row.shortest || edge || value.empty()) {
+  } else if (Counts(value, edge)) {
     Add(value, "", edge);
   }
 }

@@ -134,6 +134,34 @@ TEST(Extract, TakesWhatSignsForOneRequestForNoToken) {
   ExpectFound(&request, {{"authorization/basic", password, duo}});
 }
 
+// Names under which all kinds of things travel want what could be a secret; a vendor's take all.
+TEST(Extract, TakesNoWordsUnderVagueNames) {
+  for (const std::string line :
+       {"/?key=title", "/?key=a", "/?token=2", "/?token=next-page-2", "/?secret=false",
+        "/?access_key=x", "/?key=users/42/name", "/?key=%2Fconfig%2Ffoo%2Fbar", "X-Token: 12",
+        "Token: x", "Key: something", "/?token=a1b2c3"}) {
+    Request request = Request::FromSample(line);
+    const Extraction found = FindCredentials(request.Head());
+    EXPECT_TRUE(found.credentials.empty()) << line;
+    EXPECT_EQ(found.empty, 0u) << line;
+  }
+  for (const auto& [line, secret] :
+       {std::pair<std::string, std::string>{"/?token=a1b2c3d4", "a1b2c3d4"},
+        {"X-Token: a1b2c3d4", "a1b2c3d4"},
+        {"/?api_key=test", "test"},
+        {"/?password=winter", "winter"},
+        {"X-Vault-Token: root", "root"}}) {
+    Request request = Request::FromSample(line);
+    const Extraction found = FindCredentials(request.Head());
+    ASSERT_EQ(found.credentials.size(), 1u) << line;
+    EXPECT_EQ(found.credentials[0].secret, secret);
+  }
+  // A part of a value says nothing.
+  Request request = Request::FromSample("/?token=page");
+  request.head.cut = true;
+  EXPECT_EQ(FindCredentials(request.Head()).credentials.size(), 1u);
+}
+
 TEST(Extract, TakesBasicApart) {
   const std::string secret = MadeUp(24), user = MadeUp(9);
   const struct {
@@ -416,10 +444,10 @@ TEST(Extract, UndoesFoldingAndEscapes) {
 TEST(Extract, KeepsHostileBytesAsTheyAre) {
   const std::string secret("\0\x01\x7f\xff %41\x1b[0m", 12);
   Request request;
-  request.target = "/?key=%00%ff%";
+  request.target = "/?api_key=%00%ff%";
   request.fields = {{"X-Api-Key", secret}};
   ExpectFound(&request,
-              {{"header/x-api-key", secret, ""}, {"query/key", std::string("\0\xff%", 3), ""}});
+              {{"header/x-api-key", secret, ""}, {"query/api_key", std::string("\0\xff%", 3), ""}});
 }
 
 TEST(Extract, BoundsLengthAndNumber) {
