@@ -181,6 +181,11 @@ constexpr CarrierRow kCarriers[] = {
     Field("header/x-metabase-session", "X-Metabase-Session: <S>", "X-Metabase-Client: <S>"),
     Field("header/x-redmine-api-key", "X-Redmine-API-Key: <S>", "X-Redmine-Switch-User: <S>"),
     Field("header/x-plex-token", "X-Plex-Token: <S>", "X-Plex-Client-Identifier: <S>"),
+    {kCredentials,
+     "x-emby-authorization",
+     "header/x-emby-authorization",
+     {"X-Emby-Authorization: MediaBrowser Client=\"a\", Token=\"<S>\""},
+     {"X-Emby-Authorization: MediaBrowser Client=\"<S>\"", "X-Emby-Authorizations: <S>"}},
     Field("header/x-emby-token", "X-Emby-Token: <S>", "X-Emby-Client: <S>"),
     Field("header/x-typesense-api-key", "X-TYPESENSE-API-KEY: <S>", "X-TYPESENSE-USER-ID: <S>"),
     // Observation.

@@ -130,7 +130,8 @@ struct SubprotocolRow {
 
 absl::Span<const SubprotocolRow> Subprotocols();
 
-// Passwords of Basic that say that the secret is in the user part; lower case. So does none at all.
+// Passwords of Basic that say that the secret is in the user part, where that may be one; lower
+// case. So do a stand-in, and none at all.
 absl::Span<const std::string_view> PasswordsThatAreNone();
 
 // Users of Basic that are a vendor's fixed word, and no person; lower case. Never a secret.

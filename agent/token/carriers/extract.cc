@@ -18,6 +18,19 @@ namespace {
 constexpr size_t kNameMax = 64;
 constexpr std::string_view kOther = "other";
 
+// A JWT has none (RFC 7515 section 2); some who make them leave it, and some who send them take it
+// away.
+std::string_view WithoutPadding(std::string_view secret) {
+  constexpr std::string_view kObject = "ey";  // begins base64 of a '{' and a quote or blank
+  constexpr size_t kPaddingMax = 2;
+  if (!secret.ends_with('=') || !secret.starts_with(kObject) ||
+      std::count(secret.begin(), secret.end(), '.') != 2) {
+    return secret;
+  }
+  for (size_t i = 0; i < kPaddingMax && secret.ends_with('='); ++i) secret.remove_suffix(1);
+  return secret;
+}
+
 // What the rows of kCredentials show with a scheme's row, so that the usual request needs no
 // memory for it.
 class ShownCarriers {
@@ -71,6 +84,7 @@ Credential* CredentialFinder::Add(std::string_view secret, std::string_view user
     return nullptr;
   }
   if (secret.size() > kSecretMax) unresolved = true;
+  if (!unresolved) secret = WithoutPadding(secret);
   Credential* place = nullptr;
   for (Credential& known : out_->credentials) {
     if (known.unresolved || unresolved || known.secret != secret) continue;

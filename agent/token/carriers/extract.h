@@ -67,12 +67,15 @@ struct CarrierOptions {
 
 // Secrets are normalised: the scheme, blanks around it and quotes are no part of a secret, header
 // folding (RFC 9112 section 5.2) is one blank, base64 of Basic and %XX of query values are undone,
-// while '=' at the end is part of what an API compares and stays. '+' in a query stays '+': tokens
-// hold no blanks, but clients that do not encode '+' exist.
+// and what people write around a secret is none of it (BareValue). '=' at the end is part of what
+// an API compares and stays, but for a JWT's. '+' in a query stays '+': tokens hold no blanks, but
+// clients that do not encode '+' exist.
 //
 // Basic gives its password, or its user where the password is empty or says that it is none; a
-// fixed word of FixedUsers() is never a secret. What is no base64 there, or decodes to what no user
-// types, is taken as it stands. user:password@ of a target is Basic before a client made it so.
+// fixed word of FixedUsers() is never a secret. A user that is a token by its shape is one, and a
+// password beside it another if it may be. Parts that a form's encoder made are decoded (RFC 6749
+// section 2.3.1). What is no base64 there, or decodes to what no user types, is taken as it stands.
+// user:password@ of a target is Basic before a client made it so.
 //
 // Several credentials in one field: a comma ends one where a known scheme and a blank follow
 // (combined fields), in a field without scheme where a blank follows.

@@ -7,10 +7,31 @@ bool Separates(char c, bool ampersand) {
   return c == ' ' || c == '\t' || c == ',' || c == ';' || (ampersand && c == '&');
 }
 
+// Of a scheme's name or a parameter's before a bare value; 0: there is none.
+size_t SizeOfWhatComesBefore(std::string_view text) {
+  constexpr std::string_view kWords[] = {"bearer", "token"};
+  constexpr std::string_view kNames[] = {
+      "token=", "access_token=", "api_key=", "api-key=", "apikey=", "key=", "bearer="};
+  for (const std::string_view word : kWords) {
+    if (text.size() <= word.size() || !BeginsIgnoringCase(text, word)) continue;
+    const char next = text[word.size()];
+    if (IsBlank(next) || next == ':' || next == '+') return word.size() + 1;
+  }
+  for (const std::string_view name : kNames) {
+    // Base64 of something short ends in '=', too.
+    if (BeginsIgnoringCase(text, name) &&
+        text.find_first_not_of('=', name.size()) != std::string_view::npos) {
+      return name.size();
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string_view Unquote(std::string_view text) {
-  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') {
+  if (text.size() >= 2 && text.front() == text.back() &&
+      (text.front() == '"' || text.front() == '\'')) {
     return TrimBlanks(text.substr(1, text.size() - 2));
   }
   return text;
@@ -24,12 +45,12 @@ std::string_view FirstWord(std::string_view text, size_t bound) {
 }
 
 std::string_view BareValue(std::string_view text) {
+  constexpr int kLayersMax = 4;
   text = Unquote(TrimBlanks(text));
-  constexpr size_t kLongest = 7;
-  const std::string_view word = FirstWord(text, kLongest);
-  if (word.size() != text.size() &&
-      (EqualsIgnoreCase(word, "bearer") || EqualsIgnoreCase(word, "token"))) {
-    text = Unquote(TrimBlanks(text.substr(word.size())));
+  for (int layer = 0; layer < kLayersMax; ++layer) {
+    const size_t before = SizeOfWhatComesBefore(text);
+    if (before == 0) break;
+    text = Unquote(TrimBlanks(text.substr(before)));
   }
   return text;
 }

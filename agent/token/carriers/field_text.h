@@ -13,7 +13,7 @@
 
 namespace tokenwatch {
 
-// Without the quotes around it and the blanks inside those.
+// Without the quotes around it, of either kind, and the blanks inside those.
 std::string_view Unquote(std::string_view text);
 
 // Without regard to case.
@@ -24,8 +24,9 @@ inline bool BeginsIgnoringCase(std::string_view text, std::string_view beginning
 // Up to the first blank, at most `bound` bytes.
 std::string_view FirstWord(std::string_view text, size_t bound = std::string_view::npos);
 
-// A bare value as people write it into fields and parameters that want no scheme: without blanks,
-// quotes, "Bearer " and "Token " around it.
+// A bare value as people write it where a secret alone is wanted: without blanks and quotes around
+// it, and without "Bearer " or "Token " (or with ':' or '+' for the blank) and "token=", "key=" or
+// the like before it, as often as they stand there.
 std::string_view BareValue(std::string_view text);
 
 // Behind the quoted string that begins at `begin`, or the end of the text where it does not end.

@@ -63,6 +63,7 @@ class CredentialFinder {
   bool Signature(std::string_view scheme, std::string_view text);
   void ByForm(const SchemeRow& scheme, std::string_view text, bool edge);
   void Basic(std::string_view text, bool edge);
+  std::string_view FormDecoded(std::string_view text);
   void UserAndPassword(std::string_view user, std::string_view password);
   void List(std::string_view text, bool edge);
   void FromParameter(const SchemeRow& scheme, std::string_view text, bool edge);

@@ -7,6 +7,7 @@
 #include "agent/common/text.h"
 #include "agent/token/carriers/field_text.h"
 #include "agent/token/carriers/finder.h"
+#include "agent/token/carriers/stand_in.h"
 #include "agent/token/secret/encoding.h"
 #include "agent/token/secret/redact.h"
 
@@ -25,6 +26,29 @@ bool LooksLikeScheme(std::string_view word) {
     }
   }
   return !LooksLikeSecret(word);
+}
+
+// Whether a form's encoder could have made the text (WHATWG URL,
+// "application/x-www-form-urlencoded"; some leave '~', others encode '*'): nothing stands for
+// itself that must not, and nothing is encoded that need not be, nor is it a control character.
+bool IsFormEncoded(std::string_view text) {
+  const auto stands_for_itself = [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '-' || c == '.' || c == '_';
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c != '%') {
+      if (!stands_for_itself(c) && c != '+' && c != '*' && c != '~') return false;
+      continue;
+    }
+    if (i + 2 >= text.size()) return false;
+    const SecretBuffer decoded = DecodePercent(text.substr(i, 3));
+    if (decoded.size() != 1) return false;
+    const auto byte = static_cast<unsigned char>(decoded.view().front());
+    if (stands_for_itself(byte) || byte < 0x20 || byte == 0x7f) return false;
+    i += 2;
+  }
+  return true;
 }
 
 bool IsPlanetScaleId(std::string_view text) {
@@ -52,6 +76,12 @@ bool BeginsWithScheme(std::string_view text) {
   return word.size() < text.size() && IsBlank(text[word.size()]) && FindScheme(word) != nullptr;
 }
 
+// Rather than a name or a word.
+bool MayBeSecret(std::string_view text) {
+  constexpr size_t kShortest = 8;
+  return text.size() >= kShortest && !IsPlain(text);
+}
+
 bool HoldsControls(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](unsigned char c) { return c < 0x20 || c == 0x7f; });
@@ -74,8 +104,16 @@ void CredentialFinder::CredentialsField(size_t rank, std::string_view value, boo
 }
 
 void CredentialFinder::One(std::string_view part, bool edge) {
+  if (const std::string_view inside = Unquote(part);
+      inside.size() != part.size() && BeginsWithScheme(inside)) {
+    part = inside;
+    edge = false;  // the quotes end
+  }
   const std::string_view word = FirstWord(part);
   scheme_row_ = FindScheme(word);
+  if (scheme_row_ == nullptr && word.ends_with(':') && word.size() != part.size()) {
+    scheme_row_ = FindScheme(word.substr(0, word.size() - 1));
+  }
   if (scheme_row_ != nullptr) {
     ByForm(*scheme_row_, TrimBlanks(part.substr(word.size())), edge);
     return;
@@ -145,13 +183,13 @@ void CredentialFinder::Raw(std::string_view part, bool edge) {
     if (credential != nullptr) credential->user_is_public = IsPlanetScaleId(id);
     return;
   }
-  AddPart(Unquote(part), part, edge);
+  AddPart(BareValue(part), part, edge);
 }
 
 void CredentialFinder::ByForm(const SchemeRow& scheme, std::string_view text, bool edge) {
   switch (scheme.form) {
     case SchemeForm::kWhole:
-      AddPart(Unquote(text), text, edge);
+      AddPart(BareValue(text), text, edge);
       break;
     case SchemeForm::kBasic:
       Basic(text, edge);
@@ -206,7 +244,17 @@ void CredentialFinder::Basic(std::string_view text, bool edge) {
     AddPart(IsPrintableAscii(pair) ? pair : encoded, text, false);
     return;
   }
-  UserAndPassword(pair.substr(0, colon), pair.substr(colon + 1));
+  UserAndPassword(FormDecoded(pair.substr(0, colon)), FormDecoded(pair.substr(colon + 1)));
+}
+
+// OAuth's clients encode both parts as forms are (RFC 6749 section 2.3.1), so that a secret with a
+// '/' is another text than in the form itself. Only what an encoder may have made is decoded: a '%'
+// or two in a password prove nothing.
+std::string_view CredentialFinder::FormDecoded(std::string_view text) {
+  if (text.find('%') == std::string_view::npos || !IsFormEncoded(text)) return text;
+  SecretBuffer plain;
+  for (const char c : text) plain.Append(c == '+' ? ' ' : c);
+  return Keep(DecodePercent(plain.view()));
 }
 
 void CredentialFinder::UserAndPassword(std::string_view user, std::string_view password) {
@@ -218,9 +266,18 @@ void CredentialFinder::UserAndPassword(std::string_view user, std::string_view p
     AddPublic(user, false);
     return;
   }
-  const bool is_none = password.empty() || is_one_of(PasswordsThatAreNone(), password);
+  const bool may_be_key = MayBeSecret(user) && user.find('@') == std::string_view::npos;
+  const bool is_none =
+      password.empty() ||
+      (may_be_key && (IsStandIn(password) || is_one_of(PasswordsThatAreNone(), password)));
   if (is_none && !user.empty() && !is_one_of(FixedUsers(), user)) {
     Add(user, "", false);
+    return;
+  }
+  // A token that stands where users do is one, whatever a password is beside it, and no name.
+  if (!IsPublicUser(user) && IsToken(user)) {
+    Add(user, "", false);
+    if (MayBeSecret(password)) Add(password, "", false);
     return;
   }
   Credential* credential = Add(password, user, false);
@@ -250,7 +307,7 @@ void CredentialFinder::FromParameter(const SchemeRow& scheme, std::string_view t
     const size_t equals = text.find('=');
     const bool is_list = equals != std::string_view::npos && text.substr(equals + 1, 1) == "\"";
     if (scheme.form == SchemeForm::kParameterOrWhole && !is_list) {
-      AddPart(Unquote(text), text, edge);
+      AddPart(BareValue(text), text, edge);
     } else if (edge) {
       Add("", "", true);
     } else {

@@ -110,6 +110,18 @@ constexpr SchemeRow kSchemes[] = {
      "",
      {"Snowflake Token=\"<S>\""},
      {"Snowflake Token="}},
+    {"mediabrowser",  // Jellyfin and Emby
+     kParameter,
+     "token",
+     "",
+     {"MediaBrowser Client=\"a\", Device=\"b\", Token=\"<S>\"", "MediaBrowser Token=\"<S>\""},
+     {"MediaBrowser Client=\"<S>\"", "MediaBrowser Client=\"a\", Token=\"\""}},
+    {"emby",
+     kParameter,
+     "token",
+     "",
+     {"Emby UserId=\"u\", Client=\"a\", Token=\"<S>\""},
+     {"Emby UserId=\"<S>\""}},
     {"authsub", kParameterOrWhole, "token", "", {"AuthSub token=\"<S>\""}, {"AuthSub token=\"\""}},
     {"googlelogin", kParameterOrWhole, "auth", "", {"GoogleLogin auth=<S>"}, {"GoogleLogin auth="}},
     {"flyv1", kList, "", "", {"FlyV1 <S>", "FlyV1 <S>,"}, {"FlyV1 ,"}},
@@ -261,8 +273,10 @@ constexpr SchemeRow kRawForms[] = {
      {"bce-auth-v1//<S>"}},
 };
 
-// GitHub, Freshdesk and others, Toggl.
-constexpr std::string_view kPasswordsThatAreNone[] = {"x-oauth-basic", "x", "api_token"};
+// GitHub, Freshdesk and others, Toggl; then what people make up where a password is asked for.
+constexpr std::string_view kPasswordsThatAreNone[] = {
+    "x-oauth-basic", "x",      "api_token", "nopass", "nopassword",
+    "no-password",   "unused", "ignored",   "blank",  "empty"};
 
 constexpr std::string_view kFixedUsers[] = {
     // GitHub, GitLab, PyPI, GitLab CI, Amazon ECR, Bitbucket and Atlassian, Docker and others.

@@ -40,6 +40,24 @@ TEST(Extract, GivesOneSecretInEveryCarrier) {
       "Authorization: Basic " + Base64(secret + ":"),
       "Authorization: Basic " + Base64(secret),
       "Authorization: Basic " + Base64("u:" + secret + "\n"),
+      "Authorization: Basic " +
+          Base64("u:" + secret.substr(0, 20) + "%2F%2B%3D~" + secret.substr(24)),
+      "Authorization: Bearer: " + secret,
+      "Authorization: Bearer:" + secret,
+      "Authorization: Bearer Bearer " + secret,
+      "Authorization: Bearer bearer: \"" + secret + "\"",
+      "Authorization: \"Bearer " + secret + "\"",
+      "Authorization: 'Bearer " + secret + "'",
+      "Authorization: Bearer '" + secret + "'",
+      "Authorization: Bearer token=" + secret,
+      "Authorization: Bearer token=\"" + secret + "\"",
+      "Authorization: Bearer Token " + secret,
+      "Authorization: token=" + secret,
+      "Authorization: key=" + secret,
+      "Authorization: Bearer=" + secret,
+      "Authorization: MediaBrowser Client=\"a\", Token=\"" + secret + "\"",
+      "X-Api-Key: 'token=" + secret + "'",
+      "/x?key=Bearer+" + encoded,
       "X-Api-Key: " + secret,
       "X-Api-Key: bearer " + secret,
       "Private-Token: \"" + secret + "\"",
@@ -86,7 +104,6 @@ TEST(Extract, ReadsSchemesThatHaveNoRow) {
       {"{\"a\" " + secret, "authorization", "{\"a\" " + secret},
       {secret, "authorization", secret},
       {"\"" + secret + "\"", "authorization", secret},
-      {"Bearer:" + secret, "authorization", "Bearer:" + secret},
   };
   for (const auto& test : cases) {
     Request request;
@@ -175,6 +192,21 @@ TEST(Extract, TakesBasicApart) {
       {secret + ":x-oauth-basic", secret, ""},
       {secret + ":X", secret, ""},
       {secret + ":api_token", secret, ""},
+      {secret + ":nopass", secret, ""},
+      {secret + ":unused", secret, ""},
+      {secret + ":xxx", secret, ""},
+      {secret + ":none", secret, ""},
+      // A word for a user is none of a secret.
+      {"admin:x", "x", "admin"},
+      {"ada1984@example.org:x", "x", "ada1984@example.org"},
+      {"root-user:unused", "unused", "root-user"},
+      // Encoded as forms are, or something else with a '%'.
+      {"my%20id:a%2Bb%2F" + secret + "%3D", "a+b/" + secret + "=", "my id"},
+      {"u:a+b%2F" + secret, "a b/" + secret, "u"},
+      {"u:%41" + secret, "%41" + secret, "u"},
+      {"u:a/b%2F" + secret, "a/b%2F" + secret, "u"},
+      {"u:50%" + secret, "50%" + secret, "u"},
+      {"u:%0a" + secret, "%0a" + secret, "u"},
       {":x", "x", ""},
       {"x-access-token:" + secret, secret, "x-access-token"},
       {"_json_key:{\n \"private_key\": \"" + secret + "\"\n}\n",
@@ -378,6 +410,44 @@ TEST(Extract, TheSameObjectServesManyRequests) {
   FindCredentials(none.Head(), {}, &found);
   EXPECT_TRUE(found.credentials.empty());
   EXPECT_TRUE(found.storage.empty());
+}
+
+TEST(Extract, ATokenWhereUsersStandIsOne) {
+  const FakeShapes shapes;
+  const CarrierOptions options = {{}, &shapes};
+  const std::string token = "tok-" + MadeUp(24), other = MadeUp(24);
+  const struct {
+    std::string line;
+    std::vector<std::string> secrets;
+  } cases[] = {
+      {"Authorization: Basic " + Base64(token + ":pw"), {token}},
+      {"Authorization: Basic " + Base64(token + ":whatever"), {token}},
+      {"Authorization: Basic " + Base64(token + ":" + other), {token, other}},
+      {"Authorization: Basic " + Base64(token + ":" + token), {token}},
+      {"https://" + token + ":whatever@h.example/", {token}},
+      {"Authorization: Basic " + Base64("ada:" + token), {token}},
+  };
+  for (const auto& [line, secrets] : cases) {
+    Request request = Request::FromSample(line);
+    const Extraction found = FindCredentials(request.Head(), options);
+    ASSERT_EQ(found.credentials.size(), secrets.size()) << line;
+    for (size_t i = 0; i < secrets.size(); ++i) {
+      EXPECT_EQ(found.credentials[i].secret, secrets[i]) << line;
+      EXPECT_NE(found.credentials[i].user, token) << line;
+    }
+  }
+}
+
+TEST(Extract, AJwtHasNoPadding) {
+  const std::string jwt = "eyJhbGciOiJIUzI1NiJ9.e30." + MadeUp(43);
+  for (const std::string end : {"", "=", "=="}) {
+    Request request;
+    request.fields = {{"Authorization", "Bearer " + jwt + end}};
+    ExpectFound(&request, {{"authorization/bearer", jwt, ""}});
+  }
+  Request request;
+  request.fields = {{"Authorization", "Bearer eyJhIjoxfQ=="}};
+  ExpectFound(&request, {{"authorization/bearer", "eyJhIjoxfQ==", ""}});
 }
 
 TEST(Extract, ReportsATokenOnceWithTheCarrierThatIsFirstInTheTable) {
