@@ -128,6 +128,7 @@ TEST_F(WantedStreams, ByPathOrAuthority) {
       {"never indexed", {post + "\x14" + Coded("/oauth/token")}, "1 "},
       {"inserted", {post + "\x44" + Coded("/oauth/token")}, "1 "},
       {"with a query", {post + "\x04" + Coded("/token?x=/y")}, "1 "},
+      {"with a slash behind it", {post + "\x04" + Plain("/oauth/token/")}, "1 "},
       {"by the query", {post + "\x04" + Coded("/?Action=AssumeRole")}, "1 "},
       {"by the authority", {post + "\x01" + Coded("sts.us-east-1.example") + "\x84"}, "1 "},
       {"in capitals", {post + "\x01" + Plain("STS.example") + "\x84"}, "1 "},
@@ -146,7 +147,7 @@ TEST_F(WantedStreams, ByPathOrAuthority) {
        "1 "},
 
       {"another", {post + "\x04" + Coded("/v1/items")}, ""},
-      {"goes on", {post + "\x04" + Plain("/oauth/token/")}, ""},
+      {"goes on", {post + "\x04" + Plain("/oauth/token/x")}, ""},
       {"in the query only", {post + "\x04" + Plain("/a?b=/token")}, ""},
       {"static", {post + "\x84", post + "\x85"}, ""},
       {"inside the authority", {post + "\x01" + Plain("a.sts.example") + "\x84"}, ""},
