@@ -165,6 +165,12 @@ constexpr std::pair<std::string_view, std::string_view> kForms[] = {
      "<S>%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Algorithm=AWS4-HMAC-SHA256&"
      "X-Amz-Signature=0a1b2c3d"},
     {"query/sig", "<S>&sv=2026-01-01&sr=b&sp=r&se=2026-12-31T00%3A00%3A00Z"},
+    {"authorization/sharedkey", "SharedKey <S>:c2ln"},
+    {"authorization/sharedkeylite", "SharedKeyLite <S>:c2ln"},
+    {"authorization/sharedaccesssignature", "SharedAccessSignature sr=<S>&sig=c2ln&se=1&skn="},
+    {"query/googleaccessid", "<S>&Signature=c2ln&Expires=1"},
+    {"query/key-pair-id", "<S>&Signature=c2ln&Policy=e30_"},
+    {"query/skoid", "<S>&sv=2026-01-01&sr=b&sp=r&sig=c2ln"},
     {"path/slack_webhook", "/services/<S>"},
     {"path/discord_webhook", "/api/webhooks/<S>"},
     {"path/telegram_bot", "/bot<S>/sendMessage"},

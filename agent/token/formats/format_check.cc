@@ -14,7 +14,8 @@ namespace {
 
 constexpr uint64_t kSeeds = 3;  // samples differ from seed to seed
 
-// Templates of what is in every log: no pattern may match these.
+// Templates of what is in every log: no pattern may match these, but for one that counts in its own
+// carriers only.
 constexpr std::string_view kOrdinary[] = {
     "",
     "a",
@@ -165,6 +166,8 @@ absl::Status CheckFormatRow(const FormatRow& row) {
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     SampleRandom random(seed);
     for (const std::string_view text : kOrdinary) {
+      // In a carrier of its own nothing else stands.
+      if (format.weak && format.hosts.empty() && format.named.empty()) break;
       const absl::StatusOr<std::string> made = MakeSample(text, &random);
       if (made.ok() && matches(*made)) {
         return refuse("the pattern matches what is ordinary in requests, such as", text);

@@ -124,7 +124,10 @@ void ReadForm(std::string_view body, bool complete, absl::Span<BodyMember> membe
     for (BodyMember& member : members) {
       if (member.name != pair.substr(0, equals) || !member.text.empty()) continue;
       if (equals == pair.size()) continue;
-      member.text = DecodePercent(TrimBlanks(pair.substr(equals + 1)));
+      // A blank is sent as '+' (WHATWG URL, "application/x-www-form-urlencoded").
+      SecretBuffer text;
+      for (const char c : TrimBlanks(pair.substr(equals + 1))) text.Append(c == '+' ? ' ' : c);
+      member.text = DecodePercent(text.view());
     }
   }
 }

@@ -85,6 +85,7 @@ TEST_P(ReadBodyTest, FindsTheMember) {
 INSTANTIATE_TEST_SUITE_P(
     , ReadBodyTest,
     testing::Values(BodyCase{"Form", "a=1&token=x%2By&b=2", true, "", "token", "x+y"},
+                    BodyCase{"FormWithBlanks", "token=x+y%20z", true, "", "token", "x y z"},
                     BodyCase{"FirstOfAForm", "token=x&token=y", true, "", "token", "x"},
                     BodyCase{"EmptyForm", "token=", true, "", "token", ""},
                     BodyCase{"NameWithoutValue", "token", true, "", "token", ""},
