@@ -1,13 +1,12 @@
 // Recall and false positives of the token formats, over the agent's own search for credentials.
 //
-//   classify [--seed N] [--requests N] [--input FILE] [--json FILE]
+//   classify [--seed N] [--requests N] [--input FILE] [--formats-file FILE] [--json FILE]
 //
 // Makes up N requests with a token, every format in turn, and N without one. A token counts as
 // recalled where a credential of the request is given its format; a false positive is a request
 // without a token in which something identifies itself as one. With --input, the cases are those of
-// a file, one JSON object a line: "method", "url", "headers" (a list of pairs) and "expect" (a list
-// of {"format", "provider", "carrier"}, empty for none). Prints both figures with their aims, and
-// writes them with the mismatches, which name no secret, to --json.
+// a file; kCaseHelp says what a line of it is. Prints both figures with their aims, and what a
+// classification costs, and writes them with the mismatches, which name no secret, to --json.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
@@ -36,6 +35,18 @@
 namespace tokenwatch {
 namespace {
 
+constexpr char kCaseHelp[] =
+    "A line of --input is a case, a JSON object:\n"
+    "  {\"method\": \"GET\", \"url\": \"https://api.github.com/user\",\n"
+    "   \"headers\": [[\"Authorization\", \"Bearer ghp_...\"]],\n"
+    "   \"expect\": [{\"format\": \"github_pat_classic\", \"provider\": \"GitHub\",\n"
+    "               \"carrier\": \"authorization/bearer\"}]}\n"
+    "\"method\" may be left out. \"url\" is a URL or a target; the host may be in a header Host "
+    "instead. \"expect\" is empty where no token is; of an expected one \"format\", "
+    "\"provider\" and \"carrier\" may each be left out, and \"opaque\" is the format of what "
+    "has none. Empty lines are skipped.\n"
+    "Exits with 2 where the input is empty or cannot be read.";
+
 constexpr double kAimRecall = 0.995;
 constexpr double kAimFalsePositives = 1;
 constexpr size_t kMismatchesMax = 1000;
@@ -44,9 +55,10 @@ constexpr size_t kMissedShown = 10;
 
 // What is classified once more, for the time that it takes.
 struct Timed {
-  std::string secret, host, carrier;
+  std::string secret, host, carrier, format;
 };
 constexpr size_t kTimedMax = 50'000;
+constexpr size_t kRunsOfFormat = 2'000;
 
 struct Found {
   std::string format, provider, carrier;
@@ -73,6 +85,7 @@ class Bench {
  private:
   std::vector<Found> Classify(const ClassifyCase& request);
   double NanosecondsPerCredential() const;
+  double MedianOfFormats() const;
   void Mismatch(nlohmann::json what) {
     if (mismatches_.size() < kMismatchesMax) mismatches_.push_back(std::move(what));
   }
@@ -107,12 +120,12 @@ std::vector<Found> Bench::Classify(const ClassifyCase& request) {
   const Extraction extraction = FindCredentials(head, options_);
   std::vector<Found> found;
   for (const Credential& credential : extraction.credentials) {
-    if (timed_.size() < kTimedMax) {
-      timed_.push_back(
-          {std::string(credential.secret), request.host, std::string(credential.carrier)});
-    }
     const Format* format =
         table_->Classify(credential.secret, request.host, credential.carrier).format;
+    if (timed_.size() < kTimedMax) {
+      timed_.push_back({std::string(credential.secret), request.host,
+                        std::string(credential.carrier), format == nullptr ? "" : format->id});
+    }
     found.push_back({format == nullptr ? "opaque" : format->id,
                      format == nullptr ? "" : format->provider, std::string(credential.carrier),
                      format != nullptr && format->self_identifying});
@@ -190,6 +203,29 @@ double Bench::NanosecondsPerCredential() const {
   return known == 0 ? 0 : 1e9 * seconds / static_cast<double>(timed_.size());
 }
 
+// Of the times that tokens of one format take, one after the other.
+double Bench::MedianOfFormats() const {
+  std::map<std::string_view, std::vector<const Timed*>> formats;
+  for (const Timed& one : timed_) {
+    if (!one.format.empty()) formats[one.format].push_back(&one);
+  }
+  std::vector<double> times;
+  for (const auto& [format, tokens] : formats) {
+    size_t known = 0;
+    const double begin = ProcessorSeconds();
+    for (size_t i = 0; i < kRunsOfFormat; ++i) {
+      const Timed& one = *tokens[i % tokens.size()];
+      known += table_->Classify(one.secret, one.host, one.carrier).format != nullptr ? 1 : 0;
+    }
+    const double seconds = ProcessorSeconds() - begin;
+    if (known == kRunsOfFormat) times.push_back(1e9 * seconds / static_cast<double>(known));
+  }
+  if (times.empty()) return 0;
+  const auto middle = times.begin() + static_cast<ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
+
 // False where the file cannot be written.
 bool Bench::Report(std::string_view json_file, uint64_t seed, bool input) const {
   std::set<std::string> providers;
@@ -201,6 +237,7 @@ bool Bench::Report(std::string_view json_file, uint64_t seed, bool input) const 
   const double precision = share(recalled_, recalled_ + wrong_ + false_positives_, 1);
   const double false_positives = 1e5 * share(false_positives_, cases_without_, 0);
   const double nanoseconds = NanosecondsPerCredential();
+  const double median = MedianOfFormats();
   std::printf("formats                      %zu of %zu providers\n", table_->formats().size(),
               providers.size());
   std::printf("requests                     %llu with a token, %llu without (%llu fields in all)\n",
@@ -220,6 +257,7 @@ bool Bench::Report(std::string_view json_file, uint64_t seed, bool input) const 
                 missed[i].first.c_str());
   }
   std::printf("classifying a credential     %.0f ns, each of another format\n", nanoseconds);
+  std::printf("                             %.0f ns, median of the formats\n", median);
   if (json_file.empty()) return true;
   nlohmann::json json = {{"recall", recall},
                          {"precision", precision},
@@ -237,6 +275,7 @@ bool Bench::Report(std::string_view json_file, uint64_t seed, bool input) const 
                          {"providerMismatches", provider_mismatches_},
                          {"carrierMismatches", carrier_mismatches_},
                          {"nanosecondsPerCredential", nanoseconds},
+                         {"nanosecondsOfMedianFormat", median},
                          {"missedByFormat", missed_},
                          {"mismatches", mismatches_}};
   if (!input) json["seed"] = seed;
@@ -311,19 +350,23 @@ int RunInput(const std::string& path, Bench* bench) {
     return 2;
   }
   std::string line;
+  bool any = false;
   for (size_t number = 1; std::getline(file, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::optional<ClassifyCase> request = ReadCase(line);
     if (!request.has_value()) {
       std::fprintf(stderr,
                    "classify: %s:%zu: not a JSON object with method, url, headers (pairs of "
-                   "strings) and expect (a list)\n",
+                   "strings) and expect (a list); --help shows one\n",
                    path.c_str(), number);
       return 2;
     }
     bench->Run(*request);
+    any = true;
   }
-  return 0;
+  if (any) return 0;
+  std::fprintf(stderr, "classify: %s holds no case; --help says what one is\n", path.c_str());
+  return 2;
 }
 
 // Self-hosted services whose tokens tell nothing are known by the host alone.
@@ -348,20 +391,29 @@ int Main(int argc, char** argv) {
   uint64_t seed = 1;
   uint64_t requests = 200'000;
   std::string input, json;
+  std::vector<std::string> formats;
+  app.footer(kCaseHelp);
   app.add_option("--seed", seed, "of what is made up");
   app.add_option("--requests", requests, "with a token, and as many without")
       ->check(CLI::Range(uint64_t{1}, uint64_t{100'000'000}));
   app.add_option("--input", input, "cases of one's own, one JSON object a line");
+  app.add_option("--formats-file", formats, "formats of one's own, as the agent takes them");
   app.add_option("--json", json, "where the figures are written");
   CLI11_PARSE(app, argc, argv);
 
   FormatFile file = ParseFormats(std::string(BuiltInFormatText()), "formats.yaml");
-  const FormatOptions options = input.empty() ? SelfHosted(file.rows) : FormatOptions();
-  absl::StatusOr<std::unique_ptr<FormatTable>> table = FormatTable::Create(options);
+  FormatOptions options = input.empty() ? SelfHosted(file.rows) : FormatOptions();
+  options.files = formats;
+  std::vector<std::string> refusals;
+  absl::StatusOr<std::unique_ptr<FormatTable>> table = FormatTable::Create(options, &refusals);
   if (!table.ok()) {
     std::fprintf(stderr, "classify: %s\n", table.status().ToString().c_str());
     return 1;
   }
+  for (const std::string& refusal : refusals) {
+    std::fprintf(stderr, "classify: %s\n", refusal.c_str());
+  }
+  if (!refusals.empty()) return 2;
   Bench bench(*std::move(table));
   if (!input.empty()) {
     if (const int status = RunInput(input, &bench); status != 0) return status;
