@@ -30,6 +30,9 @@ struct KnownToken {
     bool is_public = false;                           // as Credential::secret_is_public
     std::shared_ptr<const UseCredential> credential;  // which knows the carrier
     uint32_t traits = 0;                              // those that depend on token and context only
+    // Of a service that anybody may run: answers tell where it is at home (HomeHosts), and, where
+    // the table does not know, whether this host is foreign.
+    bool tells_home = false, asks_home = false;
   };
   // A gateway sees one token at two hosts, and few see one at more.
   static constexpr size_t kPlacesMax = 4;

@@ -124,9 +124,11 @@ void TokenReader::Classify(const Credential& credential, std::string_view host,
     row = formats_->Find(format);
   }
   // Of what is signed only an id travels, and an S3 of one's own takes Amazon's signatures.
-  if (row != nullptr && !credential.secret_is_public &&
-      formats_->FitOf(*row, host) == FormatTable::HostFit::kForeign) {
-    place->traits |= trait::kForeignHost;
+  if (row != nullptr && !credential.secret_is_public) {
+    const FormatTable::HostFit fit = formats_->FitOf(*row, host);
+    if (fit == FormatTable::HostFit::kForeign) place->traits |= trait::kForeignHost;
+    place->tells_home = row->self_hosted && row->header_has.empty() && row->claims_have.empty();
+    place->asks_home = place->tells_home && fit == FormatTable::HostFit::kUnknown;
   }
   if (identity.alg_none) place->traits |= trait::kAlgNone;
   auto shown = std::make_shared<UseCredential>();

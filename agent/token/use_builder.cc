@@ -173,6 +173,9 @@ void UseBuilder::TakeAnswer(const Answer& answer, Draft* draft) {
     const absl::Time now = clock_->Now();
     for (DraftUse& one : draft->uses) {
       if (!one.credential->unresolved) TakeAnswerFacts(answer, common, host, now, &one);
+      if (one.tells_home && !common.request->inbound) {
+        homes_.Observe(one.credential->provider, host, answer.status / 100 == 2, common.time);
+      }
     }
   }
   if (draft->life == nullptr) return;
@@ -478,6 +481,8 @@ KnownToken* UseBuilder::Describe(const Credential& credential, std::string_view 
   use->key = reading.key;
   use->credential = reading.place->credential;
   use->traits = reading.place->traits;
+  use->tells_home = reading.place->tells_home;
+  use->asks_home = reading.place->asks_home;
   if (!credential.secret_is_public &&
       (credential.carrier.starts_with("query/") || credential.carrier == "userinfo")) {
     use->traits |= trait::kInQuery;
@@ -487,6 +492,10 @@ KnownToken* UseBuilder::Describe(const Credential& credential, std::string_view 
 
 void UseBuilder::Finalize(const TokenUse& common, std::string_view host, KnownToken* known,
                           DraftUse* use) {
+  if (use->asks_home && !common.request->inbound &&
+      homes_.Fit(use->credential->provider, host) == FormatTable::HostFit::kForeign) {
+    use->traits |= trait::kForeignHost;
+  }
   if (known->expires.has_value() && common.time > *known->expires) {
     use->traits |= trait::kExpired;
   }

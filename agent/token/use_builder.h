@@ -19,6 +19,7 @@
 #include "agent/http/exchange.h"
 #include "agent/token/answers/redirects.h"
 #include "agent/token/carriers/extract.h"
+#include "agent/token/formats/home_hosts.h"
 #include "agent/token/lives/life_bodies.h"
 #include "agent/token/lives/life_calls.h"
 #include "agent/token/lru.h"
@@ -88,6 +89,7 @@ class UseBuilder : public ExchangeSink {
     std::shared_ptr<const UseCredential> credential;
     TokenCache::Key key{};  // of its token, unless it is unresolved
     uint32_t traits = 0;
+    bool tells_home = false, asks_home = false;  // as KnownToken::Place
     std::vector<TokenFact> facts;
   };
   // Of a call that concerns the life of tokens.
@@ -167,6 +169,7 @@ class UseBuilder : public ExchangeSink {
   // Of requests that may come again; what comes a second time is remembered.
   std::array<uint64_t, kSeenOnce> seen_once_{};
   Redirects redirects_;
+  HomeHosts homes_;
   PathLearner paths_;
   bool patient_ = true;
   Drafts drafts_;  // oldest first

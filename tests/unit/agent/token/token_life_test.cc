@@ -307,8 +307,8 @@ TEST_F(TokenLifeTest, ARotationOverHttp2IsLinked) {
         .given = "{\"refresh_token\":\"" + new_refresh + "\"}",
         .version = 2});
   ASSERT_EQ(uses_.all.size(), 1u);
-  EXPECT_EQ(uses_.all[0].http_version, "2");
-  EXPECT_EQ(uses_.all[0].carrier, "body/refresh_token");
+  EXPECT_EQ(uses_.all[0].request->http_version, "2");
+  EXPECT_EQ(uses_.all[0].credential->carrier, "body/refresh_token");
   EXPECT_EQ(Facts(uses_.all[0], fact::kRotatedTo), Values{IdOf(new_refresh)});
 }
 

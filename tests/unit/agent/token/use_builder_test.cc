@@ -420,6 +420,32 @@ TEST_F(UseBuilderTest, AGatewaysTokenIsKnownAtBothItsHosts) {
   EXPECT_EQ(use_of("own.example", "bob").credential->user_ids, first->user_ids);
 }
 
+// Of a service that anybody may run no table knows the hosts.
+TEST_F(UseBuilderTest, LearnsWhereTokensAreAtHome) {
+  const std::string token = "glpat-" + MadeUp(20);
+  uint64_t exchange = 0;
+  const auto is_foreign = [&](const std::string& host, int minute, bool inbound = false,
+                              int status = 200) {
+    Request request;
+    request.fields = {{"Host", host}, {"Private-Token", token}};
+    request.head.mono_ns = static_cast<uint64_t>(minute) * 60'000'000'000 + 1;
+    request.head.inbound = inbound;
+    Ask(request, ++exchange);
+    Tell(exchange, AnswerKind::kAnswered, status, 1);
+    return (uses_.all.back().traits & trait::kForeignHost) != 0;
+  };
+  EXPECT_FALSE(is_foreign("gitlab.acme.example", 0));
+  EXPECT_FALSE(is_foreign("elsewhere.example", 1, false, 401)) << "nothing is known yet";
+  EXPECT_FALSE(is_foreign("gitlab.acme.example", 30));
+  EXPECT_FALSE(is_foreign("gitlab.acme.example", 61));
+  EXPECT_TRUE(is_foreign("elsewhere.example", 62, false, 401));
+  EXPECT_TRUE(is_foreign("elsewhere.example", 63));
+  EXPECT_FALSE(is_foreign("gitlab.acme.example", 64));
+  EXPECT_FALSE(is_foreign("gitlab.com", 65)) << "the table's";
+  EXPECT_FALSE(is_foreign("gitlab.internal", 66));
+  EXPECT_FALSE(is_foreign("elsewhere.example", 67, true)) << "a server of this host";
+}
+
 TEST_F(UseBuilderTest, BoundsWhatItKeeps) {
   Request request;
   request.method = std::string(1000, 'M');
