@@ -53,13 +53,15 @@ inline constexpr std::string_view kError = "error";  // of WWW-Authenticate, e.g
 inline constexpr std::string_view kResourceMetadata =
     "resource_metadata";  // URL of RFC 9728 that says who gives tokens for what was asked
 
-// From calls of a token's life. Values are token ids, but the last one's.
+// From calls of a token's life. Values are token ids, but the last two's.
 inline constexpr std::string_view kIssued = "issued";             // what it obtained
 inline constexpr std::string_view kBornFrom = "born_from";        // the token that obtained it
 inline constexpr std::string_view kRotatedTo = "rotated_to";      // what replaced it
 inline constexpr std::string_view kRotatedFrom = "rotated_from";  // what it replaced
+inline constexpr std::string_view kBornWith = "born_with";        // what the same answer gave
 inline constexpr std::string_view kRevokedBy = "revoked_by";      // may be itself
 inline constexpr std::string_view kRevoked = "revoked";           // when; RFC 3339
+inline constexpr std::string_view kInactive = "inactive";  // when its server said so; RFC 3339
 
 }  // namespace tokenwatch::fact
 

@@ -43,7 +43,7 @@ struct KnownToken {
   bool has_hex_run = false;           // HasHexRun of the secret
   std::optional<absl::Time> expires;  // a later use is one of an expired token
   std::vector<TokenFact> facts;
-  std::vector<TokenFact> links;            // to other tokens, to be told with its next use
+  std::vector<TokenFact> links;            // and what its giver said, to be told with its next use
   absl::Time told = absl::InfinitePast();  // when `facts` were told
   // Of the answer whose facts were told last, and when.
   uint64_t answer = 0;

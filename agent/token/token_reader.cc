@@ -16,7 +16,8 @@ namespace {
 // Pieces of an answer's field that are this long and look like a secret are taken for one.
 constexpr size_t kLongPiece = 40;
 constexpr size_t kShortestToken = 8;
-constexpr size_t kLinksMax = 4;
+// Scopes, an end, and a few links.
+constexpr size_t kLinksMax = 24;
 
 bool IsOf(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -85,25 +86,29 @@ TokenReader::Reading TokenReader::Read(const Credential& credential, std::string
   return reading;
 }
 
-std::vector<TokenPair> TokenReader::Learn(std::string_view secret, std::string_view fact,
-                                          const std::vector<TokenPair>& other) {
-  const TokenCache::Key key = cache_->KeyOf(secret);
-  KnownToken* token = cache_->Find(key);
-  if (token == nullptr) {
-    std::vector<TokenPair> ids = fingerprinter_->Token(secret);
-    if (ids.empty()) return {};
-    token = &cache_->Add(key);
-    token->tokens = std::move(ids);
-    token->has_hex_run = HasHexRun(secret);
-  }
-  // A token that is handed out twice, as registries do, is linked once.
-  if (!other.empty() && token->links.size() < kLinksMax) {
-    std::string link = TokenIdText(other.front().token_id);
-    const bool known = std::any_of(token->links.begin(), token->links.end(),
-                                   [&](const TokenFact& one) { return one.value == link; });
-    if (!known) token->links.push_back({fact, std::move(link)});
-  }
-  return token->tokens;
+KnownToken* TokenReader::Learn(std::string_view secret, TokenCache::Key* key) {
+  *key = cache_->KeyOf(secret);
+  KnownToken* token = cache_->Find(*key);
+  if (token != nullptr) return token;
+  std::vector<TokenPair> ids = fingerprinter_->Token(secret);
+  if (ids.empty()) return nullptr;
+  token = &cache_->Add(*key);
+  token->tokens = std::move(ids);
+  token->has_hex_run = HasHexRun(secret);
+  return token;
+}
+
+bool TokenReader::TellLater(const TokenCache::Key& key, TokenFact fact) {
+  KnownToken* const token = cache_->Find(key);
+  if (token == nullptr) return true;
+  // A token that is handed out twice, as registries do, tells each once.
+  const bool known = std::any_of(
+      token->links.begin(), token->links.end(),
+      [&](const TokenFact& one) { return one.name == fact.name && one.value == fact.value; });
+  if (known) return true;
+  if (token->links.size() >= kLinksMax) return false;
+  token->links.push_back(std::move(fact));
+  return true;
 }
 
 void TokenReader::Classify(const Credential& credential, std::string_view host,

@@ -62,10 +62,11 @@ class TokenReader {
   // DPoP field, or empty. No allocation and no HMAC where the token is known at that place.
   Reading Read(const Credential& credential, std::string_view host, std::string_view dpop);
 
-  // A token that an answer gave: with its first use it tells how it is linked to `other`. Its ids;
-  // empty where OpenSSL failed.
-  std::vector<TokenPair> Learn(std::string_view secret, std::string_view fact,
-                               const std::vector<TokenPair>& other);
+  // A token that an answer gave, and its key. Null where OpenSSL failed. Valid until the next call.
+  KnownToken* Learn(std::string_view secret, TokenCache::Key* key);
+  // What a token tells with its next use beside what it says of itself; nothing where it is known
+  // no longer. False where there are too many already.
+  bool TellLater(const TokenCache::Key& key, TokenFact fact);
 
   // Null where it is known no longer.
   KnownToken* Find(const TokenCache::Key& key) { return cache_->Find(key); }

@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kMethodMax = 32;
 constexpr size_t kUserAgentMax = 256;
-constexpr size_t kCodingMax = 16;
+constexpr size_t kCodingMax = 32;
 
 bool IsRedirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -41,6 +41,11 @@ std::shared_ptr<const UseCredential> Unresolved(std::string_view carrier) {
   credential->format = "opaque";
   credential->carrier = carrier;
   return credential;
+}
+
+// Empty where its bytes are unknown.
+std::string IdOf(const UseCredential& credential) {
+  return credential.unresolved ? std::string() : TokenIdText(credential.tokens.front().token_id);
 }
 
 }  // namespace
@@ -91,7 +96,7 @@ void UseBuilder::OnAnswer(const Answer& answer) {
     return;
   }
   TakeAnswer(answer, &*draft);
-  if (draft->life == nullptr || !patient_ || draft->life->until < clock_->Now()) Finish(draft);
+  if (!patient_ || !AwaitsBody(*draft)) Finish(draft);
 }
 
 void UseBuilder::OnBody(const Body& body) {
@@ -104,15 +109,13 @@ void UseBuilder::OnBody(const Body& body) {
   const Drafts::iterator draft = known->second;
   if (!body.answer) {
     ReadAsked(body, &*draft);
-    return;
-  }
-  // One that calls itself gRPC ends later than its body.
-  if (!draft->life->answered) {
+  } else if (draft->life->answered) {
+    ReadGiven(body, &*draft);
+  } else {
+    // One that calls itself gRPC ends later than its body.
     ++counts_.bodies_unread;
-    return;
   }
-  ReadGiven(body, &*draft);
-  Finish(draft);
+  if (draft->life->answered && !AwaitsBody(*draft)) Finish(draft);
 }
 
 void UseBuilder::Sweep() {
@@ -135,6 +138,10 @@ void UseBuilder::SetPatience(bool patient) {
   }
 }
 
+bool UseBuilder::AwaitsBody(const Draft& draft) {
+  return draft.life != nullptr && (draft.life->awaits_asked || draft.life->awaits_given);
+}
+
 UseBuilder::Draft& UseBuilder::SpareDraft() {
   if (spare_.empty()) spare_.emplace_front();
   Draft& draft = spare_.front();
@@ -144,6 +151,7 @@ UseBuilder::Draft& UseBuilder::SpareDraft() {
 }
 
 void UseBuilder::Finish(Drafts::iterator draft) {
+  if (draft->life != nullptr) TellLife(&*draft);
   spare_.splice(spare_.begin(), drafts_, draft);
   TokenUse& common = draft->common;
   by_exchange_.erase(common.exchange);
@@ -181,39 +189,37 @@ void UseBuilder::TakeAnswer(const Answer& answer, Draft* draft) {
   if (draft->life == nullptr) return;
   Life& life = *draft->life;
   life.answered = true;
-  const bool gives = life.row->gives_text || !life.row->given.front().name.empty();
-  if (answer.kind != AnswerKind::kAnswered || answer.status / 100 != 2) return;
-  if (life.row->event == LifeEvent::kRevokes) TellRevoked(draft);
-  const std::string_view length = FirstField(answer.fields, "content-length");
-  if (!gives || answer.status == 204 || length == "0") return;
-  life.coding = FirstField(answer.fields, "content-encoding").substr(0, kCodingMax);
-  life.until = clock_->Now() + kBodyPatience;
-}
-
-void UseBuilder::TellRevoked(Draft* draft) {
-  const Life& life = *draft->life;
-  const size_t by = life.proof != Life::kNone || draft->uses.empty() ? life.proof : 0;
-  const size_t subject = life.subject != Life::kNone ? life.subject : by;
-  if (subject >= draft->uses.size() || draft->uses[subject].credential->unresolved) return;
-  std::vector<TokenFact> facts;
-  facts.push_back({fact::kRevoked, absl::FormatTime("%Y-%m-%d%ET%H:%M:%SZ", draft->common.time,
-                                                    absl::UTCTimeZone())});
-  if (by < draft->uses.size() && !draft->uses[by].credential->unresolved) {
-    facts.push_back(
-        {fact::kRevokedBy, TokenIdText(draft->uses[by].credential->tokens.front().token_id)});
+  if (answer.kind != AnswerKind::kAnswered) {
+    life.awaits_asked = false;
+    return;
   }
-  Tell(std::move(facts), &draft->uses[subject]);
+  life.succeeded = answer.status / 100 == 2;
+  life.until = clock_->Now() + kBodyPatience;
+  const std::string_view length = FirstField(answer.fields, "content-length");
+  if (answer.status == 204 || length == "0") return;
+  // Of a refusal (RFC 6749 section 5.2) the reason is awaited.
+  const LifeCallRow& row = life.story.row();
+  const bool gives = row.gives_text || !row.given.front().name.empty();
+  const bool may_refuse =
+      row.event == LifeEvent::kObtains && (answer.status == 400 || answer.status == 401);
+  life.awaits_given = life.succeeded
+                          ? gives || row.event == LifeEvent::kChecks || !row.denied_by.empty()
+                          : may_refuse && gives;
+  life.given_coding = FirstField(answer.fields, "content-encoding").substr(0, kCodingMax);
 }
 
 void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
   Life& life = *draft->life;
-  std::optional<AskedBody> asked = ReadAskedBody(*life.row, life.coding, body);
-  life.coding.clear();
+  if (!std::exchange(life.awaits_asked, false)) return;
+  std::optional<AskedBody> asked = ReadAskedBody(life.story.row(), life.asked_coding, body);
   if (!asked.has_value()) {
     ++counts_.bodies_undecoded;
     return;
   }
-  if (!asked->is_call) life.row = &NoLifeCall();
+  if (!asked->is_call && !life.story.HasSubject()) {
+    life.story.IsNone();
+    life.awaits_given = false;
+  }
   KeepOut(*asked, &draft->common);
   const std::string_view host = WithoutPort(draft->common.request->host);
   for (const AskedSecret& one : asked->secrets) {
@@ -232,10 +238,7 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
       if (token != nullptr) Finalize(draft->common, host, token, &use);
       draft->uses.push_back(std::move(use));
     }
-    size_t& role = one.field->role == AskedRole::kSpent     ? life.spent
-                   : one.field->role == AskedRole::kSubject ? life.subject
-                                                            : life.proof;
-    if (role == Life::kNone) role = place;
+    life.story.AddAsked(one.field->role, place, IdOf(*draft->uses[place].credential));
   }
 }
 
@@ -264,36 +267,41 @@ void UseBuilder::KeepOut(const AskedBody& asked, TokenUse* common) const {
 
 void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
   Life& life = *draft->life;
-  // Of an answer that gives nothing: an error, or a call that only asks.
-  if (life.until == absl::InfinitePast()) return;
-  const std::optional<std::vector<GivenSecret>> all = ReadGivenBody(*life.row, life.coding, body);
-  if (!all.has_value()) {
+  if (!std::exchange(life.awaits_given, false)) return;
+  const std::optional<GivenBody> given =
+      ReadGivenBody(life.story.row(), life.given_coding, body, clock_->Now(),
+                    [this](std::string_view person) { return tokens_->HashPerson(person); });
+  if (!given.has_value()) {
     ++counts_.bodies_undecoded;
     return;
   }
-  // The one that obtained them: what was spent for them, else what proved the right to have them,
-  // else the first credential of the request.
-  const size_t parent = life.spent != Life::kNone   ? life.spent
-                        : life.proof != Life::kNone ? life.proof
-                        : draft->uses.empty()       ? Life::kNone
-                                                    : 0;
-  const bool has_parent =
-      parent < draft->uses.size() && !draft->uses[parent].credential->unresolved;
-  const std::vector<TokenPair> none;
-  for (const GivenSecret& one : *all) {
-    const bool replaces =
-        has_parent && ((one.role == GivenRole::kRefresh && parent == life.spent) ||
-                       one.role == GivenRole::kReplacement);
-    const std::vector<TokenPair>& old = has_parent ? draft->uses[parent].credential->tokens : none;
-    const std::vector<TokenPair> given =
-        tokens_->Learn(one.secret.view(), replaces ? fact::kRotatedFrom : fact::kBornFrom, old);
-    // A server may answer with the refresh token that it was sent.
-    if (given.empty() || !has_parent || given.front().token_id == old.front().token_id) continue;
-    std::vector<TokenFact> facts;
-    facts.push_back(
-        {replaces ? fact::kRotatedTo : fact::kIssued, TokenIdText(given.front().token_id)});
-    Tell(std::move(facts), &draft->uses[parent]);
+  life.story.AddAnswer(*given);
+  if (!life.succeeded) return;
+  for (const GivenSecret& one : given->secrets) {
+    TokenCache::Key key{};
+    const KnownToken* const token = tokens_->Learn(one.secret.view(), &key);
+    if (token == nullptr) continue;
+    life.given.push_back(key);
+    life.story.AddGiven(one.role, TokenIdText(token->tokens.front().token_id));
+    for (const TokenFact& fact : one.facts) TellLater(key, fact);
   }
+}
+
+void UseBuilder::TellLife(Draft* draft) {
+  const Life& life = *draft->life;
+  for (LifeFact& one : life.story.Tell(draft->common.time, life.succeeded)) {
+    if (one.of_given) {
+      TellLater(life.given[one.place], std::move(one.fact));
+    } else if (one.place < draft->uses.size()) {
+      std::vector<TokenFact> facts;
+      facts.push_back(std::move(one.fact));
+      Tell(std::move(facts), &draft->uses[one.place]);
+    }
+  }
+}
+
+void UseBuilder::TellLater(const TokenCache::Key& key, TokenFact fact) {
+  if (!tokens_->TellLater(key, std::move(fact))) ++counts_.facts_dropped;
 }
 
 void UseBuilder::TakeAnswerFacts(const Answer& answer, const TokenUse& common,
@@ -455,18 +463,27 @@ void UseBuilder::Build(const RequestHead& request, const Extraction& found, bool
     draft->uses.emplace_back().credential = Unresolved({});
   }
   if (may_be_life) draft->life = BeginLife(request, host);
+  if (draft->life == nullptr) return;
+  for (const DraftUse& one : draft->uses) {
+    draft->life->story.AddHead(one.credential->carrier, IdOf(*one.credential));
+  }
 }
 
 std::unique_ptr<UseBuilder::Life> UseBuilder::BeginLife(const RequestHead& request,
                                                         std::string_view host) {
   // A gRPC call's messages are none that can be read.
   if (FirstField(request.fields, "content-type").starts_with("application/grpc")) return nullptr;
-  const LifeCallRow* const row = FindLifeCall(request.method, host, PathOfTarget(request.target));
+  const std::string_view target = request.target.substr(0, request.target.find('#'));
+  const size_t question = std::min(target.find('?'), target.size());
+  const LifeCallRow* const row = FindLifeCall(request.method, host, PathOfTarget(request.target),
+                                              target.substr(std::min(question + 1, target.size())));
   if (row == nullptr) return nullptr;
   ++counts_.life_calls;
-  auto life = std::make_unique<Life>();
-  life->row = row;
-  life->coding = FirstField(request.fields, "content-encoding").substr(0, kCodingMax);
+  auto life = std::make_unique<Life>(Life{.story = LifeStory(row)});
+  life->asked_coding = FirstField(request.fields, "content-encoding").substr(0, kCodingMax);
+  life->awaits_asked = (!row->asked.front().name.empty() || !row->needs.empty()) &&
+                       request.method != "GET" &&
+                       FirstField(request.fields, "content-length") != "0";
   return life;
 }
 

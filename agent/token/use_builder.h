@@ -22,6 +22,7 @@
 #include "agent/token/formats/home_hosts.h"
 #include "agent/token/lives/life_bodies.h"
 #include "agent/token/lives/life_calls.h"
+#include "agent/token/lives/life_story.h"
 #include "agent/token/lru.h"
 #include "agent/token/paths/path_learner.h"
 #include "agent/token/request_text.h"
@@ -94,13 +95,13 @@ class UseBuilder : public ExchangeSink {
   };
   // Of a call that concerns the life of tokens.
   struct Life {
-    const LifeCallRow* row = nullptr;
-    std::string coding;  // of the body that is awaited next: its Content-Encoding
+    LifeStory story;
+    std::string asked_coding, given_coding;  // of the bodies: Content-Encoding
     bool answered = false;
-    absl::Time until = absl::InfinitePast();  // waits for the answer's body
-    // What takes part, by place in Draft::uses; none: kNone.
-    static constexpr size_t kNone = ~size_t{0};
-    size_t spent = kNone, subject = kNone, proof = kNone;
+    bool succeeded = false;
+    bool awaits_asked = false, awaits_given = false;
+    absl::Time until = absl::InfinitePast();  // waits for bodies
+    std::vector<TokenCache::Key> given;       // the tokens of its answer, as the story has them
   };
   struct Draft {
     TokenUse common;  // what its uses have in common
@@ -132,11 +133,14 @@ class UseBuilder : public ExchangeSink {
   // What time, process and the token's history add to a use.
   void Finalize(const TokenUse& common, std::string_view host, KnownToken* known, DraftUse* use);
   std::unique_ptr<Life> BeginLife(const RequestHead& request, std::string_view host);
-  void TellRevoked(Draft* draft);
   void ReadAsked(const Body& body, Draft* draft);
   // Takes the body's secrets out of what the use keeps of its request.
   void KeepOut(const AskedBody& asked, TokenUse* common) const;
   void ReadGiven(const Body& body, Draft* draft);
+  // What the call did to tokens.
+  void TellLife(Draft* draft);
+  void TellLater(const TokenCache::Key& key, TokenFact fact);
+  static bool AwaitsBody(const Draft& draft);
   // An empty draft, the first of spare_.
   Draft& SpareDraft();
   // The uses go, once nothing of the draft is awaited.

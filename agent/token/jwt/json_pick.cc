@@ -17,7 +17,10 @@ class Picker {
   explicit Picker(absl::Span<JsonMember> members) : members_(members) {}
 
   bool Null() { return depth_ != 0; }
-  bool Bool(bool /*value*/) { return depth_ != 0; }
+  bool Bool(bool value) {
+    if (target_ != nullptr && arrays_ == 0) target_->truth = value;
+    return depth_ != 0;
+  }
   bool Int(int value) { return Double(value); }
   bool Uint(unsigned value) { return Double(value); }
   bool Int64(int64_t value) { return Double(static_cast<double>(value)); }
@@ -47,6 +50,7 @@ class Picker {
       if (is || (depth_ == 1 && !member.outer.empty() && member.outer == name)) {
         member.text = {};
         member.number = 0;
+        member.truth.reset();
       }
     }
     return true;

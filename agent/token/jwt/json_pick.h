@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_AGENT_TOKEN_JWT_JSON_PICK_H_
 #define TOKENWATCH_AGENT_TOKEN_JWT_JSON_PICK_H_
 
+#include <optional>
 #include <string_view>
 
 #include "absl/types/span.h"
@@ -13,6 +14,7 @@ struct JsonMember {
   std::string_view outer, name;  // `outer` is empty for a member of the object itself
   std::string_view text;         // found: of a string; a view into the buffer
   double number = 0;             // found: of a number
+  std::optional<bool> truth;     // found: of true or false
 };
 
 // Fills in what is found; the last of a name wins. `json` is changed and must outlive the members.

@@ -18,8 +18,9 @@ namespace tokenwatch {
 namespace {
 
 constexpr size_t kDepthMax = 64;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
-std::optional<SecretBuffer> Inflate(std::string_view bytes, int window_bits) {
+std::optional<DecodedBody> Inflate(std::string_view bytes, int window_bits) {
   z_stream stream = {};
   stream.zalloc = [](void*, unsigned count, unsigned size) {
     return WipingAllocate(size_t{count} * size);
@@ -36,7 +37,7 @@ std::optional<SecretBuffer> Inflate(std::string_view bytes, int window_bits) {
   const size_t size = kBodyTextMax - stream.avail_out;
   inflateEnd(&stream);
   if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) return std::nullopt;
-  return SecretBuffer(text.view().substr(0, size));
+  return DecodedBody{SecretBuffer(text.view().substr(0, size)), result == Z_STREAM_END};
 }
 
 class XmlReader {
@@ -65,11 +66,16 @@ class XmlReader {
           XML_StopParser(static_cast<XmlReader*>(self)->parser_, XML_FALSE);
         });
     XML_Parse(parser_, body.data(), static_cast<int>(body.size()), XML_TRUE);
+    GiveUp();
   }
 
  private:
-  void Open(std::string_view name) {
+  void GiveUp() {
+    if (at_ != nullptr) at_->text.Clear();
     at_ = nullptr;
+  }
+  void Open(std::string_view name) {
+    GiveUp();
     if (++depth_ > kDepthMax) {
       XML_StopParser(parser_, XML_FALSE);
       return;
@@ -100,17 +106,25 @@ class XmlReader {
 
 }  // namespace
 
-std::optional<SecretBuffer> DecodeBody(std::string_view coding, std::string_view bytes) {
-  coding = TrimBlanks(coding);
-  if (coding.empty() || EqualsIgnoreCase(coding, "identity")) {
-    return SecretBuffer(bytes.substr(0, kBodyTextMax));
+std::optional<DecodedBody> DecodeBody(std::string_view coding, std::string_view bytes) {
+  std::string_view only;
+  while (!coding.empty()) {
+    const size_t end = std::min(coding.find(','), coding.size());
+    const std::string_view one = TrimBlanks(coding.substr(0, end));
+    coding.remove_prefix(std::min(end + 1, coding.size()));
+    if (one.empty() || EqualsIgnoreCase(one, "identity")) continue;
+    if (!only.empty()) return std::nullopt;
+    only = one;
   }
-  if (EqualsIgnoreCase(coding, "gzip") || EqualsIgnoreCase(coding, "x-gzip")) {
+  if (only.empty()) {
+    return DecodedBody{SecretBuffer(bytes.substr(0, kBodyTextMax)), bytes.size() <= kBodyTextMax};
+  }
+  if (EqualsIgnoreCase(only, "gzip") || EqualsIgnoreCase(only, "x-gzip")) {
     return Inflate(bytes, MAX_WBITS + 16);
   }
-  if (!EqualsIgnoreCase(coding, "deflate")) return std::nullopt;
+  if (!EqualsIgnoreCase(only, "deflate")) return std::nullopt;
   // Many send deflate without zlib's frame (RFC 9110 section 8.4.1.2).
-  std::optional<SecretBuffer> text = Inflate(bytes, MAX_WBITS);
+  std::optional<DecodedBody> text = Inflate(bytes, MAX_WBITS);
   return text.has_value() ? std::move(text) : Inflate(bytes, -MAX_WBITS);
 }
 
@@ -138,7 +152,11 @@ void ReadJson(SecretBuffer* body, absl::Span<BodyMember> members) {
     found.push_back({.outer = member.outer, .name = member.name});
   }
   PickMembers(body, absl::MakeSpan(found));
-  for (size_t i = 0; i < found.size(); ++i) members[i].text.Append(found[i].text);
+  for (size_t i = 0; i < found.size(); ++i) {
+    members[i].text.Append(found[i].text);
+    members[i].number = found[i].number;
+    members[i].truth = found[i].truth;
+  }
 }
 
 void ReadXml(std::string_view body, absl::Span<BodyMember> members) {
@@ -146,8 +164,11 @@ void ReadXml(std::string_view body, absl::Span<BodyMember> members) {
 }
 
 void ReadBody(SecretBuffer* body, bool complete, absl::Span<BodyMember> members) {
-  const std::string_view text = TrimBlanks(body->view());
+  std::string_view text = body->view();
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  text = TrimBlanks(text);
   if (text.starts_with('{')) {
+    *body = SecretBuffer(text);
     ReadJson(body, members);
   } else if (text.starts_with('<')) {
     ReadXml(text, members);

@@ -6,9 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "agent/common/secret_buffer.h"
 #include "agent/http/exchange.h"
+#include "agent/token/jwt/jwt.h"
 #include "agent/token/lives/life_calls.h"
+#include "agent/token/token_use.h"
 
 namespace tokenwatch {
 
@@ -18,20 +21,35 @@ struct AskedSecret {
 };
 
 struct AskedBody {
-  bool is_call = true;  // false: a form without what the row needs, so another call
+  bool is_call = true;  // false: without what the row needs, so another call
   std::vector<AskedSecret> secrets;
 };
 
 struct GivenSecret {
   GivenRole role = GivenRole::kToken;
   SecretBuffer secret;
+  std::vector<TokenFact> facts;  // that the answer tells of it: expiry, scopes
+};
+
+struct GivenBody {
+  std::vector<GivenSecret> secrets;
+  bool denied = false;         // LifeCallRow::denied_by
+  bool invalid_grant = false;  // RFC 6749 section 5.2: what was to be spent is worth nothing
+  // Of a call that checks (RFC 7662): whether the subject is good, and what is told of it.
+  std::optional<bool> active;
+  std::vector<TokenFact> of_subject;
 };
 
 // `coding`: the value of Content-Encoding. Nothing where it cannot be undone.
 std::optional<AskedBody> ReadAskedBody(const LifeCallRow& row, std::string_view coding,
                                        const Body& body);
-std::optional<std::vector<GivenSecret>> ReadGivenBody(const LifeCallRow& row,
-                                                      std::string_view coding, const Body& body);
+// What cannot be a secret (CannotBeSecret) is none. Facts are bounded and hold nothing of the
+// body's secrets. `now`: what "expires_in" counts from.
+std::optional<GivenBody> ReadGivenBody(const LifeCallRow& row, std::string_view coding,
+                                       const Body& body, absl::Time now, PersonHasher hash_person);
+
+// Too short for a token, or words: what pages of lists, states and types are named with.
+bool CannotBeSecret(std::string_view text);
 
 }  // namespace tokenwatch
 

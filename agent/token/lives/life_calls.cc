@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "agent/common/secret_buffer.h"
+#include "agent/token/secret/encoding.h"
 
 namespace tokenwatch {
 namespace {
@@ -76,12 +78,100 @@ constexpr LifeCallRow kLifeCalls[] = {
      "{}",
      "{\"token\":\"<T>\"}",
      "/app/installations/17"},
-    {"github_oauth", "POST", "", "**/login/oauth/access_token", "", kObtains, kOAuth, kOAuthTokens,
+    // GitHub, Shopify and others.
+    {"oauth_access_token", "POST", "", "**/oauth/access_token", "", kObtains, kOAuth, kOAuthTokens,
      false, "/login/oauth/access_token", "github.com", "client_id=1&client_secret=<S>&code=2",
      "{\"access_token\":\"<T>\"}", "/login/oauth/authorize"},
+    // Of an OAuth application, to end, check and replace a user's token.
+    {"github_token_delete",
+     "DELETE",
+     "",
+     "**/applications/*/token",
+     "access_token",
+     kRevokes,
+     {{{"access_token", kSubject, "body/access_token"}}},
+     {},
+     false,
+     "/applications/Iv1.1/token",
+     "api.github.com",
+     "{\"access_token\":\"<S>\"}",
+     "",
+     "/applications/Iv1.1"},
+    {"github_token_check",
+     "POST",
+     "",
+     "**/applications/*/token",
+     "access_token",
+     kChecks,
+     {{{"access_token", kSubject, "body/access_token"}}},
+     {},
+     false,
+     "/applications/Iv1.1/token",
+     "api.github.com",
+     "{\"access_token\":\"<S>\"}",
+     "",
+     "/applications/Iv1.1/grant"},
+    {"github_token_reset",
+     "PATCH",
+     "",
+     "**/applications/*/token",
+     "access_token",
+     kObtains,
+     {{{"access_token", kSpent, "body/access_token"}}},
+     {{{"", "token", kRefresh}}},
+     false,
+     "/applications/Iv1.1/token",
+     "api.github.com",
+     "{\"access_token\":\"<S>\"}",
+     "{\"token\":\"<T>\"}",
+     "/applications/Iv1.1/tokens"},
+    {"github_installation_revoke",
+     "DELETE",
+     "",
+     "**/installation/token",
+     "",
+     kRevokesItself,
+     {},
+     {},
+     false,
+     "/installation/token",
+     "api.github.com",
+     "",
+     "",
+     "/installation/repositories"},
     {"slack_oauth", "POST", "slack.com", "/api/oauth.v2.access", "", kObtains, kOAuth, kOAuthTokens,
      false, "/api/oauth.v2.access", "slack.com", "refresh_token=<S>&grant_type=refresh_token",
      "{\"ok\":true,\"access_token\":\"<T>\"}", "/api/auth.test"},
+    {"slack_revoke",
+     "",
+     "slack.com",
+     "/api/auth.revoke",
+     "",
+     kRevokesItself,
+     {{{"token", kSubject, "body/token"}}},
+     {},
+     false,
+     "/api/auth.revoke",
+     "slack.com",
+     "token=<S>",
+     "{\"ok\":true,\"revoked\":true}",
+     "/api/auth.test",
+     "",
+     "revoked"},
+    {"gitlab_revoke_self",
+     "DELETE",
+     "",
+     "**/personal_access_tokens/self",
+     "",
+     kRevokesItself,
+     {},
+     {},
+     false,
+     "/api/v4/personal_access_tokens/self",
+     "gitlab.example",
+     "",
+     "",
+     "/api/v4/personal_access_tokens/7"},
     {"gitlab_rotate",
      "POST",
      "",
@@ -129,7 +219,7 @@ constexpr LifeCallRow kLifeCalls[] = {
      "",
      "**/v1/auth/token/revoke-self",
      "",
-     kRevokes,
+     kRevokesItself,
      {},
      {},
      false,
@@ -356,7 +446,7 @@ constexpr LifeCallRow kLifeCalls[] = {
      "POST",
      "",
      "**/revoke",
-     "",
+     "token",
      kRevokes,
      {{{"token", kSubject, "body/token"}, {"client_secret", kProof, "body/client_secret"}}},
      {},
@@ -370,7 +460,7 @@ constexpr LifeCallRow kLifeCalls[] = {
      "POST",
      "",
      "**/introspect",
-     "",
+     "token",
      kChecks,
      {{{"token", kSubject, "body/token"}, {"client_secret", kProof, "body/client_secret"}}},
      {},
@@ -383,7 +473,60 @@ constexpr LifeCallRow kLifeCalls[] = {
     {"oauth_token", "POST", "", "**/token", "grant_type", kObtains, kOAuth, kOAuthTokens, false,
      "/oauth2/v2.0/token", "login.example", "grant_type=refresh_token&refresh_token=<S>",
      "{\"access_token\":\"<T>\"}", "/oauth2/v2.0/authorize"},
-    // Docker's registry token protocol, and Google's metadata server.
+    // PingFederate, LinkedIn.
+    {"oauth_token_ping", "POST", "", "**/token.oauth2", "grant_type", kObtains, kOAuth,
+     kOAuthTokens, false, "/as/token.oauth2", "login.example",
+     "grant_type=refresh_token&refresh_token=<S>", "{\"access_token\":\"<T>\"}",
+     "/as/introspect.oauth2"},
+    {"oauth_token_linkedin", "POST", "", "**/accessToken", "grant_type", kObtains, kOAuth,
+     kOAuthTokens, false, "/oauth/v2/accessToken", "www.linkedin.com",
+     "grant_type=refresh_token&refresh_token=<S>", "{\"access_token\":\"<T>\"}",
+     "/oauth/v2/authorization"},
+    // Metadata services of Google and Azure, for the machine's own accounts.
+    {"gcp_metadata",
+     "GET",
+     "",
+     "**/instance/service-accounts/*/token",
+     "",
+     kObtains,
+     {},
+     {{{"", "access_token"}}},
+     false,
+     "/computeMetadata/v1/instance/service-accounts/default/token",
+     "metadata.google.internal",
+     "",
+     "{\"access_token\":\"<T>\",\"expires_in\":3599}",
+     "/computeMetadata/v1/instance/service-accounts/default/email"},
+    {"azure_metadata",
+     "GET",
+     "",
+     "/metadata/identity/oauth2/token",
+     "",
+     kObtains,
+     {},
+     {{{"", "access_token"}}},
+     false,
+     "/metadata/identity/oauth2/token",
+     "169.254.169.254",
+     "",
+     "{\"access_token\":\"<T>\",\"expires_on\":\"1506484173\"}",
+     "/metadata/identity/info"},
+    {"azure_app_service",
+     "GET",
+     "",
+     "/msi/token",
+     "",
+     kObtains,
+     {},
+     {{{"", "access_token"}}},
+     false,
+     "/msi/token",
+     "127.0.0.1",
+     "",
+     "{\"access_token\":\"<T>\"}",
+     "/msi/tokens"},
+    // Docker's registry token protocol, where "service" is always sent. Any other GET of a "token"
+    // may be anything.
     {"registry_token",
      "GET",
      "",
@@ -393,11 +536,12 @@ constexpr LifeCallRow kLifeCalls[] = {
      {},
      {{{"", "token"}, {"", "access_token"}}},
      false,
-     "/token",
+     "/token?service=registry.docker.io&scope=repository:library/nginx:pull",
      "auth.docker.io",
      "",
      "{\"token\":\"<T>\"}",
-     "/v2/"},
+     "/token?scope=a",
+     "service"},
 };
 
 std::string_view LastSegment(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -445,6 +589,24 @@ bool PathMatches(std::string_view pattern, std::string_view path) {
   }
 }
 
+// Without '/' at its end and percent-encoding, which is undone into `decoded`. A path may hold a
+// secret.
+std::string_view Normalised(std::string_view path, SecretBuffer* decoded) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  if (path.find('%') == std::string_view::npos) return path;
+  *decoded = DecodePercent(path);
+  return decoded->view();
+}
+
+bool HasName(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    if (pair.substr(0, pair.find('=')) == name) return true;
+    query.remove_prefix(std::min(pair.size() + 1, query.size()));
+  }
+  return false;
+}
+
 bool HostIsOf(std::string_view pattern, std::string_view host) {
   if (pattern.empty()) return true;
   if (pattern.ends_with('*')) return host.starts_with(pattern.substr(0, pattern.size() - 1));
@@ -461,16 +623,20 @@ const LifeCallRow& NoLifeCall() {
 }
 
 bool MayBeLifeCall(std::string_view path) {
+  SecretBuffer decoded;
+  path = Normalised(path, &decoded);
   const std::string_view last = LastSegment(path);
   const auto& segments = LastSegments();
   return segments.contains(Verb(last)) || segments.contains(LastSegment(WithoutLastSegment(path)));
 }
 
 const LifeCallRow* FindLifeCall(std::string_view method, std::string_view host,
-                                std::string_view path) {
+                                std::string_view path, std::string_view query) {
+  SecretBuffer decoded;
+  path = Normalised(path, &decoded);
   for (const LifeCallRow& row : kLifeCalls) {
     if ((row.method.empty() || row.method == method) && PathMatches(row.path, path) &&
-        HostIsOf(row.host, host)) {
+        HostIsOf(row.host, host) && (row.needs_query.empty() || HasName(query, row.needs_query))) {
       return &row;
     }
   }

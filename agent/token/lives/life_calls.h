@@ -41,8 +41,9 @@ struct GivenField {
 
 enum class LifeEvent : uint8_t {
   kObtains,
-  kRevokes,  // the kSubject, or, where there is none, the token that makes the call
-  kChecks,   // the kSubject
+  kRevokes,        // the kSubject; of a call whose subject was not read nothing is known
+  kRevokesItself,  // the kSubject, or, where there is none, the token that makes the call
+  kChecks,         // the kSubject
 };
 
 struct LifeCallRow {
@@ -51,7 +52,7 @@ struct LifeCallRow {
   std::string_view host;    // as formats.yaml has patterns; empty: any; "sts.*": begins so
   // Segments; "*" stands for any one, "**" at the beginning for any number.
   std::string_view path;
-  std::string_view needs;  // parameter without which a form is another call
+  std::string_view needs;  // parameter or member without which a body is of another call
   LifeEvent event;
   std::array<AskedField, 8> asked;  // unused ones are empty
   std::array<GivenField, 5> given;
@@ -60,6 +61,10 @@ struct LifeCallRow {
   // given.
   std::string_view sample_target, sample_host, sample_asked, sample_given;
   std::string_view near_miss;  // a target that is none
+  // Parameter of the query without which the call is another. In `sample_target` it is there.
+  std::string_view needs_query = {};
+  // Member of the answer's JSON that is false where nothing was done.
+  std::string_view denied_by = {};
 };
 
 // In the order in which they are tried.
@@ -68,12 +73,14 @@ absl::Span<const LifeCallRow> LifeCalls();
 // A row that stands for no call.
 const LifeCallRow& NoLifeCall();
 
-// Whether the path (without query) may be that of a row, whatever the method and host. Cheap.
+// Whether the path (without query) may be that of a row, whatever the method and host. Cheap, but
+// for a path with '%'.
 bool MayBeLifeCall(std::string_view path);
 
-// `host` in lower case without port. Null where it is none.
+// `host` in lower case without port, `query` as it is sent. A '/' at the end of the path and
+// percent-encoding do not matter, as they do not to most servers. Null where it is none.
 const LifeCallRow* FindLifeCall(std::string_view method, std::string_view host,
-                                std::string_view path);
+                                std::string_view path, std::string_view query = {});
 
 }  // namespace tokenwatch
 

@@ -137,7 +137,8 @@ void AddLinks(Database* database, Dimensions* dimensions, absl::Span<const int64
       {fact::kIssued, fact::kBornFrom},
       {fact::kBornFrom, fact::kIssued},
       {fact::kRotatedTo, fact::kRotatedFrom},
-      {fact::kRotatedFrom, fact::kRotatedTo}};
+      {fact::kRotatedFrom, fact::kRotatedTo},
+      {fact::kBornWith, fact::kBornWith}};
   Statement& ids = database->Cached("SELECT id FROM tokens WHERE number = ?");
   // The second condition is the index's.
   Statement& links = database->Cached(

@@ -37,7 +37,7 @@ class TokenLifeTest : public testing::Test {
     int status = 200;
     std::vector<HeaderField> answer = {};
     std::string given = {};
-    int version = 1;
+    int version = 1;  // of HTTP
   };
   void Make(const Call& call) {
     Begin(call);
@@ -294,8 +294,10 @@ TEST_F(TokenLifeTest, ARotationIsLinked) {
         .target = "/oauth/token",
         .host = "login.example",
         .asked = "grant_type=refresh_token&refresh_token=" + new_refresh,
-        .status = 400});
+        .status = 400,
+        .given = "{\"error\":\"invalid_grant\"}"});
   EXPECT_EQ(uses_.all.back().credential->carrier, "body/refresh_token");
+  EXPECT_EQ(Facts(uses_.all.back(), fact::kError), Values{"invalid_grant"});
   EXPECT_EQ(Facts(uses_.all.back(), fact::kRotatedFrom), Values{IdOf(old_refresh)});
 }
 
@@ -433,6 +435,120 @@ TEST_F(TokenLifeTest, AwsStsInXml) {
   ASSERT_EQ(uses_.all.size(), 1u);
   EXPECT_EQ(uses_.all[0].credential->carrier, "body/WebIdentityToken");
   EXPECT_EQ(Facts(uses_.all[0], fact::kIssued), (Values{IdOf(id), IdOf(session)}));
+}
+
+TEST_F(TokenLifeTest, OfACallThatEndsSomethingElseItsCallerIsNotTold) {
+  const std::string caller = MadeUp(40);
+  const std::pair<std::string, std::string> header = {"Authorization", "Bearer " + caller};
+  for (const char* target : {"/v2/keys/123/revoke", "/api/invitations/revoke",
+                             "/v1/sys/leases/revoke", "/v1/pki/revoke"}) {
+    for (const char* asked : {"", "{\"id\":3}", "serial_number=39:dd"}) {
+      Make({.method = "POST", .target = target, .fields = {header}, .asked = asked});
+      clock_.Advance(absl::Seconds(3));
+      builder_->Sweep();
+      ASSERT_FALSE(uses_.all.empty());
+      EXPECT_TRUE(Facts(uses_.all.back(), fact::kRevoked).empty()) << target << " " << asked;
+      EXPECT_EQ(uses_.all.size(), 1u);
+      uses_.all.clear();
+    }
+  }
+}
+
+TEST_F(TokenLifeTest, ARevocationWhoseBodyComesLate) {
+  const std::string client = MadeUp(30), token = MadeUp(40);
+  const Call call = {.method = "POST",
+                     .target = "/oauth/revoke",
+                     .fields = {{"Authorization", "Basic " + Base64("app:" + client)}}};
+  Make(call);
+  EXPECT_TRUE(uses_.all.empty());
+  const std::string body = "token=" + token;
+  builder_->OnBody({.exchange = exchange_, .complete = true, .bytes = body});
+  ASSERT_EQ(uses_.all.size(), 2u);
+  EXPECT_EQ(uses_.all[1].status, 200);
+  EXPECT_EQ(Facts(uses_.all[1], fact::kRevokedBy), Values{IdOf(client)});
+  EXPECT_EQ(Counter("bodies_unseen"), 0u);
+}
+
+TEST_F(TokenLifeTest, RevocationsThatNeedNoBodyAreSeenOverHttp2) {
+  const std::string token = MadeUp(40), other = MadeUp(40);
+  const Call calls[] = {{.method = "POST",
+                         .target = "/v1/auth/token/revoke-self",
+                         .fields = {{"X-Vault-Token", token}},
+                         .status = 204,
+                         .version = 2},
+                        {.method = "POST",
+                         .target = "/revoke?token=" + token,
+                         .host = "oauth2.googleapis.com",
+                         .fields = {{"Authorization", "Bearer " + other}, {"Content-Length", "0"}},
+                         .version = 2},
+                        {.method = "DELETE",
+                         .target = "/installation/token",
+                         .host = "api.github.com",
+                         .fields = {{"Authorization", "Bearer " + token}},
+                         .status = 204,
+                         .version = 2},
+                        {.method = "DELETE",
+                         .target = "/api/v4/personal_access_tokens/self",
+                         .host = "gitlab.com",
+                         .fields = {{"PRIVATE-TOKEN", token}},
+                         .status = 204,
+                         .version = 2},
+                        {.target = "/api/auth.revoke",
+                         .host = "slack.com",
+                         .fields = {{"Authorization", "Bearer " + token}},
+                         .given = "{\"revoked\":true}",
+                         .version = 2}};
+  for (const Call& call : calls) {
+    SCOPED_TRACE(call.target);
+    uses_.all.clear();
+    Make(call);
+    size_t revoked = 0;
+    for (const TokenUse& use : uses_.all) {
+      const bool is = TokenIdText(use.credential->tokens[0].token_id) == IdOf(token);
+      EXPECT_EQ(Facts(use, fact::kRevoked).size(), is ? 1u : 0u);
+      revoked += is ? 1 : 0;
+    }
+    EXPECT_EQ(revoked, 1u);
+  }
+}
+
+TEST_F(TokenLifeTest, TheSameRefreshTokenIsNotRotated) {
+  const std::string refresh = MadeUp(40), access = MadeUp(40);
+  for (int i = 0; i < 2; ++i) {
+    Make({.method = "POST",
+          .target = "/oauth/token",
+          .asked = "grant_type=refresh_token&refresh_token=" + refresh,
+          .given = "{\"access_token\":\"" + access + "\",\"refresh_token\":\"" + refresh + "\"}"});
+    EXPECT_TRUE(Facts(uses_.all.back(), fact::kRotatedFrom).empty());
+    EXPECT_TRUE(Facts(uses_.all.back(), fact::kRotatedTo).empty());
+  }
+}
+
+TEST_F(TokenLifeTest, WhatTheAnswerSaysOfANewTokenIsToldWithItsFirstUse) {
+  const std::string access = MadeUp(40), refresh = MadeUp(40);
+  Make({.method = "POST",
+        .target = "/oauth/token",
+        .asked = "grant_type=password&username=bob&password=x",
+        .given = "{\"access_token\":\"" + access + "\",\"refresh_token\":\"" + refresh +
+                 "\",\"expires_in\":3600,\"scope\":\"read\"}"});
+  Make(Bearer(access, "api.example"));
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(Facts(uses_.all[0], fact::kExpires), Values{"2023-11-14T23:13:20Z"});
+  EXPECT_EQ(Facts(uses_.all[0], fact::kScope), Values{"read"});
+  EXPECT_EQ(Facts(uses_.all[0], fact::kBornWith), Values{IdOf(refresh)});
+}
+
+TEST_F(TokenLifeTest, AnIntrospectedToken) {
+  const std::string client = MadeUp(30), token = MadeUp(40);
+  Make({.method = "POST",
+        .target = "/oauth/introspect",
+        .fields = {{"Authorization", "Basic " + Base64("app:" + client)}},
+        .asked = "token=" + token,
+        .given = "{\"active\":false}"});
+  ASSERT_EQ(uses_.all.size(), 2u);
+  EXPECT_EQ(uses_.all[1].credential->carrier, "body/token");
+  EXPECT_EQ(Facts(uses_.all[1], fact::kInactive), Values{"2023-11-14T22:13:20Z"});
+  EXPECT_TRUE(Facts(uses_.all[0], fact::kInactive).empty());
 }
 
 class StrictTest : public TokenLifeTest {

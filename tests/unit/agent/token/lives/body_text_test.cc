@@ -26,8 +26,8 @@ std::string Deflate(const std::string& text, int window_bits) {
 }
 
 std::string Decoded(std::string_view coding, const std::string& bytes) {
-  const std::optional<SecretBuffer> text = DecodeBody(coding, bytes);
-  return text.has_value() ? std::string(text->view()) : "none";
+  const std::optional<DecodedBody> body = DecodeBody(coding, bytes);
+  return body.has_value() ? std::string(body->text.view()) : "none";
 }
 
 TEST(DecodeBody, UndoesCodings) {
@@ -38,6 +38,7 @@ TEST(DecodeBody, UndoesCodings) {
   EXPECT_EQ(Decoded("X-GZIP", Deflate(text, 31)), text);
   EXPECT_EQ(Decoded("deflate", Deflate(text, 15)), text);
   EXPECT_EQ(Decoded("deflate", Deflate(text, -15)), text);
+  EXPECT_EQ(Decoded("GZIP, identity", Deflate(text, 31)), text);
   EXPECT_EQ(Decoded("br", text), "none");
   EXPECT_EQ(Decoded("gzip", text), "none");
   EXPECT_EQ(Decoded("gzip, gzip", Deflate(text, 31)), "none");
@@ -51,6 +52,9 @@ TEST(DecodeBody, TakesWhatIsThereOfWhatWasCut) {
   const std::string part = Decoded("gzip", packed);
   EXPECT_GT(part.size(), 40u);
   EXPECT_EQ(text.substr(0, part.size()), part);
+  EXPECT_FALSE(DecodeBody("gzip", packed)->whole);
+  EXPECT_TRUE(DecodeBody("gzip", Deflate(text, 31))->whole);
+  EXPECT_FALSE(DecodeBody("", std::string(kBodyTextMax + 1, 'a'))->whole);
 }
 
 TEST(DecodeBody, IsBounded) {
@@ -84,30 +88,33 @@ TEST_P(ReadBodyTest, FindsTheMember) {
 
 INSTANTIATE_TEST_SUITE_P(
     , ReadBodyTest,
-    testing::Values(BodyCase{"Form", "a=1&token=x%2By&b=2", true, "", "token", "x+y"},
-                    BodyCase{"FormWithBlanks", "token=x+y%20z", true, "", "token", "x y z"},
-                    BodyCase{"FirstOfAForm", "token=x&token=y", true, "", "token", "x"},
-                    BodyCase{"EmptyForm", "token=", true, "", "token", ""},
-                    BodyCase{"NameWithoutValue", "token", true, "", "token", ""},
-                    BodyCase{"LastOfACutForm", "a=1&token=x", false, "", "token", ""},
-                    BodyCase{"LongerName", "xtoken=1&token2=2", true, "", "token", ""},
-                    BodyCase{"Json", " \r\n{\"a\":[{\"token\":\"no\"}],\"token\":\"x\"}", true, "",
-                             "token", "x"},
-                    BodyCase{"JsonInside", "{\"token\":\"no\",\"auth\":{\"token\":\"x\"}}", true,
-                             "auth", "token", "x"},
-                    BodyCase{"JsonNumber", "{\"token\":7}", true, "", "token", ""},
-                    BodyCase{"JsonEscape", "{\"tok\\u0065n\":\"x\\/y\"}", true, "", "token", "x/y"},
-                    BodyCase{"CutJson", "{\"token\":\"x\",\"b\":\"", false, "", "token", "x"},
-                    BodyCase{"Xml",
-                             "<?xml version=\"1.0\"?><r><t>no</t><c><t>x</t><t>y</t></c></r>", true,
-                             "c", "t", "x"},
-                    BodyCase{"XmlInANamespace", "<r xmlns=\"http://a/\"><c><t>a&amp;b</t></c></r>",
-                             true, "c", "t", "a&b"},
-                    BodyCase{"XmlWithEntities",
-                             "<!DOCTYPE r [<!ENTITY e \"x\">]><r><c><t>&e;</t></c></r>", true, "c",
-                             "t", ""},
-                    BodyCase{"DeepXml", std::string(4000, '<'), true, "c", "t", ""},
-                    BodyCase{"Nothing", "", true, "", "token", ""}),
+    testing::Values(
+        BodyCase{"Form", "a=1&token=x%2By&b=2", true, "", "token", "x+y"},
+        BodyCase{"FormWithBlanks", "token=x+y%20z", true, "", "token", "x y z"},
+        BodyCase{"FirstOfAForm", "token=x&token=y", true, "", "token", "x"},
+        BodyCase{"EmptyForm", "token=", true, "", "token", ""},
+        BodyCase{"NameWithoutValue", "token", true, "", "token", ""},
+        BodyCase{"LastOfACutForm", "a=1&token=x", false, "", "token", ""},
+        BodyCase{"LongerName", "xtoken=1&token2=2", true, "", "token", ""},
+        BodyCase{"Json", " \r\n{\"a\":[{\"token\":\"no\"}],\"token\":\"x\"}", true, "", "token",
+                 "x"},
+        BodyCase{"JsonInside", "{\"token\":\"no\",\"auth\":{\"token\":\"x\"}}", true, "auth",
+                 "token", "x"},
+        BodyCase{"JsonNumber", "{\"token\":7}", true, "", "token", ""},
+        BodyCase{"JsonEscape", "{\"tok\\u0065n\":\"x\\/y\"}", true, "", "token", "x/y"},
+        BodyCase{"CutJson", "{\"token\":\"x\",\"b\":\"", false, "", "token", "x"},
+        BodyCase{"Xml", "<?xml version=\"1.0\"?><r><t>no</t><c><t>x</t><t>y</t></c></r>", true, "c",
+                 "t", "x"},
+        BodyCase{"XmlInANamespace", "<r xmlns=\"http://a/\"><c><t>a&amp;b</t></c></r>", true, "c",
+                 "t", "a&b"},
+        BodyCase{"XmlWithEntities", "<!DOCTYPE r [<!ENTITY e \"x\">]><r><c><t>&e;</t></c></r>",
+                 true, "c", "t", ""},
+        BodyCase{"DeepXml", std::string(4000, '<'), true, "c", "t", ""},
+        BodyCase{"JsonBehindAByteOrderMark", "\xef\xbb\xbf{\"token\":\"x\"}", true, "", "token",
+                 "x"},
+        BodyCase{"XmlCutInTheElement", "<r><c><t>half of i", false, "c", "t", ""},
+        BodyCase{"XmlElementWithAnother", "<r><c><t>x<u/>y</t></c></r>", true, "c", "t", ""},
+        BodyCase{"Nothing", "", true, "", "token", ""}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,13 +18,21 @@ TEST(LifeCalls, EveryRowKnowsItsSample) {
     SCOPED_TRACE(row.id);
     EXPECT_TRUE(ids.insert(row.id).second);
     const std::string_view method = row.method.empty() ? "POST" : row.method;
-    const std::string_view path = row.sample_target;
+    const auto find = [](std::string_view method, std::string_view host, std::string_view target) {
+      const size_t question = std::min(target.find('?'), target.size());
+      return FindLifeCall(method, host, target.substr(0, question),
+                          target.substr(std::min(question + 1, target.size())));
+    };
+    const std::string_view target = row.sample_target;
+    const std::string_view path = target.substr(0, target.find('?'));
+    const std::string_view query = target.substr(path.size());
     EXPECT_TRUE(MayBeLifeCall(path));
-    EXPECT_EQ(FindLifeCall(method, row.sample_host, path), &row);
-    EXPECT_NE(FindLifeCall(method, row.sample_host, row.near_miss), &row);
-    EXPECT_NE(FindLifeCall(method, row.sample_host, std::string(path) + "/x"), &row);
-    EXPECT_EQ(FindLifeCall("OPTIONS", row.sample_host, path) == &row, row.method.empty());
-    EXPECT_EQ(FindLifeCall(method, "other.example", path) == &row, row.host.empty());
+    EXPECT_EQ(find(method, row.sample_host, target), &row);
+    EXPECT_NE(find(method, row.sample_host, row.near_miss), &row);
+    EXPECT_NE(find(method, row.sample_host, std::string(path) + "/x" + std::string(query)), &row);
+    EXPECT_EQ(find("OPTIONS", row.sample_host, target) == &row, row.method.empty());
+    EXPECT_EQ(find(method, "other.example", target) == &row, row.host.empty());
+    EXPECT_EQ(find(method, row.sample_host, path) == &row, row.needs_query.empty());
 
     // Every secret of its sample is where the row says.
     const auto count = [](std::string_view text, std::string_view mark) {
@@ -71,6 +80,16 @@ TEST(LifeCalls, EveryRowKnowsItsSample) {
                 count(given, "T-secret"));
     }
   }
+}
+
+TEST(LifeCalls, SpellingsOfAPath) {
+  for (const char* path : {"/oauth/token/", "/oauth/%74oken", "/oauth/token//", "/as/token.oauth2",
+                           "/oauth/v2/accessToken", "/oauth/access_token", "/login/oauth2/token"}) {
+    EXPECT_TRUE(MayBeLifeCall(path)) << path;
+    EXPECT_NE(FindLifeCall("POST", "login.example", path), nullptr) << path;
+  }
+  EXPECT_EQ(FindLifeCall("GET", "api.example", "/pages/token"), nullptr);
+  EXPECT_EQ(FindLifeCall("GET", "api.example", "/pages/token", "service_x=1"), nullptr);
 }
 
 TEST(LifeCalls, OrdinaryPathsAreNone) {
