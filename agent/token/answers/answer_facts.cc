@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/hash/hash.h"
 #include "absl/strings/ascii.h"
@@ -48,11 +49,17 @@ std::string_view TakeItem(std::string_view separators, std::string_view* text) {
   return TrimBlanks(item);
 }
 
-std::string_view Field(const TokenAnswer& answer, std::string_view name) {
-  for (const HeaderField& field : answer.fields) {
-    if (EqualsIgnoreCase(field.name, name)) return field.value;
+// The first of each.
+void FindNeighbours(TokenAnswer* answer) {
+  const HeaderField *resource = nullptr, *period = nullptr;
+  for (const HeaderField& field : answer->fields) {
+    if (resource == nullptr && EqualsIgnoreCase(field.name, "x-ratelimit-resource")) {
+      resource = &field;
+    }
+    if (period == nullptr && EqualsIgnoreCase(field.name, "x-ratelimit-period")) period = &field;
   }
-  return {};
+  if (resource != nullptr) answer->limit_resource = resource->value;
+  if (period != nullptr) answer->limit_period = period->value;
 }
 
 void Id(std::string_view value, const TokenAnswer& /*answer*/, const AnswerRow& row,
@@ -173,12 +180,12 @@ void Limit(std::string_view value, const TokenAnswer& answer, const AnswerRow& r
   if (windows) return;
   std::string_view label = row.label;
   if (row.provider == "GitHub") {
-    label = Field(answer, "x-ratelimit-resource");
+    label = answer.limit_resource;
     if (label.size() > 64 || !AllOf(label, IsIdByte)) label = {};
   }
   std::string_view period = window;
   if (period.empty() && row.field == "x-ratelimit-limit") {
-    period = Field(answer, "x-ratelimit-period");
+    period = answer.limit_period;
     if (!AllOf(period, IsDigit)) period = {};
   }
   AddLimit(alone, period, label, facts);
@@ -504,32 +511,47 @@ const AnswerRow* FindRow(const HeaderField& field, const TokenAnswer& answer) {
 
 absl::Span<const AnswerRow> AnswerRows() { return kRows; }
 
-void AddAnswerFacts(const TokenAnswer& answer, PersonHasher hash_person,
-                    absl::FunctionRef<bool(std::string_view)> may_be_secret,
-                    std::vector<TokenFact>* facts) {
+AnswerWork AddAnswerFacts(const TokenAnswer& answer, PersonHasher hash_person,
+                          absl::FunctionRef<bool(std::string_view)> may_be_secret,
+                          std::vector<TokenFact>* facts) {
   std::vector<TokenFact> told;
   FactList list(hash_person, &told);
+  AnswerWork work;
+  TokenAnswer with_neighbours = answer;
+  bool has_neighbours = false;
   for (const HeaderField& field : answer.fields) {
     const AnswerRow* row = FindRow(field, answer);
     if (row == nullptr) continue;
-    row->read(Bounded(field.value), answer, *row, &list);
+    if (list.is_full()) {
+      ++work.dropped;
+      continue;
+    }
+    if (row->read == Limit && !std::exchange(has_neighbours, true))
+      FindNeighbours(&with_neighbours);
+    row->read(Bounded(field.value), with_neighbours, *row, &list);
   }
+  work.dropped += list.dropped();
+  work.compared = list.compared();
   for (TokenFact& fact : told) {
     if (!may_be_secret(fact.value)) facts->push_back(std::move(fact));
   }
+  return work;
 }
 
 uint64_t AnswerDigest(const TokenAnswer& answer) {
   uint64_t digest = 0;
+  TokenAnswer with_neighbours;
+  with_neighbours.fields = answer.fields;
+  bool has_neighbours = false;
   for (const HeaderField& field : answer.fields) {
     const AnswerRow* row = FindRow(field, answer);
     if (row == nullptr) continue;
     const std::string_view value = field.value.substr(0, kAnswerValueMax);
     digest = absl::HashOf(digest, row, absl::string_view(value.data(), value.size()));
-    // Fields that others are read with.
-    if (row->read == Limit) {
-      for (const std::string_view name : {"x-ratelimit-resource", "x-ratelimit-period"}) {
-        const std::string_view beside = Field(answer, name);
+    if (row->read == Limit && !std::exchange(has_neighbours, true)) {
+      FindNeighbours(&with_neighbours);
+      for (const std::string_view beside :
+           {with_neighbours.limit_resource, with_neighbours.limit_period}) {
         digest = absl::HashOf(digest, absl::string_view(beside.data(), beside.size()));
       }
     }

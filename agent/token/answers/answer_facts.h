@@ -4,6 +4,7 @@
 #ifndef TOKENWATCH_AGENT_TOKEN_ANSWERS_ANSWER_FACTS_H_
 #define TOKENWATCH_AGENT_TOKEN_ANSWERS_ANSWER_FACTS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ struct TokenAnswer {
   int status = 0;
   std::string_view host;      // lower case, without port
   std::string_view provider;  // of the token's format, as formats.yaml names it; may be empty
+  // Fields that others are read with; the functions below look for them once an answer.
+  std::string_view limit_resource = {}, limit_period = {};
 };
 
 struct AnswerRow {
@@ -45,14 +48,21 @@ inline constexpr size_t kAnswerValueMax = 4096;
 // Rows of one field stand together.
 absl::Span<const AnswerRow> AnswerRows();
 
-// Adds what the answer tells. A field without a row costs a look at its name. `may_be_secret` is
-// asked of each value and keeps it out: a server may send back what it was sent. Linear.
-void AddAnswerFacts(const TokenAnswer& answer, PersonHasher hash_person,
-                    absl::FunctionRef<bool(std::string_view)> may_be_secret,
-                    std::vector<TokenFact>* facts);
+struct AnswerWork {
+  size_t dropped = 0;   // values, or fields, beyond what a use may tell
+  size_t compared = 0;  // values with one another
+};
+
+// Adds what the answer tells, at most fact::kPerUseMax facts. A field without a row costs a look at
+// its name. `may_be_secret` is asked of each value and keeps it out: a server may send back what it
+// was sent. Linear.
+AnswerWork AddAnswerFacts(const TokenAnswer& answer, PersonHasher hash_person,
+                          absl::FunctionRef<bool(std::string_view)> may_be_secret,
+                          std::vector<TokenFact>* facts);
 
 // Equal for two answers, of one host and to tokens of one format, that tell the same; differs in
 // this process for all but one in 2^64 others. 0 where there is nothing to tell. No allocation.
+// Linear.
 uint64_t AnswerDigest(const TokenAnswer& answer);
 
 }  // namespace tokenwatch

@@ -3,6 +3,7 @@
 #define TOKENWATCH_AGENT_TOKEN_IDENTITY_FACT_LIST_H_
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,6 +20,9 @@ namespace tokenwatch {
 // Adds facts to a list that outlives it. Empty values are left out.
 class FactList {
  public:
+  // What AddOnce is called for in all, however often a value comes again.
+  static constexpr size_t kTriesMax = 512;
+
   FactList(PersonHasher hash_person, std::vector<TokenFact>* facts)
       : hash_person_(hash_person), facts_(facts) {}
 
@@ -47,18 +51,33 @@ class FactList {
     Add(name, text);
   }
 
-  // As Add, unless the list says so already.
+  // As Add, unless the list says so already, is as long as a use may have facts, or was asked too
+  // often.
   void AddOnce(std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    if (is_full()) {
+      ++dropped_;
+      return;
+    }
+    ++tries_;
     const std::string text = Printable(value, fact::kValueMax);
     for (const TokenFact& fact : *facts_) {
+      ++compared_;
       if (fact.name == name && fact.value == text) return;
     }
-    if (!text.empty()) facts_->push_back({name, text});
+    facts_->push_back({name, text});
   }
+
+  // AddOnce adds nothing more.
+  bool is_full() const { return facts_->size() >= fact::kPerUseMax || tries_ >= kTriesMax; }
+  size_t dropped() const { return dropped_; }
+  // Facts that AddOnce looked at.
+  size_t compared() const { return compared_; }
 
  private:
   PersonHasher hash_person_;
   std::vector<TokenFact>* facts_;
+  size_t tries_ = 0, dropped_ = 0, compared_ = 0;
 };
 
 }  // namespace tokenwatch

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "tests/unit/agent/token/made_up_jwt.h"
 
 namespace tokenwatch {
@@ -190,6 +192,50 @@ TEST(AnswerFacts, AreBoundedAndPrintable) {
   const std::string blank = std::string(kAnswerValueMax - 3, ' ') + "repository";
   const HeaderField cut{"x-oauth-scopes", blank};
   EXPECT_EQ(Told(Answer({&cut, 1})), "");
+}
+
+// Of n different values, or n times the same, the work grows no faster than n.
+TEST(AnswerFacts, WorkIsBounded) {
+  struct Case {
+    const char* name;
+    int status;
+    std::function<std::string(int)> value;
+  };
+  const Case cases[] = {
+      {"X-OAuth-Scopes", 200,
+       [](int i) {
+         std::string list;
+         for (int k = 0; k < 48; ++k) list += absl::StrCat("s", i, "x", k, " ");
+         return list;
+       }},
+      {"X-OAuth-Scopes", 200, [](int /*i*/) { return std::string("a b c d e f g h"); }},
+      {"WWW-Authenticate", 403,
+       [](int i) {
+         return absl::StrCat("Bearer error=\"insufficient_scope\", scope=\"a", i, " b", i, "\"");
+       }},
+      {"X-RateLimit-Limit", 200, [](int i) { return absl::StrCat(i + 1); }}};
+  for (const Case& test : cases) {
+    SCOPED_TRACE(test.name);
+    std::vector<std::string> values;
+    for (int i = 0; i < 3000; ++i) values.push_back(test.value(i));
+    std::vector<HeaderField> fields;
+    for (const std::string& value : values) fields.push_back({test.name, value});
+    const TokenAnswer answer = {.fields = fields, .status = test.status};
+    std::vector<TokenFact> facts;
+    size_t asked = 0;
+    const AnswerWork work = AddAnswerFacts(
+        answer, Masked,
+        [&asked](std::string_view /*value*/) {
+          ++asked;
+          return false;
+        },
+        &facts);
+    EXPECT_LE(facts.size(), fact::kPerUseMax);
+    EXPECT_LE(asked, fact::kPerUseMax);
+    EXPECT_LE(work.compared, FactList::kTriesMax * fact::kPerUseMax);
+    EXPECT_GT(work.dropped, 2000u);
+    EXPECT_NE(AnswerDigest(answer), 0u);
+  }
 }
 
 TEST(AnswerFacts, LeaveOutWhatMayBeASecret) {
