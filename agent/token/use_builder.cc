@@ -151,6 +151,7 @@ UseBuilder::Draft& UseBuilder::SpareDraft() {
 }
 
 void UseBuilder::Finish(Drafts::iterator draft) {
+  HideTokens(&*draft);
   if (draft->life != nullptr) TellLife(&*draft);
   spare_.splice(spare_.begin(), drafts_, draft);
   TokenUse& common = draft->common;
@@ -180,7 +181,7 @@ void UseBuilder::TakeAnswer(const Answer& answer, Draft* draft) {
     const std::string_view host = WithoutPort(common.request->host);
     const absl::Time now = clock_->Now();
     for (DraftUse& one : draft->uses) {
-      if (!one.credential->unresolved) TakeAnswerFacts(answer, common, host, now, &one);
+      if (!one.credential->unresolved) TakeAnswerFacts(answer, *draft, host, now, &one);
       if (one.tells_home && !common.request->inbound) {
         homes_.Observe(one.credential->provider, host, answer.status / 100 == 2, common.time);
       }
@@ -220,7 +221,10 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
     life.story.IsNone();
     life.awaits_given = false;
   }
-  KeepOut(*asked, &draft->common);
+  std::vector<std::string_view> secrets;
+  secrets.reserve(asked->secrets.size());
+  for (const AskedSecret& one : asked->secrets) secrets.push_back(one.secret.view());
+  KeepOut(secrets, &draft->common);
   const std::string_view host = WithoutPort(draft->common.request->host);
   for (const AskedSecret& one : asked->secrets) {
     Credential credential;
@@ -243,10 +247,7 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
 }
 
 // The request's texts were taken before its body was there.
-void UseBuilder::KeepOut(const AskedBody& asked, TokenUse* common) const {
-  std::vector<std::string_view> bytes;
-  bytes.reserve(asked.secrets.size());
-  for (const AskedSecret& one : asked.secrets) bytes.push_back(one.secret.view());
+void UseBuilder::KeepOut(absl::Span<const std::string_view> bytes, TokenUse* common) {
   const SecretFinder secrets(bytes);
   const auto clean = [&](const std::string& text) {
     return secrets.Occurs(text) ? SafeText(text, text.size() + kSecretMark.size(), secrets) : text;
@@ -268,23 +269,39 @@ void UseBuilder::KeepOut(const AskedBody& asked, TokenUse* common) const {
 void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
   Life& life = *draft->life;
   if (!std::exchange(life.awaits_given, false)) return;
-  const std::optional<GivenBody> given =
+  std::optional<GivenBody> given =
       ReadGivenBody(life.story.row(), life.given_coding, body, clock_->Now(),
                     [this](std::string_view person) { return tokens_->HashPerson(person); });
   if (!given.has_value()) {
     ++counts_.bodies_undecoded;
     return;
   }
-  life.story.AddAnswer(*given);
-  if (!life.succeeded) return;
+  std::vector<std::string_view> secrets;
+  for (const GivenSecret& one : given->secrets) secrets.push_back(one.secret.view());
+  KeepOut(secrets, &draft->common);
   for (const GivenSecret& one : given->secrets) {
     TokenCache::Key key{};
-    const KnownToken* const token = tokens_->Learn(one.secret.view(), &key);
-    if (token == nullptr) continue;
+    const KnownToken* const token =
+        life.succeeded ? tokens_->Learn(one.secret.view(), &key) : nullptr;
+    if (token == nullptr) break;
     life.given.push_back(key);
     life.story.AddGiven(one.role, TokenIdText(token->tokens.front().token_id));
-    for (const TokenFact& fact : one.facts) TellLater(key, fact);
   }
+  const auto may_hold_secret = [&](const TokenFact& fact) {
+    return MayHoldSecret(*draft, fact.value) ||
+           std::any_of(life.given.begin(), life.given.end(), [&](const TokenCache::Key& key) {
+             const KnownToken* const token = tokens_->Find(key);
+             return token == nullptr || token->windows.MayOccurIn(fact.value);
+           });
+  };
+  for (size_t i = 0; i < life.given.size(); ++i) {
+    for (const TokenFact& fact : given->secrets[i].facts) {
+      if (!may_hold_secret(fact)) TellLater(life.given[i], fact);
+    }
+  }
+  std::vector<TokenFact>& facts = given->of_subject;
+  facts.erase(std::remove_if(facts.begin(), facts.end(), may_hold_secret), facts.end());
+  life.story.AddAnswer(*given);
 }
 
 void UseBuilder::TellLife(Draft* draft) {
@@ -304,8 +321,9 @@ void UseBuilder::TellLater(const TokenCache::Key& key, TokenFact fact) {
   if (!tokens_->TellLater(key, std::move(fact))) ++counts_.facts_dropped;
 }
 
-void UseBuilder::TakeAnswerFacts(const Answer& answer, const TokenUse& common,
-                                 std::string_view host, absl::Time now, DraftUse* use) {
+void UseBuilder::TakeAnswerFacts(const Answer& answer, const Draft& draft, std::string_view host,
+                                 absl::Time now, DraftUse* use) {
+  const TokenUse& common = draft.common;
   if (IsRedirect(answer.status)) {
     redirects_.Add(use->credential->tokens.front().token_id, common.process, host,
                    HostOfLocation(FirstField(answer.fields, "location")), common.time);
@@ -322,10 +340,38 @@ void UseBuilder::TakeAnswerFacts(const Answer& answer, const TokenUse& common,
     known->answer_told = now;
   }
   std::vector<TokenFact> facts;
-  AddAnswerFacts(
+  const AnswerWork work = AddAnswerFacts(
       what, [this](std::string_view person) { return tokens_->HashPerson(person); },
-      [this](std::string_view value) { return tokens_->MayHoldSecret(value); }, &facts);
+      [&](std::string_view value) { return MayHoldSecret(draft, value); }, &facts);
+  counts_.facts_dropped += work.dropped;
   Tell(std::move(facts), use);
+}
+
+bool UseBuilder::MayHoldSecret(const Draft& draft, std::string_view text) {
+  if (tokens_->MayHoldSecret(text)) return true;
+  return std::any_of(draft.uses.begin(), draft.uses.end(), [&](const DraftUse& one) {
+    const KnownToken* const token = one.credential->unresolved ? nullptr : tokens_->Find(one.key);
+    // Of a token whose bytes are not known, or known no longer, anything may be a part.
+    if (token == nullptr) return text.size() >= SecretFinder::kWindow;
+    return token->windows.MayOccurIn(text);
+  });
+}
+
+void UseBuilder::HideTokens(Draft* draft) {
+  if (draft->uses.size() < 2) return;
+  for (const DraftUse& other : draft->uses) {
+    const KnownToken* const token =
+        other.credential->unresolved ? nullptr : tokens_->Find(other.key);
+    if (token == nullptr) continue;
+    for (DraftUse& one : draft->uses) {
+      if (&one == &other) continue;
+      one.facts.erase(std::remove_if(one.facts.begin(), one.facts.end(),
+                                     [token](const TokenFact& fact) {
+                                       return token->windows.MayOccurIn(fact.value);
+                                     }),
+                      one.facts.end());
+    }
+  }
 }
 
 void UseBuilder::Tell(std::vector<TokenFact> facts, DraftUse* use) {

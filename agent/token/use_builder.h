@@ -134,8 +134,8 @@ class UseBuilder : public ExchangeSink {
   void Finalize(const TokenUse& common, std::string_view host, KnownToken* known, DraftUse* use);
   std::unique_ptr<Life> BeginLife(const RequestHead& request, std::string_view host);
   void ReadAsked(const Body& body, Draft* draft);
-  // Takes the body's secrets out of what the use keeps of its request.
-  void KeepOut(const AskedBody& asked, TokenUse* common) const;
+  // Takes a body's secrets out of what the use keeps of its request.
+  static void KeepOut(absl::Span<const std::string_view> bytes, TokenUse* common);
   void ReadGiven(const Body& body, Draft* draft);
   // What the call did to tokens.
   void TellLife(Draft* draft);
@@ -151,8 +151,12 @@ class UseBuilder : public ExchangeSink {
   // Completes the uses.
   void TakeAnswer(const Answer& answer, Draft* draft);
   // What the answer tells of the token and of the use.
-  void TakeAnswerFacts(const Answer& answer, const TokenUse& common, std::string_view host,
+  void TakeAnswerFacts(const Answer& answer, const Draft& draft, std::string_view host,
                        absl::Time now, DraftUse* use);
+  // Whether a text that a server chose may hold a known token, or a part of one of the exchange.
+  bool MayHoldSecret(const Draft& draft, std::string_view text);
+  // Leaves out what one token says of itself where it may hold a part of another of the exchange.
+  void HideTokens(Draft* draft);
   // Adds to the use as many as may be told with one.
   void Tell(std::vector<TokenFact> facts, DraftUse* use);
   void Count(const RequestHead& request, const Extraction& found);

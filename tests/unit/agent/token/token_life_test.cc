@@ -247,6 +247,55 @@ TEST_F(TokenLifeTest, WhatAnswersTell) {
     EXPECT_EQ(fact.value.find("ghp_"), std::string::npos);
 }
 
+// A server sends back a part of what it was sent, in whatever clothes.
+TEST_F(TokenLifeTest, AnswersShowNoPartOfAToken) {
+  for (int i = 0; i < 8; ++i) {
+    const std::string token = MadeUp(36), part = token.substr(i, 20), other = MadeUp(36);
+    Call call = Bearer(token, "api.example");
+    call.fields.emplace_back("X-Api-Key", other);
+    call.status = 401;
+    const std::string challenge =
+        "Bearer error=\"" + part + "\", resource_metadata=\"https://h.example/" + part + "\"";
+    const std::string scopes = "/" + token + "/, a." + token + ", x=" + other + ", https://h/" +
+                               other.substr(4, 13) + ", " + Base64("x" + token) + ", read";
+    const std::string kind = token + "x", organization = "org-" + other.substr(20);
+    call.answer = {{"X-OAuth-Client-Id", part},
+                   {"X-Credential-Type", kind},
+                   {"WWW-Authenticate", challenge},
+                   {"X-OAuth-Scopes", scopes},
+                   {"OpenAI-Organization", organization}};
+    Make(call);
+    ASSERT_EQ(uses_.all.size(), 2u);
+    for (const TokenUse& use : uses_.all) {
+      for (const TokenFact& fact : use.facts) EXPECT_EQ(fact.value, "read") << fact.name;
+    }
+    EXPECT_EQ(uses_.all[0].facts.size(), 1u);
+    uses_.all.clear();
+  }
+}
+
+TEST_F(TokenLifeTest, SecretsOfBodiesAreHiddenInTheRest) {
+  const std::string refresh = "correct-horse-battery-staple-nine", access = MadeUp(40),
+                    scopes = "read, " + refresh.substr(2);
+  Make({.method = "POST",
+        .target = "/t/" + refresh + "/token?" + access,
+        .fields = {{"User-Agent", "x " + refresh}, {"X-Request-Id", access}},
+        .asked = "grant_type=refresh_token&refresh_token=" + refresh,
+        .answer = {{"X-OAuth-Scopes", scopes}},
+        .given = "{\"access_token\":\"" + access + "\",\"scope\":\"write " + refresh + "\"}"});
+  Make(Bearer(access, "api.example"));
+  ASSERT_EQ(uses_.all.size(), 2u);
+  for (const TokenUse& use : uses_.all) {
+    for (const std::string& text :
+         {use.request->path, use.request->query, use.request->user_agent, use.request_id}) {
+      EXPECT_EQ(text.find("horse-battery"), std::string::npos) << text;
+      EXPECT_EQ(text.find(access.substr(5, 12)), std::string::npos) << text;
+    }
+  }
+  EXPECT_EQ(Facts(uses_.all[0], fact::kScope), Values{"read"});
+  EXPECT_EQ(Facts(uses_.all[1], fact::kScope), Values{"write"});
+}
+
 TEST_F(TokenLifeTest, SentOnToANewHost) {
   const std::string token = MadeUp(40);
   Call call = Bearer(token, "a.example");
