@@ -120,9 +120,10 @@ void TokenReader::Classify(const Credential& credential, std::string_view host,
   if (match.by_context) place->traits |= trait::kByContext;
   std::string_view format = match.format == nullptr ? std::string_view("opaque") : match.format->id;
   std::string_view provider = match.format == nullptr ? std::string_view() : match.format->provider;
-  TokenIdentity identity =
-      IdentifyToken(format, match.by_context, {credential.secret, credential.user}, fingerprinter_,
-                    [this](std::string_view person) { return HashPerson(person); });
+  TokenIdentity identity = IdentifyToken(
+      format, match.by_context, {credential.secret, credential.user}, fingerprinter_,
+      [this](std::string_view person) { return HashPerson(person); },
+      [this](std::string_view text) { return formats_->IsSelfIdentifying(text); });
   const Format* row = match.format;
   if (!identity.format.empty()) {
     place->traits &= ~trait::kByContext;

@@ -51,6 +51,8 @@ std::string Base64Url(std::string_view text) {
 
 std::string Masked(std::string_view /*person*/) { return "usr"; }
 
+bool NoToken(std::string_view /*text*/) { return false; }
+
 Fingerprinter* TheFingerprinter() {
   static const auto made = [] {
     std::vector<FleetKey> keys;
@@ -198,7 +200,7 @@ void ReadJwtOf(std::string_view header, std::string_view payload) {
       Base64Url(header) + "." + Base64Url(payload) + "." + std::string(kSignature);
   const std::optional<JwtFacts> jwt = ReadJwt(token, Masked);
   const TokenIdentity identity =
-      IdentifyToken("jwt", false, {token, ""}, TheFingerprinter(), Masked);
+      IdentifyToken("jwt", false, {token, ""}, TheFingerprinter(), Masked, NoToken);
   // Header and audiences, scopes and a dozen others.
   CheckFacts(identity.facts, 3 * ClaimSet::kItemsMax + 32);
   Check(jwt.has_value() || identity.facts.empty(), "what is no JWT tells nothing");
@@ -255,7 +257,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view first = TakeLine(&rest);
   if (kind == "t") {
     const TokenText token{rest, rest.substr(0, rest.find('\n'))};
-    CheckFacts(IdentifyToken(first, false, token, TheFingerprinter(), Masked).facts,
+    CheckFacts(IdentifyToken(first, false, token, TheFingerprinter(), Masked, NoToken).facts,
                3 * ClaimSet::kItemsMax + 32);
   } else if (kind == "d") {
     const std::string proof = Base64Url(first) + "." + Base64Url(rest) + ".c2ln";

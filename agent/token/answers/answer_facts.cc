@@ -515,7 +515,7 @@ AnswerWork AddAnswerFacts(const TokenAnswer& answer, PersonHasher hash_person,
                           absl::FunctionRef<bool(std::string_view)> may_be_secret,
                           std::vector<TokenFact>* facts) {
   std::vector<TokenFact> told;
-  FactList list(hash_person, &told);
+  FactList list(hash_person, &told, true);
   AnswerWork work;
   TokenAnswer with_neighbours = answer;
   bool has_neighbours = false;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -23,8 +24,9 @@ class FactList {
   // What AddOnce is called for in all, however often a value comes again.
   static constexpr size_t kTriesMax = 512;
 
-  FactList(PersonHasher hash_person, std::vector<TokenFact>* facts)
-      : hash_person_(hash_person), facts_(facts) {}
+  // `bounded`: of what a server may send without end.
+  FactList(PersonHasher hash_person, std::vector<TokenFact>* facts, bool bounded = false)
+      : hash_person_(hash_person), facts_(facts), bounded_(bounded) {}
 
   void Add(std::string_view name, std::string_view value) {
     if (!value.empty()) facts_->push_back({name, Printable(value, fact::kValueMax)});
@@ -51,25 +53,33 @@ class FactList {
     Add(name, text);
   }
 
-  // As Add, unless the list says so already, is as long as a use may have facts, or was asked too
-  // often.
+  // As Add, unless the list says so already or is_full().
   void AddOnce(std::string_view name, std::string_view value) {
-    if (value.empty()) return;
+    AddShownOnce(name, Printable(value, fact::kValueMax));
+  }
+
+  // What is fit to be shown, and may hold kSecretMark.
+  void AddShown(std::string_view name, std::string text) {
+    if (!text.empty()) facts_->push_back({name, std::move(text)});
+  }
+  void AddShownOnce(std::string_view name, std::string text) {
+    if (text.empty()) return;
     if (is_full()) {
       ++dropped_;
       return;
     }
     ++tries_;
-    const std::string text = Printable(value, fact::kValueMax);
     for (const TokenFact& fact : *facts_) {
       ++compared_;
       if (fact.name == name && fact.value == text) return;
     }
-    facts_->push_back({name, text});
+    facts_->push_back({name, std::move(text)});
   }
 
-  // AddOnce adds nothing more.
-  bool is_full() const { return facts_->size() >= fact::kPerUseMax || tries_ >= kTriesMax; }
+  // As long as a use may have facts, or asked too often: AddOnce adds nothing more.
+  bool is_full() const {
+    return bounded_ && (facts_->size() >= fact::kPerUseMax || tries_ >= kTriesMax);
+  }
   size_t dropped() const { return dropped_; }
   // Facts that AddOnce looked at.
   size_t compared() const { return compared_; }
@@ -77,6 +87,7 @@ class FactList {
  private:
   PersonHasher hash_person_;
   std::vector<TokenFact>* facts_;
+  const bool bounded_;
   size_t tries_ = 0, dropped_ = 0, compared_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/common/text.h"
 #include "agent/token/formats/jwt_formats.h"
+#include "agent/token/identity/claim_text.h"
 #include "agent/token/identity/fact_list.h"
 
 namespace tokenwatch {
@@ -20,40 +21,47 @@ void AddCoinbaseKey(std::string_view key_id, FactList* facts) {
 }
 
 // What is several of a name comes last, so that a long list costs no other fact its place.
-void AddJwt(const JwtFacts& jwt, FactList* facts) {
-  facts->Add(fact::kIssuer, jwt.issuer);
-  facts->Add(fact::kSubject, jwt.subject);
-  facts->Add(fact::kClient, jwt.client);
-  facts->Add(fact::kTenant, jwt.tenant);
-  facts->Add(fact::kOwner, jwt.owner);
-  facts->Add(fact::kActor, jwt.actor);
-  facts->Add(fact::kAlgorithm, jwt.algorithm);
-  facts->Add(fact::kKeyId, jwt.key_id);
-  facts->Add(fact::kJwtId, jwt.jwt_id);
-  facts->Add(fact::kNamespace, jwt.kubernetes_namespace);
-  facts->Add(fact::kServiceAccount, jwt.service_account);
-  facts->Add(fact::kPod, jwt.pod);
+void AddJwt(const JwtFacts& jwt, TokenTest is_token, FactList* facts) {
+  const auto add = [&](std::string_view name, std::string_view claim) {
+    facts->AddShown(name, ShownClaim(claim, is_token));
+  };
+  const auto add_once = [&](std::string_view name, std::string_view claim) {
+    facts->AddShownOnce(name, ShownClaim(claim, is_token));
+  };
+  add(fact::kIssuer, jwt.issuer);
+  add(fact::kSubject, jwt.subject);
+  add(fact::kClient, jwt.client);
+  add(fact::kTenant, jwt.tenant);
+  add(fact::kOwner, jwt.owner);
+  add(fact::kActor, jwt.actor);
+  add(fact::kAlgorithm, jwt.algorithm);
+  add(fact::kKeyId, jwt.key_id);
+  add(fact::kJwtId, jwt.jwt_id);
+  add(fact::kNamespace, jwt.kubernetes_namespace);
+  add(fact::kServiceAccount, jwt.service_account);
+  add(fact::kPod, jwt.pod);
   if (!jwt.dpop_thumbprint.empty()) {
-    facts->Add(fact::kBoundTo, absl::StrCat("dpop:", jwt.dpop_thumbprint));
+    add(fact::kBoundTo, absl::StrCat("dpop:", jwt.dpop_thumbprint));
   }
   if (!jwt.certificate_thumbprint.empty()) {
-    facts->Add(fact::kBoundTo, absl::StrCat("mtls:", jwt.certificate_thumbprint));
+    add(fact::kBoundTo, absl::StrCat("mtls:", jwt.certificate_thumbprint));
   }
   if (jwt.issued_at.has_value()) facts->AddTime(fact::kIssuedAt, *jwt.issued_at);
   if (jwt.expires.has_value()) facts->AddTime(fact::kExpires, *jwt.expires);
   // That a JWT is one needs no saying.
   for (const std::string_view type : {std::string_view(jwt.type), std::string_view(jwt.token_use),
                                       std::string_view(jwt.identity_type)}) {
-    if (!EqualsIgnoreCase(type, "JWT")) facts->AddOnce(fact::kTokenType, type);
+    if (!EqualsIgnoreCase(type, "JWT")) add_once(fact::kTokenType, type);
   }
-  for (const std::string& audience : jwt.audiences) facts->AddOnce(fact::kAudience, audience);
-  for (const std::string& scope : jwt.scopes) facts->AddOnce(fact::kScope, scope);
+  for (const std::string& audience : jwt.audiences) add_once(fact::kAudience, audience);
+  for (const std::string& scope : jwt.scopes) add_once(fact::kScope, scope);
 }
 
 }  // namespace
 
 TokenIdentity IdentifyToken(std::string_view format, bool by_context, const TokenText& token,
-                            Fingerprinter* fingerprinter, PersonHasher hash_person) {
+                            Fingerprinter* fingerprinter, PersonHasher hash_person,
+                            TokenTest is_token) {
   TokenIdentity identity;
   FactList facts(hash_person, &identity.facts);
   if (const PublicPartRow* row = FindPublicParts(format); row != nullptr) row->read(token, &facts);
@@ -74,8 +82,8 @@ TokenIdentity IdentifyToken(std::string_view format, bool by_context, const Toke
       facts.Add(fact::kCredential, CredentialIdText(id));
     }
   }
-  AddJwt(*jwt, &facts);
-  if (row.format == "coinbase_cdp") AddCoinbaseKey(jwt->key_id, &facts);
+  AddJwt(*jwt, is_token, &facts);
+  if (row.format == "coinbase_cdp") AddCoinbaseKey(ShownClaim(jwt->key_id, is_token), &facts);
   return identity;
 }
 

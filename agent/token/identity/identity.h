@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "agent/token/identity/claim_text.h"
 #include "agent/token/identity/public_parts.h"
 #include "agent/token/jwt/jwt.h"
 #include "agent/token/secret/fingerprint.h"
@@ -27,12 +28,14 @@ struct TokenIdentity {
 // Once for a token, at first sight: reads what it holds in public parts for its `format` (an id of
 // formats.yaml; `by_context`: only its host or carrier told it, which claims know better) and,
 // where it is a JWT, its claims. Facts hold nothing of the secret but those parts and no person but
-// as `hash_person` shows one. The facts' names are constants.
+// as `hash_person` shows one; of a claim in which another token stands (`is_token`) nothing
+// (claim_text.h). The facts' names are constants.
 //
 // A token that stands for something other tokens stand for as well has a fact "credential" for each
 // fleet key, the primary one first.
 TokenIdentity IdentifyToken(std::string_view format, bool by_context, const TokenText& token,
-                            Fingerprinter* fingerprinter, PersonHasher hash_person);
+                            Fingerprinter* fingerprinter, PersonHasher hash_person,
+                            TokenTest is_token);
 
 // "usr_" and 26 digits under the primary key, as PersonHasher wants it. Empty where OpenSSL failed.
 std::string HashedPerson(Fingerprinter* fingerprinter, std::string_view person);

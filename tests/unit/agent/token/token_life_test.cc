@@ -213,6 +213,37 @@ TEST_F(TokenLifeTest, ARenewedJwtStandsForTheSame) {
             uses_.all[1].credential->tokens[0].token_id);
 }
 
+TEST_F(TokenLifeTest, ClaimsShowNoOtherToken) {
+  const std::string other = Sample("ghp_<b62:30><crc32_base62>"), opaque = MadeUp(30);
+  const auto claim = [](const char* name, const std::string& value) {
+    return "\"" + std::string(name) + "\":\"" + value + "\"";
+  };
+  const std::string token =
+      Jwt("{\"alg\":\"RS256\"," + claim("kid", other) + "}",
+          "{" + claim("iss", "https://idp.example/?t=" + opaque) + "," + claim("jti", other) + "," +
+              claim("sub", "repo:" + other) + "," + claim("scope", "read x." + other) + "," +
+              "\"aud\":[\"https://x.example/?access_token=" + other +
+              "\",\"https://hooks.slack.com/services/T0123ABCD/B0123ABCD/" + MadeUp(24) +
+              "\",\"https://api.example/" + opaque + "\"]}");
+  for (const bool alone : {true, false}) {
+    Call call = Bearer(token, alone ? "api.example" : "b.example");
+    if (!alone) call.fields.emplace_back("X-Api-Key", opaque);
+    if (!alone) clock_.Advance(absl::Hours(2));
+    uses_.all.clear();
+    Make(call);
+    ASSERT_EQ(uses_.all.size(), alone ? 1u : 2u);
+    const TokenUse& use = uses_.all[0];
+    EXPECT_EQ(Facts(use, fact::kIssuer), Values{"https://idp.example/"});
+    EXPECT_EQ(Facts(use, fact::kScope), Values{"read"});
+    EXPECT_EQ(Facts(use, fact::kJwtId), Values{});
+    EXPECT_EQ(Facts(use, fact::kKeyId), Values{});
+    EXPECT_EQ(Facts(use, fact::kSubject), Values{});
+    Values audiences = {"https://x.example/", "https://hooks.slack.com/services/{secret}"};
+    if (alone) audiences.push_back("https://api.example/" + opaque);
+    EXPECT_EQ(Facts(use, fact::kAudience), audiences);
+  }
+}
+
 TEST_F(TokenLifeTest, FactsAreToldOnceAnHour) {
   const std::string key = Sample("AKIA<b32:16>");
   Call call;

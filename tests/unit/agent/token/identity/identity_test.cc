@@ -12,6 +12,8 @@
 namespace tokenwatch {
 namespace {
 
+bool NoToken(std::string_view /*text*/) { return false; }
+
 class IdentifyTokenTest : public ::testing::Test {
  protected:
   static std::unique_ptr<Fingerprinter> Make(int keys) {
@@ -25,7 +27,7 @@ class IdentifyTokenTest : public ::testing::Test {
   }
 
   TokenIdentity Identify(std::string_view format, const std::string& secret) {
-    return IdentifyToken(format, false, {secret, ""}, fingerprinter_.get(), Masked);
+    return IdentifyToken(format, false, {secret, ""}, fingerprinter_.get(), Masked, NoToken);
   }
 
   static std::multimap<std::string_view, std::string> ByName(const TokenIdentity& identity) {
