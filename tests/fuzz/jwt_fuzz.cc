@@ -144,7 +144,8 @@ bool Shows(const std::string& all, std::string_view text) {
 }
 
 // Where another parser reads the payload too, it tells what may be shown of it.
-void CheckAgainstOther(std::string_view payload, const std::string& all, const JwtFacts& jwt) {
+void CheckAgainstOther(std::string_view header, std::string_view payload, const std::string& all,
+                       const JwtFacts& jwt) {
   const auto json = nlohmann::json::parse(payload, nullptr, false);
   if (json.is_discarded() || payload.starts_with('\xef')) return;
   if (!json.is_object() || Depth(payload) > 32) return;
@@ -166,6 +167,11 @@ void CheckAgainstOther(std::string_view payload, const std::string& all, const J
   Strings strings;
   std::vector<std::string> path;
   Sort(json, &path, false, &strings);
+  // What of the header is shown may be anything that the payload holds as well.
+  const auto parameters = nlohmann::json::parse(header, nullptr, false);
+  for (const auto& value : parameters) {
+    if (value.is_string()) strings.with_row.push_back(value.get<std::string>());
+  }
   size_t looked_at = 0;
   for (const std::string& secret : strings.without_row) {
     for (size_t at = 0; at + kWindow <= secret.size() && at < 64; ++at) {
@@ -216,8 +222,7 @@ void ReadJwtOf(std::string_view header, std::string_view payload) {
             "nothing of a signature is shown");
     }
   }
-  // What of the header is shown may be anything that the payload holds as well.
-  if (header.size() < 100) CheckAgainstOther(payload, all, *jwt);
+  if (header.size() < 100) CheckAgainstOther(header, payload, all, *jwt);
 }
 
 void ReadAnswer(std::string_view rest) {
