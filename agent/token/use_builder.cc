@@ -11,6 +11,7 @@
 #include "agent/common/text.h"
 #include "agent/common/token_id.h"
 #include "agent/token/answers/answer_facts.h"
+#include "agent/token/answers/host_text.h"
 #include "agent/token/paths/graphql.h"
 #include "agent/token/paths/path.h"
 #include "agent/token/request_text.h"
@@ -29,10 +30,10 @@ bool IsRedirect(int status) {
 
 // Plain HTTP that another machine, or whoever is between, can read.
 bool IsReadOnTheWay(const TokenUse& use) {
-  const std::string& peer = use.peer.peer_address;
-  return use.request->probe == "socket" && use.request->scheme == "http" && !peer.empty() &&
-         peer != use.peer.local_address && !peer.starts_with("127.") && peer != "::1" &&
-         !peer.starts_with("::ffff:127.");
+  // Whatever scheme a request names: what was read at the socket was sent so.
+  const std::string_view peer = WithoutMapping(use.peer.peer_address);
+  return use.request->probe == "socket" && !peer.empty() &&
+         peer != WithoutMapping(use.peer.local_address) && !IsOfThisMachine(peer);
 }
 
 std::shared_ptr<const UseCredential> Unresolved(std::string_view carrier) {

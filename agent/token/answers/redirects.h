@@ -13,8 +13,8 @@
 
 namespace tokenwatch {
 
-// The host that a Location (RFC 9110 section 10.2.2) names, lower case, without port and userinfo;
-// empty where it names none.
+// The host that a Location (RFC 9110 section 10.2.2) names, as AsciiHost has it, without port and
+// userinfo; empty where it names none. "https:/x" names x, as it does for some clients.
 std::string HostOfLocation(std::string_view location);
 
 // Remembers the last few redirects to other hosts. Not thread safe.

@@ -75,7 +75,7 @@ TokenIdentity IdentifyToken(std::string_view format, bool by_context, const Toke
     identity.format = row.format;
     identity.provider = row.provider;
   }
-  identity.expires = jwt->expires;
+  if (jwt->expires.has_value()) identity.expires = *jwt->expires + kJwtLeeway;
   identity.alg_none = jwt->alg_none;
   if (!jwt->stands_for.empty()) {
     for (const TokenIdBytes& id : fingerprinter->Credential(jwt->stands_for.view())) {

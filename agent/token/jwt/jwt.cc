@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/facts.h"
 #include "agent/common/text.h"
@@ -30,6 +31,9 @@ constexpr MachineSubjectRow kMachineSubjects[] = {
     {"", kGoogleAccounts, "build@acme.iam.gserviceaccount.com", "build@gserviceaccount.com"},
     {"", "@clients", "kq3XW9aTzP@clients", "clients@acme.example"},  // Auth0
 };
+
+constexpr double kYear2000 = 946684800;
+constexpr double kYear2200 = 7258118400;
 
 bool HoldsZero(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
@@ -126,31 +130,34 @@ std::string Actor(std::string_view actor, PersonHasher hash_person) {
   return MatchesRow(actor) ? Printable(actor, fact::kValueMax) : hash_person(actor);
 }
 
-// NumericDate (RFC 7519 section 2), which some issuers send as a string.
-std::optional<absl::Time> TimeOf(const ClaimValue& value) {
-  double seconds = 0;
-  if (value.kind == ClaimValue::Kind::kNumber) {
-    seconds = value.number;
-  } else if (value.kind == ClaimValue::Kind::kString) {
-    double unit = 0;  // of the digit, behind the point
-    for (const char c : value.text.substr(0, 32)) {
-      if (c == '.' && unit == 0) {
-        unit = 0.1;
-      } else if (c < '0' || c > '9') {
-        return std::nullopt;
-      } else if (unit == 0) {
-        seconds = seconds * 10 + (c - '0');
-      } else {
-        seconds += (c - '0') * unit;
-        unit /= 10;
-      }
+// NumericDate (RFC 7519 section 2), which some issuers send as a string, and some in milliseconds.
+std::optional<double> SecondsOf(const ClaimValue& value) {
+  double seconds = value.number;
+  if (value.kind == ClaimValue::Kind::kString) {
+    const std::string_view text = value.text;
+    if (text.size() > 32 ||
+        !absl::SimpleAtod(absl::string_view(text.data(), text.size()), &seconds)) {
+      return std::nullopt;
     }
+  } else if (value.kind != ClaimValue::Kind::kNumber) {
+    return std::nullopt;
   }
-  constexpr double kYear2000 = 946684800;
-  constexpr double kYear2200 = 7258118400;
-  if (!(seconds >= kYear2000 && seconds < kYear2200)) return std::nullopt;
-  const auto whole = static_cast<int64_t>(seconds);
-  return absl::FromUnixSeconds(whole) + absl::Seconds(seconds - static_cast<double>(whole));
+  if (!std::isfinite(seconds)) return std::nullopt;
+  return seconds >= kYear2000 * 1000 && seconds < kYear2200 * 1000 ? seconds / 1000 : seconds;
+}
+
+std::optional<absl::Time> TimeOf(const ClaimValue& value) {
+  const std::optional<double> seconds = SecondsOf(value);
+  if (!seconds.has_value() || *seconds < kYear2000 || *seconds >= kYear2200) return std::nullopt;
+  const auto whole = static_cast<int64_t>(*seconds);
+  return absl::FromUnixSeconds(whole) + absl::Seconds(*seconds - static_cast<double>(whole));
+}
+
+// A token that ends before there were any is as expired as one can be.
+std::optional<absl::Time> ExpiryOf(const ClaimValue& value) {
+  const std::optional<double> seconds = SecondsOf(value);
+  if (!seconds.has_value() || *seconds >= kYear2000) return TimeOf(value);
+  return absl::FromUnixSeconds(static_cast<int64_t>(std::max(*seconds, 0.0)));
 }
 
 void AddWords(std::string_view text, PersonHasher hash_person, JwtFacts* facts) {
@@ -240,7 +247,7 @@ void AddClaims(const ClaimSet& claims, PersonHasher hash_person, JwtFacts* facts
   facts->has_registry_access = claims.Has(Claim::kRegistryAccess);
   facts->dpop_thumbprint = show(claims.Text(Claim::kKeyThumbprint));
   facts->certificate_thumbprint = show(claims.Text(Claim::kCertificateThumbprint));
-  facts->expires = TimeOf(claims[Claim::kExpires]);
+  facts->expires = ExpiryOf(claims[Claim::kExpires]);
   facts->not_before = TimeOf(claims[Claim::kNotBefore]);
   facts->issued_at = TimeOf(claims[Claim::kIssuedAt]);
   facts->stands_for = StandsFor(claims, client);

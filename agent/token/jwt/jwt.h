@@ -57,7 +57,8 @@ struct JwtFacts {
   std::string kubernetes_namespace, service_account, pod;
   std::string dpop_thumbprint, certificate_thumbprint;  // "cnf": whose key may use the token
 
-  // None where they are missing or before 2000 or after 2199.
+  // None where they are missing or after 2199; before 2000 only `expires` is one, and at the least
+  // the epoch. In milliseconds where they are of 2000 to 2199 only so.
   std::optional<absl::Time> expires, not_before, issued_at;
 
   // For Fingerprinter::Credential: what all tokens have in common that stand for the same, each

@@ -159,20 +159,34 @@ TEST_F(TokenLifeTest, InTheUrlAndInTheClear) {
   Make({.target = "/x?access_token=" + token});
   ASSERT_EQ(uses_.all.size(), 1u);
   EXPECT_EQ(uses_.all[0].traits, trait::kInQuery);
-  for (const bool own : {false, true}) {
+  const struct {
+    const char *target, *scheme, *peer, *local;
+    bool cleartext;
+  } cases[] = {{"/x", "", "192.0.2.1", "192.0.2.2", true},
+               {"https://api.example/x", "", "192.0.2.1", "192.0.2.2", true},
+               {"/x", "https", "192.0.2.1", "192.0.2.2", true},
+               {"/x", "", "127.0.0.1", "127.0.0.1", false},
+               {"/x", "", "169.254.169.254", "10.0.0.9", false},
+               {"/x", "", "::ffff:10.0.0.9", "10.0.0.9", false},
+               {"/x", "", "10.0.0.8", "::ffff:10.0.0.9", true},
+               {"/x", "", "", "", false}};
+  for (const auto& test : cases) {
+    SCOPED_TRACE(std::string(test.target) + " " + test.peer);
     Request request;
-    request.target = "/x";
+    request.target = test.target;
     request.fields = {{"Host", "api.example"}, {"X-Api-Key", token}};
-    request.head.exchange = 100 + (own ? 1 : 0);
+    request.head.exchange = ++exchange_;
+    request.head.scheme = test.scheme;
     builder_->OnRequest(request.Head());
     Answer answer;
-    answer.exchange = request.head.exchange;
+    answer.exchange = exchange_;
     answer.kind = AnswerKind::kUnanswered;
     Peer peer = peer_;
-    if (own) peer.peer_address = "127.0.0.1";
+    peer.peer_address = test.peer;
+    peer.local_address = test.local;
     answer.peer = &peer;
     builder_->OnAnswer(answer);
-    EXPECT_EQ(uses_.all.back().traits, own ? 0u : trait::kCleartext);
+    EXPECT_EQ(uses_.all.back().traits, test.cleartext ? trait::kCleartext : 0u);
   }
 }
 
@@ -187,6 +201,11 @@ TEST_F(TokenLifeTest, ExpiredAndUnsignedJwts) {
   Make(Bearer(
       UrlBase64("{\"alg\":\"none\"}") + "." + UrlBase64("{\"iss\":\"i\",\"sub\":\"s\"}") + ".",
       "api.example"));
+  for (const char* end : {"0", "1", "-5", "946684799", "1699999000000", "\"1.69e9\""}) {
+    Make(Bearer(Jwt("{\"alg\":\"RS256\"}", "{\"exp\":" + std::string(end) + "}"), "api.example"));
+    EXPECT_EQ(uses_.all.back().traits, trait::kExpired) << end;
+    uses_.all.pop_back();
+  }
   ASSERT_EQ(uses_.all.size(), 3u);
   EXPECT_EQ(uses_.all[0].credential->format, "jwt");
   EXPECT_EQ(uses_.all[0].traits, 0u);

@@ -15,6 +15,15 @@ TEST(HostOfLocation, OfEveryForm) {
       {"https://[2001:db8::1]:443/", "[2001:db8::1]"},
       {"https://[2001:db8::1]", "[2001:db8::1]"},
       {"https://other.example\\@a.example/", "other.example"},
+      {"https:/evil.example", "evil.example"},
+      {"https:\\\\evil.example\\x", "evil.example"},
+      {"\\/evil.example/", "evil.example"},
+      {"HTTPS:///evil.example./x", "evil.example"},
+      {"https://b\xc3\xbc"
+       "cher.example/",
+       "xn--bcher-kva.example"},
+      {"https:x", ""},
+      {"a/b:c//d", ""},
       {"/x", ""},
       {"x//y", ""},
       {"/x?next=https://other.example/", ""},
@@ -33,6 +42,7 @@ TEST(Redirects, AreFollowedByTheSameTokenOfTheSameProcess) {
   redirects.Add(token, 7, "a.example", "a.example", now);
   redirects.Add(token, 7, "a.example", "", now);
   EXPECT_TRUE(redirects.Follows(token, 7, "b.example", now + absl::Seconds(1)));
+  EXPECT_TRUE(redirects.Follows(token, 7, "b.example.", now));
   EXPECT_FALSE(redirects.Follows(token, 7, "a.example", now));
   EXPECT_FALSE(redirects.Follows(token, 8, "b.example", now));
   EXPECT_FALSE(redirects.Follows(other, 7, "b.example", now));

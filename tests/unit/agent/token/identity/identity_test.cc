@@ -48,7 +48,7 @@ TEST_F(IdentifyTokenTest, TellsOfAJwt) {
           R"("token_use":"access"})");
   const TokenIdentity identity = Identify("jwt", secret);
   EXPECT_EQ(identity.format, "jwt");
-  EXPECT_EQ(identity.expires, absl::FromUnixSeconds(1769860800));
+  EXPECT_EQ(identity.expires, absl::FromUnixSeconds(1769860800) + kJwtLeeway);
   EXPECT_FALSE(identity.alg_none);
   auto facts = ByName(identity);
   EXPECT_EQ(facts.count(fact::kCredential), 2u);
