@@ -205,7 +205,7 @@ TEST(Extract, TakesBasicApart) {
       {"u:a+b%2F" + secret, "a b/" + secret, "u"},
       {"u:%41" + secret, "%41" + secret, "u"},
       {"u:a/b%2F" + secret, "a/b%2F" + secret, "u"},
-      {"u:50%" + secret, "50%" + secret, "u"},
+      {"u:50%z" + secret, "50%z" + secret, "u"},
       {"u:%0a" + secret, "%0a" + secret, "u"},
       {":x", "x", ""},
       {"x-access-token:" + secret, secret, "x-access-token"},
