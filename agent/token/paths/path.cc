@@ -1,6 +1,7 @@
 #include "agent/token/paths/path.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -8,6 +9,7 @@
 #include "agent/common/secret_buffer.h"
 #include "agent/common/text.h"
 #include "agent/token/carriers/secret_paths.h"
+#include "agent/token/paths/identifiers.h"
 #include "agent/token/secret/encoding.h"
 
 namespace tokenwatch {
@@ -209,7 +211,12 @@ std::string PathTemplate(std::string_view path, const SecretFinder& secrets,
     if (secret[i] || IsSecretSegment(segments[i])) {
       out.append(kSecretMark);
     } else {
-      AppendSegment(segments[i], &out);
+      const std::optional<std::string> shown = ShownIdentifier(segments[i], i <= 1);
+      if (shown.has_value()) {
+        out.append(*shown);
+      } else {
+        AppendSegment(segments[i], &out);
+      }
     }
   }
   return Checked(std::move(out), kPathMax, secrets);

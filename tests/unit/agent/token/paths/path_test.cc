@@ -39,12 +39,17 @@ TEST(PathTemplate, FoldsIdentifiersAndKeepsNames) {
       {"/webhookb2/550e8400-e29b-41d4-a716-446655440000@550e8400-e29b-41d4-a716-446655440000"
        "/IncomingWebhook/0123456789abcdef0123456789abcdef",
        "/webhookb2/{uuid}@{uuid}/IncomingWebhook/{hex}"},
-      // Names, versions, dates and addresses stay.
+      {"/v1/users/jane.doe@example.com/x", "/v1/users/{email}/x"},
+      {"/v1/users/jane%40example.com", "/v1/users/{email}"},
+      {"/phone/+4917012345678", "/phone/{phone}"},
+      {"/2015-03-31/functions/2026-01-31", "/2015-03-31/functions/{date}"},
+      {"/v1/customers/cus_NffrFeUfNV2Hib", "/v1/customers/cus_{id}"},
+      // Names and versions stay.
       {"/api/v2beta1/models/gpt-4o-mini:generate", "/api/v2beta1/models/gpt-4o-mini:generate"},
       {"/download/1.2.3/app-1.2.3.tar.gz", "/download/1.2.3/app-1.2.3.tar.gz"},
       {"/dist/v20.1.0/3.11rc1", "/dist/v20.1.0/3.11rc1"},
       {"/2010-04-01/Accounts", "/2010-04-01/Accounts"},
-      {"/at/12:30/10.0.0.1", "/at/12:30/10.0.0.1"},
+      {"/at/12:30/10.0.0.1", "/at/12:30/{ip}"},
       {"/commit/deadbee", "/commit/deadbee"},
       {"/apis/v1beta1.custom.metrics.k8s.io", "/apis/v1beta1.custom.metrics.k8s.io"},
       {"/@scope/pkg/users/@me", "/@scope/pkg/users/@me"},
