@@ -43,8 +43,8 @@ bool IsUuid(std::string_view text);
 // the like. A segment that looks like a secret (LooksLikeSecret, a JWT, user:password@, Telegram's
 // bot1:x, a row of SecretPaths(), anything with a part of `secrets`) becomes {secret} as a whole.
 // Mail addresses, phone numbers, addresses of machines, dates and ids with a prefix become {email},
-// {phone}, {ip}, {date} and cus_{id} (identifiers.h). Words and versions stay. Bytes are made safe as Printable does. `host` decides about rows
-// that would be ordinary elsewhere.
+// {phone}, {ip}, {date} and cus_{id} (identifiers.h). Words and versions stay. Bytes are made safe
+// as Printable does. `host` decides about rows that would be ordinary elsewhere.
 std::string PathTemplate(std::string_view path, const SecretFinder& secrets,
                          std::string_view host = {});
 
