@@ -63,6 +63,16 @@ inline constexpr std::string_view kRevokedBy = "revoked_by";      // may be itse
 inline constexpr std::string_view kRevoked = "revoked";           // when; RFC 3339
 inline constexpr std::string_view kInactive = "inactive";  // when its server said so; RFC 3339
 
+// Whether all values of a name are told at one time, so that those that were told before and not
+// with them hold no longer.
+constexpr bool IsToldWhole(std::string_view name) {
+  for (const std::string_view whole :
+       {kScope, kExpires, kOwner, kOrganization, kApplication, kKind}) {
+    if (name == whole) return true;
+  }
+  return false;
+}
+
 }  // namespace tokenwatch::fact
 
 #endif  // TOKENWATCH_AGENT_COMMON_FACTS_H_

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "absl/container/btree_map.h"
 #include "absl/strings/ascii.h"
 #include "agent/common/facts.h"
 #include "agent/common/request_id.h"
@@ -196,6 +197,16 @@ uint32_t BatchBuilder::ContextIndex(const TokenUse& use, uint32_t workload) {
 void BatchBuilder::AddFacts(const TokenUse& use, uint32_t token) {
   if (token == 0) return;
   size_t told = 0;
+  const int64_t delta_us = WireMicros(use.time) - batch_.base_time_us();
+  const auto add = [&](uint32_t name, uint32_t value) {
+    v1::TokenFact* record = batch_.mutable_definitions()->add_token_facts();
+    record->set_token(token);
+    record->set_name(name);
+    record->set_value(value);
+    record->set_time_delta_us(delta_us);
+    bytes_ += kFactBytes;
+  };
+  absl::btree_map<uint32_t, std::vector<uint32_t>> whole;  // values by name
   for (const TokenFact& fact : use.facts) {
     const std::string_view value = std::string_view(fact.value).substr(0, fact::kValueMax);
     if (!IsFactName(fact.name) || value.empty() ||
@@ -206,12 +217,19 @@ void BatchBuilder::AddFacts(const TokenUse& use, uint32_t token) {
     }
     const uint32_t name = String(absl::string_view(fact.name.data(), fact.name.size()));
     const uint32_t text = String(absl::string_view(value.data(), value.size()));
-    if (!facts_.emplace(token, name, text).second) continue;
-    v1::TokenFact* record = batch_.mutable_definitions()->add_token_facts();
-    record->set_token(token);
-    record->set_name(name);
-    record->set_value(text);
-    bytes_ += kFactBytes;
+    if (fact::IsToldWhole(fact.name)) {
+      whole[name].push_back(text);
+    } else if (facts_.emplace(token, name, text).second) {
+      add(name, text);
+    }
+  }
+  for (auto& [name, values] : whole) {
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+    std::vector<uint32_t>& last = whole_[{token, name}];
+    if (values == last) continue;
+    for (const uint32_t value : values) add(name, value);
+    last = std::move(values);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -71,6 +72,8 @@ class BatchBuilder {
   absl::flat_hash_map<std::string, uint32_t> tokens_;
   absl::flat_hash_map<std::string, uint32_t> contexts_;
   absl::flat_hash_set<std::tuple<uint32_t, uint32_t, uint32_t>> facts_;  // token, name, value
+  // What was told last of names that are told whole: values by token and name.
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, std::vector<uint32_t>> whole_;
 };
 
 // The TLS coverage in a batch with a dictionary of its own; rows that name an undefined string are

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "agent/common/facts.h"
 
 namespace tokenwatch {
 namespace {
@@ -123,8 +125,8 @@ bool StreamEncoder::Fits(const v1::Definitions& definitions) const {
          fits(contexts_.size(), static_cast<size_t>(definitions.contexts_size()),
               limits_.contexts) &&
          fits(tokens_.size(), TokensIn(definitions), limits_.tokens) &&
-         fits(token_facts_.size(), static_cast<size_t>(definitions.token_facts_size()),
-              limits_.token_facts);
+         fits(token_facts_.size() + whole_.size(),
+              static_cast<size_t>(definitions.token_facts_size()), limits_.token_facts);
 }
 
 void StreamEncoder::Reset() {
@@ -133,6 +135,7 @@ void StreamEncoder::Reset() {
   contexts_.clear();
   tokens_.clear();
   token_facts_.clear();
+  whole_.clear();
   string_bytes_ = 0;
   ++resets_;
 }
@@ -232,18 +235,46 @@ void StreamEncoder::TranslateContexts(v1::Definitions* from, v1::Definitions* to
 
 void StreamEncoder::TranslateFacts(const v1::Definitions& from, int64_t base_time_us,
                                    v1::Definitions* to, const Translation& map) {
-  for (const v1::TokenFact& fact : from.token_facts()) {
-    v1::TokenFact sent;
-    sent.set_token(map.tokens[fact.token()]);
-    sent.set_name(map.strings[fact.name()]);
-    sent.set_value(map.strings[fact.value()]);
-    const auto [entry, added] =
-        token_facts_.try_emplace({sent.token(), sent.name(), sent.value()}, base_time_us);
-    // A clock that was set back must not silence a fact for as long.
-    const int64_t since = base_time_us - entry->second;
-    if (!added && since < kTellAgainMicros && since > -kTellAgainMicros) continue;
-    entry->second = base_time_us;
-    *to->add_token_facts() = sent;
+  // A clock that was set back must not silence a fact for as long.
+  const auto is_recent = [](int64_t since_us) {
+    return since_us < kTellAgainMicros && since_us > -kTellAgainMicros;
+  };
+  const auto& facts = from.token_facts();
+  for (int i = 0; i < facts.size();) {
+    const v1::TokenFact& fact = facts[i];
+    const int64_t time_us = base_time_us + fact.time_delta_us();
+    const std::string_view word =
+        fact.name() == 0 ? std::string_view()
+                         : std::string_view(from.strings(static_cast<int>(fact.name()) - 1));
+    // Those of one telling follow each other.
+    std::vector<v1::TokenFact> told;
+    do {
+      v1::TokenFact& one = told.emplace_back(facts[i]);
+      one.set_token(map.tokens[one.token()]);
+      one.set_name(map.strings[one.name()]);
+      one.set_value(map.strings[one.value()]);
+      ++i;
+    } while (fact::IsToldWhole(word) && i < facts.size() && facts[i].token() == fact.token() &&
+             facts[i].name() == fact.name() && facts[i].time_delta_us() == fact.time_delta_us());
+    const uint32_t token = told.front().token(), name = told.front().name();
+    if (fact::IsToldWhole(word)) {
+      std::vector<uint32_t> values;
+      for (const v1::TokenFact& one : told) values.push_back(one.value());
+      std::sort(values.begin(), values.end());
+      const Whole now{absl::HashOf(values), time_us};
+      const auto [entry, added] = whole_.try_emplace({token, name}, now);
+      if (!added && entry->second.values == now.values &&
+          is_recent(time_us - entry->second.sent_us)) {
+        continue;
+      }
+      entry->second = now;
+    } else {
+      const auto [entry, added] =
+          token_facts_.try_emplace({token, name, told.front().value()}, time_us);
+      if (!added && is_recent(time_us - entry->second)) continue;
+      entry->second = time_us;
+    }
+    for (v1::TokenFact& one : told) *to->add_token_facts() = std::move(one);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -27,8 +28,9 @@ struct DictionaryLimits {
 };
 
 // What a record defines is sent once a stream, until the dictionary is full and begins anew; a fact
-// of a token once an hour of the records' time, as it also says that it still holds. One object a
-// gRPC stream; not thread safe.
+// of a token once an hour of the records' time, as it also says that it still holds; one of a name
+// that is told whole with all of that name, also where they differ from what was sent last. One
+// object a gRPC stream; not thread safe.
 class StreamEncoder {
  public:
   // A single record may exceed `limits`; it then has a dictionary to itself.
@@ -63,6 +65,12 @@ class StreamEncoder {
   absl::flat_hash_map<std::string, uint32_t> tokens_;
   // When each was sent, in the records' time; by token, name and value.
   absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, int64_t> token_facts_;
+  struct Whole {
+    size_t values = 0;  // a hash
+    int64_t sent_us = 0;
+  };
+  // What was sent last of names that are told whole, by token and name.
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, Whole> whole_;
   size_t string_bytes_ = 0;
   uint64_t resets_ = 0;
 };

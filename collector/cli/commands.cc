@@ -120,7 +120,10 @@ void PrintIdentity(const CliOptions& options, const Json& detail, const Json& to
   if (!scopes.empty()) {
     *out << "Granted, and needed by no call that was seen: " << absl::StrJoin(scopes, " ") << "\n";
   }
-  const std::vector<Json> facts = ObjectsOf(detail, "facts");
+  std::vector<Json> facts;
+  for (const Json& fact : ObjectsOf(detail, "facts")) {
+    for (Json& row : TellingsOf(fact)) facts.push_back(std::move(row));
+  }
   if (facts.empty()) return;
   *out << "\n";
   Printer(options.output, FactRows(), out).Print(facts);

@@ -362,6 +362,25 @@ const RowKind& GapRows() {
   return *kind;
 }
 
+std::vector<Json> TellingsOf(const Json& fact) {
+  const std::vector<Json> told = ObjectsOf(fact, "told");
+  std::vector<Json> rows;
+  for (const bool earlier : {false, true}) {
+    Json row = {{"name", Cell(fact, "name") + (earlier ? ", earlier" : "")},
+                {"values", Json::array()}};
+    for (const Json& value : told) {
+      if ((Cell(value, "earlier") == "true") != earlier) continue;
+      const std::string first = Cell(value, "firstSeen"), last = Cell(value, "lastSeen");
+      row["values"].push_back(Cell(value, "value"));
+      if (!row.contains("firstSeen") || first < Cell(row, "firstSeen")) row["firstSeen"] = first;
+      if (last > Cell(row, "lastSeen")) row["lastSeen"] = last;
+    }
+    if (!row["values"].empty()) rows.push_back(std::move(row));
+  }
+  if (rows.empty()) rows.push_back(fact);
+  return rows;
+}
+
 Table TableOf(const RowKind& kind, const std::vector<Json>& objects) {
   Table table(kind.columns);
   for (const Json& object : objects) table.Add(kind.cells(object));

@@ -36,6 +36,9 @@ const RowKind& CoverageRows();        // TLS connections of a program, for a per
 const RowKind& CoverageDetailRows();  // and with all that is known of it
 const RowKind& GapRows();  // of an agent: all gaps of a kind, with the member "agent" added
 
+// A fact as rows of FactRows: what holds, and apart from it what held earlier.
+std::vector<Json> TellingsOf(const Json& fact);
+
 Table TableOf(const RowKind& kind, const std::vector<Json>& objects);
 
 }  // namespace tokenwatch

@@ -291,7 +291,11 @@ absl::Status BatchDecoder::DecodeTokenFacts(const v1::Batch& batch,
     if (fact.token() == 0 || fact.token() >= tokens_.size()) {
       return Malformed("a fact names an undefined token");
     }
-    TokenFactRow row{.token = tokens_[fact.token()], .time_us = batch.base_time_us()};
+    const int64_t delta = fact.time_delta_us();
+    if (delta < -batch.base_time_us() || delta > kMaxMicros - batch.base_time_us()) {
+      return Malformed("a fact's time is out of range");
+    }
+    TokenFactRow row{.token = tokens_[fact.token()], .time_us = batch.base_time_us() + delta};
     if (!Lookup(fact.name(), &row.name) || !Lookup(fact.value(), &row.value)) {
       return NoSuchString("a fact");
     }

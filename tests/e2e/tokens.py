@@ -68,7 +68,8 @@ class Providers(http.server.BaseHTTPRequestHandler):
             port = self.server.server_address[1]
             self.answer(302, Location=f"https://{HOST}:{port}/new")
         elif self.path.startswith("/user"):
-            self.answer(200, X_OAuth_Scopes="repo, read:org, delete_repo",
+            self.answer(200, X_OAuth_Scopes="repo, read:org" if self.path == "/user/after"
+                        else "repo, read:org, delete_repo",
                         X_Accepted_OAuth_Scopes="repo",
                         GitHub_Authentication_Token_Expiration="2031-05-06 07:08:09 UTC")
         else:
@@ -185,6 +186,12 @@ def formats_and_traits(fleet):
     check(fleet.facts(token)["expires"] == ["2031-05-06T07:08:09Z"], f"{fleet.facts(token)}")
     check(set(fleet.detail(token)["unneededScopes"]) == {"read:org", "delete_repo"},
           f"unneeded: {fleet.detail(token)}")
+    fleet.curl("/user/after", "-H", f"Authorization: token {token}", host="api.github.com")
+    fleet.collector.wait_for_uses(fleet.count)
+    check(fleet.detail(token)["unneededScopes"] == ["read:org"],
+          f"a scope that was taken away: {fleet.detail(token)}")
+    told = next(fact["told"] for fact in fleet.detail(token)["facts"] if fact["name"] == "scope")
+    check([value["value"] for value in told if value["earlier"]] == ["delete_repo"], f"{told}")
     aws = fleet.detail(key)["token"]
     check(aws["format"] == "aws_access_key" and aws["publicId"] == key, f"AWS: {aws}")
     carriers = sorted(use["carrier"] for use in fleet.uses_of(one))

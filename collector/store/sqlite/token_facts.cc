@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/facts.h"
 #include "agent/common/token_id.h"
@@ -16,8 +17,25 @@ namespace {
 
 constexpr int64_t kMicrosPerMinute = 60LL * 1000 * 1000;
 
+// Within a minute of what was told last.
+template <typename Times>
+bool IsRecent(const Times& told, int64_t time_us) {
+  return time_us >= told.first_us && time_us < told.last_us + kMicrosPerMinute;
+}
+
 std::string IdText(absl::string_view id) {
   return TokenIdText({reinterpret_cast<const uint8_t*>(id.data()), id.size()});
+}
+
+absl::string_view TokenBytes(const int64_t& token) {
+  return {reinterpret_cast<const char*>(&token), sizeof(token)};
+}
+
+// Newest first.
+void Sort(std::vector<FactValue>* values) {
+  std::sort(values->begin(), values->end(), [](const FactValue& a, const FactValue& b) {
+    return std::tie(a.last_us, a.value) > std::tie(b.last_us, b.value);
+  });
 }
 
 }  // namespace
@@ -25,15 +43,15 @@ std::string IdText(absl::string_view id) {
 void TokenFactWriter::Add(int64_t agent, const TokenFactRow& fact, int64_t time_us) {
   const int64_t token = interner_->Token(*fact.token);
   if (token == 0) return;
-  std::string key =
-      absl::StrCat(absl::string_view(reinterpret_cast<const char*>(&token), sizeof(token)),
-                   fact.name, "=", fact.value);
-  if (Times* const times = known_.Find(key); times != nullptr) {
-    if (time_us >= times->first_us && time_us < times->last_us + kMicrosPerMinute) return;
-    times->first_us = std::min(times->first_us, time_us);
-    times->last_us = std::max(times->last_us, time_us);
-  } else {
-    known_.Insert(std::move(key), {time_us, time_us});
+  if (!fact::IsToldWhole(fact.name)) {
+    std::string key = absl::StrCat(TokenBytes(token), fact.name, "=", fact.value);
+    if (Times* const times = known_.Find(key); times != nullptr) {
+      if (IsRecent(*times, time_us)) return;
+      times->first_us = std::min(times->first_us, time_us);
+      times->last_us = std::max(times->last_us, time_us);
+    } else {
+      known_.Insert(std::move(key), {time_us, time_us});
+    }
   }
   told_.push_back({agent, token, &fact, time_us});
 }
@@ -42,25 +60,71 @@ void TokenFactWriter::Write() {
   // A token's facts lie together, and are counted once.
   std::stable_sort(told_.begin(), told_.end(),
                    [](const Told& a, const Told& b) { return a.token < b.token; });
-  Statement& add = database_->Cached(
-      "INSERT INTO token_facts VALUES(?1, ?2, ?3, ?4, ?4) ON CONFLICT DO UPDATE SET "
-      "first = min(first, excluded.first), last = max(last, excluded.last)");
-  for (size_t i = 0; i < told_.size(); ++i) {
-    const Told& told = told_[i];
-    const TokenFactRow& fact = *told.fact;
-    add.Run(told.token, interner_->String(fact.name), fact.value, told.time_us);
-    std::array<uint8_t, 16> id{};
-    if (fact.name == fact::kCredential && ParseCredentialIdText(fact.value, &id)) {
-      const auto& ids = fact.token->ids;
-      NoteCredential(database_, {.token = told.token,
-                                 .has_keys = ids.size() > 1,
-                                 .key = ids.size() == 1 ? interner_->String(ids[0].first) : 0,
-                                 .id = {reinterpret_cast<const char*>(id.data()), id.size()},
-                                 .time_us = told.time_us});
+  bool written = false;
+  for (size_t i = 0; i < told_.size();) {
+    const size_t end = EndOfTelling(i);
+    const auto telling = absl::MakeConstSpan(told_).subspan(i, end - i);
+    if (!fact::IsToldWhole(telling.front().fact->name) || !IsKnownWhole(telling)) {
+      for (const Told& told : telling) WriteFact(told);
+      written = true;
     }
-    if (i + 1 == told_.size() || told_[i + 1].token != told.token) Bound(told.agent, told.token);
+    i = end;
+    if (i != told_.size() && told_[i].token == telling.front().token) continue;
+    if (written) Bound(telling.front().agent, telling.front().token);
+    written = false;
   }
   told_.clear();
+}
+
+size_t TokenFactWriter::EndOfTelling(size_t begin) const {
+  const Told& first = told_[begin];
+  size_t end = begin + 1;
+  if (!fact::IsToldWhole(first.fact->name)) return end;
+  while (end < told_.size() && told_[end].token == first.token && told_[end].agent == first.agent &&
+         told_[end].time_us == first.time_us && told_[end].fact->name == first.fact->name) {
+    ++end;
+  }
+  return end;
+}
+
+bool TokenFactWriter::IsKnownWhole(absl::Span<const Told> told) {
+  const Told& first = told.front();
+  std::vector<std::string_view> values;
+  for (const Told& one : told) values.push_back(one.fact->value);
+  std::sort(values.begin(), values.end());
+  const size_t hash = absl::HashOf(values);
+  std::string key = absl::StrCat(TokenBytes(first.token), first.fact->name);
+  Whole* const known = whole_.Find(key);
+  if (known == nullptr) {
+    whole_.Insert(std::move(key), {hash, {first.time_us, first.time_us}});
+    return false;
+  }
+  if (known->values != hash) {
+    // A backlog says nothing of what holds now.
+    if (first.time_us >= known->told.last_us) *known = {hash, {first.time_us, first.time_us}};
+    return false;
+  }
+  if (IsRecent(known->told, first.time_us)) return true;
+  known->told.first_us = std::min(known->told.first_us, first.time_us);
+  known->told.last_us = std::max(known->told.last_us, first.time_us);
+  return false;
+}
+
+void TokenFactWriter::WriteFact(const Told& told) {
+  const TokenFactRow& fact = *told.fact;
+  database_
+      ->Cached(
+          "INSERT INTO token_facts VALUES(?1, ?2, ?3, ?4, ?4) ON CONFLICT DO UPDATE SET "
+          "first = min(first, excluded.first), last = max(last, excluded.last)")
+      .Run(told.token, interner_->String(fact.name), fact.value, told.time_us);
+  std::array<uint8_t, 16> id{};
+  if (fact.name != fact::kCredential || !ParseCredentialIdText(fact.value, &id)) return;
+  const auto& ids = fact.token->ids;
+  NoteCredential(database_, {.token = told.token,
+                             .has_keys = ids.size() > 1,
+                             .key = ids.size() == 1 ? interner_->String(ids[0].first) : 0,
+                             .id = {reinterpret_cast<const char*>(id.data()), id.size()},
+                             .time_us = told.time_us});
 }
 
 int64_t TokenFactWriter::Count(int64_t token) {
@@ -102,6 +166,7 @@ void TokenFactWriter::Bound(int64_t agent, int64_t token) {
 
 void TokenFactWriter::Forget() {
   known_.Clear();
+  whole_.Clear();
   told_.clear();
 }
 
@@ -124,9 +189,9 @@ Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int
     std::vector<FactValue>& sorted = facts[dimensions->Text(name)];
     sorted.reserve(values.size());
     for (auto& [value, fact] : values) sorted.push_back(std::move(fact));
-    std::sort(sorted.begin(), sorted.end(), [](const FactValue& a, const FactValue& b) {
-      return std::tie(a.last_us, a.value) > std::tie(b.last_us, b.value);
-    });
+    Sort(&sorted);
+    if (!fact::IsToldWhole(dimensions->Text(name))) continue;
+    for (FactValue& fact : sorted) fact.earlier = fact.last_us < sorted.front().last_us;
   }
   return facts;
 }

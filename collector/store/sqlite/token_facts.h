@@ -23,7 +23,8 @@ inline constexpr int64_t kMaxFactValues = 64;
 inline constexpr int64_t kMaxFacts = 512;
 
 // The writing half, inside the caller's write transactions. A fact that was written within the last
-// minute of its own time costs no statement. Not thread safe.
+// minute of its own time costs no statement, unless its name is told whole (facts.h) with other
+// values than last. Not thread safe.
 class TokenFactWriter {
  public:
   // Borrows both.
@@ -51,6 +52,16 @@ class TokenFactWriter {
     int64_t first_us = 0;
     int64_t last_us = 0;
   };
+  // What is told whole.
+  struct Whole {
+    size_t values = 0;  // a hash
+    Times told;
+  };
+  // The end of the telling that begins at told_[begin]: one fact, or all of a name told whole.
+  size_t EndOfTelling(size_t begin) const;
+  // Whether the same was written within the last minute.
+  bool IsKnownWhole(absl::Span<const Told> told);
+  void WriteFact(const Told& told);
   void Bound(int64_t agent, int64_t token);
   int64_t Count(int64_t token);
 
@@ -59,6 +70,7 @@ class TokenFactWriter {
   Database* const database_;
   Interner* const interner_;
   BoundedCache<std::string, Times> known_{kKnown};  // by token, name and value
+  BoundedCache<std::string, Whole> whole_{kKnown};  // by token and name
   std::vector<Told> told_;
 };
 
@@ -66,6 +78,7 @@ struct FactValue {
   std::string value;
   int64_t first_us = 0;
   int64_t last_us = 0;
+  bool earlier = false;  // as v1.FactValue
 };
 // By name; the values that were told last come first, those of equal times in falling order.
 using Facts = absl::btree_map<std::string, std::vector<FactValue>>;

@@ -166,34 +166,39 @@ void AddInboundUses(Session* session, TokenFold* fold, const Filter& filter,
                });
 }
 
-void FillFacts(Session* session, const Group& group, v1::TokenDetail* detail) {
-  std::vector<int64_t> numbers = group.Numbers();
-  if (numbers.size() > kMaxDetailTokens) numbers.resize(kMaxDetailTokens);
-  Facts facts = ReadFacts(session->database.get(), session->dimensions.get(), numbers);
-  AddLinks(session->database.get(), session->dimensions.get(), numbers, &facts);
-  const auto values_of = [&facts](std::string_view name) {
-    std::vector<std::string> values;
-    const auto found = facts.find(std::string(name));
-    if (found == facts.end()) return values;
-    for (const FactValue& value : found->second) values.push_back(value.value);
-    std::sort(values.begin(), values.end());
-    return values;
-  };
+void ShowFacts(const Facts& facts, v1::TokenDetail* detail) {
+  std::vector<std::string> granted, accepted;
   for (const auto& [name, values] : facts) {
     v1::Fact* shown = detail->add_facts();
     shown->set_name(name);
     int64_t first_us = values.front().first_us;
     for (const FactValue& value : values) {
       first_us = std::min(first_us, value.first_us);
-      if (shown->values_size() < kMaxFactValues) shown->add_values(value.value);
+      if (name == fact::kScope && !value.earlier) granted.push_back(value.value);
+      if (name == fact::kScopeAccepted) accepted.push_back(value.value);
+      if (shown->values_size() == kMaxFactValues) continue;
+      shown->add_values(value.value);
+      v1::FactValue* const told = shown->add_told();
+      told->set_value(value.value);
+      told->set_earlier(value.earlier);
+      SetTime(value.first_us, told->mutable_first_seen());
+      SetTime(value.last_us, told->mutable_last_seen());
     }
     SetTime(first_us, shown->mutable_first_seen());
     SetTime(values.front().last_us, shown->mutable_last_seen());
   }
-  for (std::string& scope : UnneededScopes(detail->token().provider(), values_of(fact::kScope),
-                                           values_of(fact::kScopeAccepted))) {
+  std::sort(granted.begin(), granted.end());
+  for (std::string& scope : UnneededScopes(detail->token().provider(), granted, accepted)) {
     detail->add_unneeded_scopes(std::move(scope));
   }
+}
+
+void FillFacts(Session* session, const Group& group, v1::TokenDetail* detail) {
+  std::vector<int64_t> numbers = group.Numbers();
+  if (numbers.size() > kMaxDetailTokens) numbers.resize(kMaxDetailTokens);
+  Facts facts = ReadFacts(session->database.get(), session->dimensions.get(), numbers);
+  AddLinks(session->database.get(), session->dimensions.get(), numbers, &facts);
+  ShowFacts(facts, detail);
 }
 
 }  // namespace

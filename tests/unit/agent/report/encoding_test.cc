@@ -329,25 +329,64 @@ TEST_F(EncodingTest, TellsFactsOfTheirToken) {
   builder_.AddUse(Telling(1, {{fact::kScope, "repo"}, {fact::kScope, "gist"}}), nullptr);
   builder_.AddUse(unresolved, nullptr);
   builder_.AddUse(Telling(2, {{fact::kScope, "repo"}, {fact::kAccount, "42"}}), nullptr);
-  builder_.AddUse(Telling(1, {{fact::kScope, "repo"}}), nullptr);  // once a batch
+  builder_.AddUse(Telling(1, {{fact::kScope, "repo"}}), nullptr);
+  builder_.AddUse(Telling(2, {{fact::kAccount, "42"}}), nullptr);  // once a batch
   const IngestBatch rows = Send();
-  EXPECT_EQ(rows.uses.size(), 4u);
-  EXPECT_EQ(Facts(rows),
-            (std::multiset<std::string>{Fact(1, "scope=repo"), Fact(1, "scope=gist"),
-                                        Fact(2, "scope=repo"), Fact(2, "account=42")}));
+  EXPECT_EQ(rows.uses.size(), 5u);
+  EXPECT_EQ(Facts(rows), (std::multiset<std::string>{Fact(1, "scope=repo"), Fact(1, "scope=gist"),
+                                                     Fact(1, "scope=repo"), Fact(2, "scope=repo"),
+                                                     Fact(2, "account=42")}));
   for (const TokenFactRow& row : rows.token_facts) {
-    EXPECT_EQ(row.time_us, absl::ToUnixMicros(SampleUse(1).time));
+    const auto number =
+        row.token->ids[0].second == rows.token_facts[0].token->ids[0].second ? 1 : 2;
+    EXPECT_EQ(row.time_us, absl::ToUnixMicros(SampleUse(number).time));
   }
+}
+
+// Scopes and their like are all that holds: what an answer tells no longer has to be seen missing.
+TEST_F(EncodingTest, TellsAnewWhatIsToldWholeWhereItDiffers) {
+  const auto told = [&](absl::Duration after, std::vector<const char*> scopes) {
+    std::vector<TokenFact> facts;
+    for (const char* scope : scopes) facts.push_back({fact::kScope, scope});
+    TokenUse use = Telling(1, std::move(facts));
+    use.time += after;
+    builder_.AddUse(use, nullptr);
+  };
+  const std::multiset<std::string> none, repo{Fact(1, "scope=repo")},
+      both{Fact(1, "scope=repo"), Fact(1, "scope=gist")};
+  told(absl::ZeroDuration(), {"repo", "gist"});
+  EXPECT_EQ(Facts(Send()), both);
+  told(absl::Minutes(1), {"gist", "repo", "gist"});
+  EXPECT_EQ(Facts(Send()), none) << "the same";
+  told(absl::Minutes(2), {"repo"});
+  EXPECT_EQ(Facts(Send()), repo);
+  told(absl::Minutes(3), {"repo"});
+  EXPECT_EQ(Facts(Send()), none);
+  told(absl::Minutes(62), {"repo"});
+  EXPECT_EQ(Facts(Send()), repo) << "hourly";
+  // Within one batch, each with its time.
+  told(absl::Minutes(63), {"repo", "gist"});
+  told(absl::Minutes(64), {"repo"});
+  told(absl::Minutes(65), {"repo"});
+  const IngestBatch rows = Send();
+  ASSERT_EQ(rows.token_facts.size(), 3u);
+  const int64_t base = absl::ToUnixMicros(SampleUse(1).time);
+  std::multiset<std::pair<int64_t, std::string>> times;
+  for (const TokenFactRow& row : rows.token_facts) {
+    times.insert({(row.time_us - base) / 60'000'000, row.value});
+  }
+  EXPECT_EQ(times, (std::multiset<std::pair<int64_t, std::string>>{
+                       {63, "gist"}, {63, "repo"}, {64, "repo"}}));
 }
 
 TEST_F(EncodingTest, SendsAFactOnceAnHour) {
   const auto send = [&](absl::Duration after, const char* value) {
-    TokenUse use = Telling(1, {{fact::kExpires, value}});
+    TokenUse use = Telling(1, {{fact::kRegion, value}});
     use.time += after;
     builder_.AddUse(use, nullptr);
     return Facts(Send());
   };
-  const std::multiset<std::string> none, one{Fact(1, "expires=a")}, other{Fact(1, "expires=b")};
+  const std::multiset<std::string> none, one{Fact(1, "region=a")}, other{Fact(1, "region=b")};
   EXPECT_EQ(send(absl::ZeroDuration(), "a"), one);
   EXPECT_EQ(send(absl::Minutes(1), "a"), none);
   EXPECT_EQ(send(absl::Minutes(2), "b"), other);

@@ -246,6 +246,21 @@ TEST_F(CommandsTest, ATokenTellsItsFacts) {
   }
 }
 
+TEST_F(CommandsTest, AFactTellsApartWhatHeldEarlier) {
+  answers_ = {
+      R"({"token":{"tokenId":"tok_x","uses":1},"facts":[{"name":"scope","values":["repo","gist"],)"
+      R"("told":[{"value":"repo","firstSeen":"2026-01-02T03:04:05.678901Z",)"
+      R"("lastSeen":"2026-01-04T03:04:05.678901Z","earlier":false},)"
+      R"({"value":"gist","firstSeen":"2026-01-02T03:04:05.678901Z",)"
+      R"("lastSeen":"2026-01-03T03:04:05.678901Z","earlier":true}]}]})"};
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  for (const char* line :
+       {"\nscope           repo    2026-01-02 03:04:05Z  2026-01-04 03:04:05Z\n",
+        "\nscope, earlier  gist    2026-01-02 03:04:05Z  2026-01-03 03:04:05Z\n"}) {
+    EXPECT_NE(out_.str().find(line), std::string::npos) << out_.str();
+  }
+}
+
 TEST_F(CommandsTest, UsesTellWhatIsNotableAndAreChosenByIt) {
   answers_ = {
       R"({"uses":[{"tokenId":"tok_x","foreignHost":true,"inQuery":true,"expired":false}]})"};

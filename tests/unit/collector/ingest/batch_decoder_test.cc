@@ -35,6 +35,7 @@ v1::Batch GoodBatch() {
   fact->set_token(1);
   fact->set_name(5);
   fact->set_value(6);
+  fact->set_time_delta_us(-5);
   v1::UseColumns* uses = batch.mutable_uses();
   uses->add_context(1);
   uses->add_token(1);
@@ -81,7 +82,7 @@ TEST_F(BatchDecoderTest, MissingColumnsMeanTheirDefaults) {
   EXPECT_EQ(rows->token_facts[0].token, use.token);
   EXPECT_EQ(rows->token_facts[0].name, "owner");
   EXPECT_EQ(rows->token_facts[0].value, "77");
-  EXPECT_EQ(rows->token_facts[0].time_us, 1'700'000'000'000'000);
+  EXPECT_EQ(rows->token_facts[0].time_us, 1'699'999'999'999'995);
   EXPECT_EQ(rows->agent_address, "127.0.0.1");
 }
 
@@ -120,6 +121,14 @@ TEST_F(BatchDecoderTest, RefusesWhatBreaksTheRules) {
       {"token id is not 16 bytes",
        [](auto* b) {
          b->mutable_definitions()->mutable_tokens(0)->set_token_ids("17 bytes are more");
+       }},
+      {"a fact's time is out of range",
+       [](auto* b) {
+         b->mutable_definitions()->mutable_token_facts(0)->set_time_delta_us(INT64_MIN);
+       }},
+      {"a fact's time is out of range",
+       [](auto* b) {
+         b->mutable_definitions()->mutable_token_facts(0)->set_time_delta_us(INT64_MAX);
        }},
       {"a fact names an undefined token",
        [](auto* b) { b->mutable_definitions()->mutable_token_facts(0)->set_token(0); }},

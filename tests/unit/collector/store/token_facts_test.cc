@@ -25,6 +25,22 @@ std::string Values(const v1::TokenDetail& detail, const std::string& name) {
   return "";
 }
 
+// Values that hold, then those that held earlier in brackets.
+std::string Told(const v1::TokenDetail& detail, const std::string& name) {
+  std::vector<std::string> told;
+  for (const v1::Fact& fact : detail.facts()) {
+    if (fact.name() != name) continue;
+    for (const v1::FactValue& value : fact.told()) {
+      told.push_back(value.earlier() ? absl::StrCat("(", value.value(), ")") : value.value());
+    }
+  }
+  return absl::StrJoin(told, " ");
+}
+
+std::string Unneeded(const v1::TokenDetail& detail) {
+  return absl::StrJoin(detail.unneeded_scopes(), " ");
+}
+
 std::shared_ptr<const UseContext> With(uint32_t traits, const std::string& host = "h.example.com") {
   return Context([&](UseContext& made) {
     made.host = host;
@@ -78,6 +94,42 @@ TEST(TokenFacts, LinksAreSeenFromBothEnds) {
   EXPECT_EQ(Values(fixture.Detail(TokenText(2)), "born_from"), TokenText(1)) << "once";
   EXPECT_EQ(Values(fixture.Detail(TokenText(3)), "rotated_from"), TokenText(1));
   EXPECT_EQ(Values(fixture.Detail(TokenText(3)), "born_from"), "");
+}
+
+TEST(TokenFacts, OfNamesToldWholeThoseToldLastHold) {
+  StoreFixture fixture;
+  const auto context = Context([](UseContext& made) { made.provider = "GitHub"; });
+  const auto token = Token(1);
+  const auto tell = [&](int64_t time_us, const std::vector<const char*>& scopes) {
+    std::vector<TokenFactRow> facts;
+    for (const char* scope : scopes) facts.push_back(Fact(token, "scope", scope, time_us));
+    facts.push_back(Fact(token, "scope_accepted", "repo", time_us));
+    fixture.AddTelling({Use(context, token, time_us)}, facts);
+  };
+  const int64_t start = kNow - 4 * kHour;
+  tell(start, {"repo", "gist"});
+  EXPECT_EQ(Unneeded(fixture.Detail(TokenText(1))), "gist");
+  tell(start + kSecond, {"repo"});
+  EXPECT_EQ(Told(fixture.Detail(TokenText(1)), "scope"), "repo (gist)") << "at once";
+  EXPECT_EQ(Unneeded(fixture.Detail(TokenText(1))), "");
+  tell(start + 2 * kSecond, {"repo"});  // another agent says the same
+  EXPECT_EQ(Told(fixture.Detail(TokenText(1)), "scope"), "repo (gist)");
+  tell(start + 30 * kSecond, {"repo", "user"});
+  EXPECT_EQ(Told(fixture.Detail(TokenText(1)), "scope"), "user repo (gist)");
+  EXPECT_EQ(Unneeded(fixture.Detail(TokenText(1))), "user");
+  fixture.Reopen();
+  tell(start + kHour, {"repo"});
+  tell(start - kHour, {"gist", "repo"});  // a backlog
+  const v1::TokenDetail detail = fixture.Detail(TokenText(1));
+  EXPECT_EQ(Told(detail, "scope"), "repo (user) (gist)");
+  EXPECT_EQ(Unneeded(detail), "");
+  EXPECT_EQ(Told(detail, "scope_accepted"), "repo") << "what was needed once stays needed";
+  for (const v1::Fact& fact : detail.facts()) {
+    if (fact.name() != "scope") continue;
+    EXPECT_EQ(Values(detail, "scope"), "repo user gist") << "as ever";
+    EXPECT_EQ(Micros(fact.told(2).first_seen()), start - kHour);
+    EXPECT_EQ(Micros(fact.told(2).last_seen()), start);
+  }
 }
 
 TEST(TokenFacts, AreTakenFromRetriesAndOnce) {
