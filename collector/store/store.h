@@ -150,9 +150,10 @@ class Store {
   virtual absl::Status RecordAgent(const AgentInfo& info) = 0;
 
   // Queries. InvalidArgument names the filter that cannot be read; NotFound where a token has
-  // never been seen. Lists are newest first (tokens: last used first), pages by page_token.
-  // Tokens of one credential are one row of ListTokens and one token of Stats. A token's id, as a
-  // filter or for GetToken, means that token alone; a credential's id all of its tokens.
+  // never been seen and no other one's facts name it. Lists are newest first (tokens: last used
+  // first), pages by page_token. Tokens of one credential are one row of ListTokens and one token
+  // of Stats. A token's id, as a filter or for GetToken, means that token alone; a credential's id
+  // all of its tokens.
   virtual absl::StatusOr<v1::ListUsesResponse> ListUses(const v1::ListRequest& request) = 0;
   virtual absl::StatusOr<v1::ListTokensResponse> ListTokens(const v1::ListRequest& request) = 0;
   virtual absl::StatusOr<v1::TokenDetail> GetToken(const std::string& token_id) = 0;

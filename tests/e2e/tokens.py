@@ -247,6 +247,11 @@ def lives(fleet):
     born = fleet.facts(oauth["access_token"])
     check(born["born_from"] == [fleet.id(refresh)], f"birth: {born}")
     check(fleet.facts(app)["issued"] == [fleet.id(installation["token"])], f"{fleet.facts(app)}")
+    # Nobody has used the installation's token yet.
+    unused = fleet.detail(installation["token"])
+    check(unused["token"]["uses"] == 0 and
+          [fact["values"] for fact in unused["facts"]] == [[fleet.id(app)]], f"{unused}")
+    check(fleet.id(app) in fleet.cli.run("token", fleet.id(installation["token"])), "unused")
     said = fleet.cli.run("token", fleet.id(refresh))
     check(fleet.id(oauth["refresh_token"]) in said, f"the client says: {said}")
     note("a rotation, a birth and a revocation, linked")

@@ -34,8 +34,8 @@ v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter, const 
 FleetState ReadFleet(Session* session, int64_t since_us, size_t limit);
 v1::Stats GetStats(Session* session, const Filter& filter);
 
-// Of the filter's token or credential, over all times; nothing where no use came with this id. A
-// token that belongs to a credential is shown alone.
+// Of the filter's token or credential, over all times; of a token without a use what others' facts
+// say of it, and nothing where they do not. A token that belongs to a credential is shown alone.
 std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter);
 
 // Rows of a partition with all their texts.

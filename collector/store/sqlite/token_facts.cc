@@ -31,11 +31,75 @@ absl::string_view TokenBytes(const int64_t& token) {
   return {reinterpret_cast<const char*>(&token), sizeof(token)};
 }
 
+constexpr std::pair<std::string_view, std::string_view> kOtherEnds[] = {
+    {fact::kIssued, fact::kBornFrom},
+    {fact::kBornFrom, fact::kIssued},
+    {fact::kRotatedTo, fact::kRotatedFrom},
+    {fact::kRotatedFrom, fact::kRotatedTo},
+    {fact::kBornWith, fact::kBornWith}};
+
+constexpr std::string_view kLinks[] = {fact::kIssued,      fact::kBornFrom, fact::kRotatedTo,
+                                       fact::kRotatedFrom, fact::kBornWith, fact::kRevokedBy};
+
 // Newest first.
 void Sort(std::vector<FactValue>* values) {
   std::sort(values->begin(), values->end(), [](const FactValue& a, const FactValue& b) {
     return std::tie(a.last_us, a.value) > std::tie(b.last_us, b.value);
   });
+}
+
+// The id by which lists show the token that has this one, as it was used last; itself where no
+// token has it.
+std::string ListedId(Database* database, const std::string& text) {
+  std::array<uint8_t, 16> id{};
+  if (!ParseTokenIdText(text, &id)) return text;
+  Statement& query = database->Cached(
+      "SELECT t.id FROM (SELECT ifnull(joined, number) AS root FROM tokens WHERE id = ?) "
+      "JOIN tokens t ON t.number = root OR t.joined = root "
+      "ORDER BY t.uses > 0 DESC, t.first + t.span DESC, t.number DESC LIMIT 1");
+  query.Start(Blob{{reinterpret_cast<const char*>(id.data()), id.size()}});
+  std::string listed = query.Next() ? IdText(query.Bytes(0)) : text;
+  query.Reset();
+  return listed;
+}
+
+// Of a token's other ends those that were told last: one may have obtained any number.
+constexpr int64_t kOtherEndsRead = 1024;
+
+// What the token known by `id` is the other end of.
+void AddOtherEnds(Database* database, Dimensions* dimensions, const std::string& id, Facts* facts) {
+  // The second condition is the index's.
+  Statement& links = database->Cached(
+      "SELECT name, id, token_facts.first, last FROM token_facts JOIN tokens ON number = token "
+      "WHERE value = ? AND value GLOB 'tok_*' ORDER BY last DESC LIMIT ?");
+  links.Start(id, kOtherEndsRead);
+  while (links.Next()) {
+    const std::string name = dimensions->Text(links.Int(0));
+    for (const auto& [end, other_end] : kOtherEnds) {
+      if (name != end) continue;
+      (*facts)[std::string(other_end)].push_back(
+          {IdText(links.Bytes(1)), links.Int(2), links.Int(3)});
+    }
+  }
+}
+
+// Of one token under several ids, and told from both ends, a link is one value.
+void FoldLinks(Database* database, Facts* facts) {
+  for (const std::string_view name : kLinks) {
+    const auto found = facts->find(std::string(name));
+    if (found == facts->end()) continue;
+    absl::flat_hash_map<std::string, FactValue> folded;
+    for (FactValue& value : found->second) {
+      value.value = ListedId(database, value.value);
+      const auto [entry, added] = folded.try_emplace(value.value, value);
+      if (added) continue;
+      entry->second.first_us = std::min(entry->second.first_us, value.first_us);
+      entry->second.last_us = std::max(entry->second.last_us, value.last_us);
+    }
+    found->second.clear();
+    for (auto& [value, fact] : folded) found->second.push_back(std::move(fact));
+    Sort(&found->second);
+  }
 }
 
 }  // namespace
@@ -198,35 +262,22 @@ Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int
 
 void AddLinks(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens,
               Facts* facts) {
-  constexpr std::pair<std::string_view, std::string_view> kOtherEnds[] = {
-      {fact::kIssued, fact::kBornFrom},
-      {fact::kBornFrom, fact::kIssued},
-      {fact::kRotatedTo, fact::kRotatedFrom},
-      {fact::kRotatedFrom, fact::kRotatedTo},
-      {fact::kBornWith, fact::kBornWith}};
   Statement& ids = database->Cached("SELECT id FROM tokens WHERE number = ?");
-  // The second condition is the index's.
-  Statement& links = database->Cached(
-      "SELECT name, id, token_facts.first, last FROM token_facts JOIN tokens ON number = token "
-      "WHERE value = ? AND value GLOB 'tok_*'");
   for (const int64_t token : tokens.subspan(0, kLinkedTokens)) {
     ids.Start(token);
     if (!ids.Next()) continue;
     const std::string id = IdText(ids.Bytes(0));
-    links.Start(id);
-    while (links.Next()) {
-      const std::string name = dimensions->Text(links.Int(0));
-      for (const auto& [end, other_end] : kOtherEnds) {
-        if (name != end) continue;
-        const FactValue link{IdText(links.Bytes(1)), links.Int(2), links.Int(3)};
-        std::vector<FactValue>& known = (*facts)[std::string(other_end)];
-        const bool is_known = std::any_of(known.begin(), known.end(), [&](const FactValue& one) {
-          return one.value == link.value;
-        });
-        if (!is_known) known.push_back(link);
-      }
-    }
+    ids.Reset();
+    AddOtherEnds(database, dimensions, id, facts);
   }
+  FoldLinks(database, facts);
+}
+
+Facts LinksOfUnused(Database* database, Dimensions* dimensions, absl::string_view id) {
+  Facts facts;
+  AddOtherEnds(database, dimensions, IdText(id), &facts);
+  FoldLinks(database, &facts);
+  return facts;
 }
 
 std::vector<std::string> NewestValues(Database* database, absl::Span<const int64_t> tokens,

@@ -9,6 +9,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "collector/store/sqlite/bounded_cache.h"
 #include "collector/store/sqlite/database.h"
@@ -87,10 +88,14 @@ using Facts = absl::btree_map<std::string, std::vector<FactValue>>;
 Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens);
 
 // What other tokens' facts say of these: whoever has issued one says that it was born from it, on
-// whatever host. Adds to `facts`. Of the first kLinkedTokens tokens.
+// whatever host. Adds to `facts`. Of the first kLinkedTokens tokens. Values of links become the ids
+// by which lists show those tokens, whatever fleet key they were told under.
 inline constexpr size_t kLinkedTokens = 64;
 void AddLinks(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens,
               Facts* facts);
+
+// The same of a token that nobody used, by its 16 bytes.
+Facts LinksOfUnused(Database* database, Dimensions* dimensions, absl::string_view id);
 
 // The newest value of each name in `names` that one of `tokens` has, from the first one that has
 // any; empty where none has.

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -201,6 +203,18 @@ void FillFacts(Session* session, const Group& group, v1::TokenDetail* detail) {
   ShowFacts(facts, detail);
 }
 
+// What others' facts say of a token without a use; nothing where they do not.
+std::optional<v1::TokenDetail> UnusedToken(Session* session, const std::array<uint8_t, 16>& id) {
+  const Facts facts = LinksOfUnused(session->database.get(), session->dimensions.get(),
+                                    {reinterpret_cast<const char*>(id.data()), id.size()});
+  if (facts.empty()) return std::nullopt;
+  v1::TokenDetail detail;
+  detail.mutable_token()->set_token_id(TokenIdText(id));
+  detail.mutable_token()->set_issued(1);
+  ShowFacts(facts, &detail);
+  return detail;
+}
+
 }  // namespace
 
 v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const PagePosition* page,
@@ -264,7 +278,9 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
 std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter) {
   Dimensions* const dimensions = session->dimensions.get();
   Selection selection(filter, session->database.get(), dimensions);
-  if (selection.tokens()->empty()) return std::nullopt;
+  if (selection.tokens()->empty()) {
+    return filter.token ? UnusedToken(session, *filter.token) : std::nullopt;
+  }
 
   absl::flat_hash_map<int64_t, int64_t> last_used;
   for (const int64_t number : *selection.tokens()) last_used[number] = kNoSince;

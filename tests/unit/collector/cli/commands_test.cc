@@ -261,6 +261,18 @@ TEST_F(CommandsTest, AFactTellsApartWhatHeldEarlier) {
   }
 }
 
+TEST_F(CommandsTest, ATokenThatNobodyUsedSaysSo) {
+  answers_ = {R"({"token":{"tokenId":"tok_x","uses":0,"inboundUses":0,"issued":1},"usage":[],)"
+              R"("facts":[{"name":"born_from","values":["tok_y"],"told":[{"value":"tok_y"}]}]})",
+              R"({"token":{"tokenId":"tok_x","uses":0,"inboundUses":2}})"};
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  EXPECT_NE(out_.str().find("\nNo use of it has been seen; "), std::string::npos) << out_.str();
+  EXPECT_NE(out_.str().find("\nborn_from  tok_y"), std::string::npos) << out_.str();
+  out_.str("");
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  EXPECT_EQ(out_.str().find("No use of it"), std::string::npos) << out_.str();
+}
+
 TEST_F(CommandsTest, UsesTellWhatIsNotableAndAreChosenByIt) {
   answers_ = {
       R"({"uses":[{"tokenId":"tok_x","foreignHost":true,"inQuery":true,"expired":false}]})"};

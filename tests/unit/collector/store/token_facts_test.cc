@@ -96,6 +96,52 @@ TEST(TokenFacts, LinksAreSeenFromBothEnds) {
   EXPECT_EQ(Values(fixture.Detail(TokenText(3)), "born_from"), "");
 }
 
+TEST(TokenFacts, LinksToATokenThatNobodyUsedAreItsPage) {
+  StoreFixture fixture;
+  const auto parent = Token(1);
+  fixture.AddTelling(
+      {Use(PlainContext(), parent, kNow)},
+      {Fact(parent, "issued", TokenText(2), kNow - kHour),
+       Fact(parent, "rotated_to", TokenText(3), kNow), Fact(parent, "owner", TokenText(4), kNow)});
+  const v1::TokenDetail child = fixture.Detail(TokenText(2));
+  EXPECT_EQ(child.token().token_id(), TokenText(2));
+  EXPECT_EQ(child.token().uses(), 0u);
+  EXPECT_FALSE(child.token().has_last_used());
+  EXPECT_EQ(child.usage_size(), 0);
+  ASSERT_EQ(child.facts_size(), 1);
+  EXPECT_EQ(Values(child, "born_from"), TokenText(1));
+  EXPECT_EQ(Micros(child.facts(0).told(0).first_seen()), kNow - kHour);
+  EXPECT_EQ(Values(fixture.Detail(TokenText(3)), "rotated_from"), TokenText(1));
+  for (const uint64_t unknown : {4, 5}) {
+    EXPECT_EQ(fixture.store().GetToken(TokenText(unknown)).status().code(),
+              absl::StatusCode::kNotFound);
+  }
+  EXPECT_EQ(fixture.Tokens().size(), 1u) << "only what was used is listed";
+}
+
+TEST(TokenFacts, LinksOutliveTheRotationOfKeys) {
+  StoreFixture fixture;
+  const auto context = PlainContext();
+  // The parent told of the child under the old key; then both came under both keys, and then under
+  // the new one alone.
+  const auto old_parent = Token({{kOldKey, 1}});
+  const auto both_parent = Token({{kNewKey, 11}, {kOldKey, 1}});
+  const auto both_child = Token({{kNewKey, 12}, {kOldKey, 2}});
+  fixture.AddTelling({Use(context, old_parent, kNow - 3 * kHour)},
+                     {Fact(old_parent, "issued", TokenText(2), kNow - 3 * kHour)});
+  fixture.AddTelling({Use(context, both_parent, kNow - kHour), Use(context, both_child, kNow)},
+                     {Fact(both_parent, "issued", TokenText(12), kNow - kHour),
+                      Fact(both_child, "born_from", TokenText(11), kNow)});
+  const v1::TokenDetail parent = fixture.Detail(TokenText(11));
+  EXPECT_EQ(Values(parent, "issued"), TokenText(12)) << "one token, as lists show it";
+  const v1::TokenDetail child = fixture.Detail(TokenText(2));
+  EXPECT_EQ(child.token().token_id(), TokenText(12));
+  EXPECT_EQ(Values(child, "born_from"), TokenText(11));
+  ASSERT_EQ(child.facts_size(), 1);
+  EXPECT_EQ(Micros(child.facts(0).first_seen()), kNow - 3 * kHour);
+  EXPECT_EQ(Micros(child.facts(0).last_seen()), kNow);
+}
+
 TEST(TokenFacts, OfNamesToldWholeThoseToldLastHold) {
   StoreFixture fixture;
   const auto context = Context([](UseContext& made) { made.provider = "GitHub"; });
