@@ -17,6 +17,7 @@ inline constexpr size_t kPerUseMax = 64;  // facts told with one use; more are c
 inline constexpr std::string_view kCredential = "credential";  // "cred_..." (Use.credential_id)
 inline constexpr std::string_view kPublicId = "public_id";     // the readable part of the token
 inline constexpr std::string_view kBasicUser = "basic_user";   // the other part of Basic, if kept
+inline constexpr std::string_view kUserId = "user_id";         // its hash, which collectors add
 inline constexpr std::string_view kAccount = "account";        // account, team, workspace or tenant
 inline constexpr std::string_view kIssuer = "issuer";          // JWT "iss"
 inline constexpr std::string_view kSubject = "subject";        // JWT "sub" of a machine, or a hash

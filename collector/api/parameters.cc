@@ -35,6 +35,7 @@ constexpr Parameter kListParameters[] = {
     {"trait",
      "What the uses are: foreignHost, inQuery, cleartext, expired, algNone, redirected, "
      "badChecksum or byContext."},
+    {"user", "The userId of uses: who came with the token as the other part of Basic."},
 };
 
 const FieldDescriptor& FieldOf(const Parameter& parameter) {

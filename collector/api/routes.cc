@@ -32,6 +32,9 @@ std::vector<Route> MakeRoutes() {
   const std::vector<Parameter> all =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
                     "limit", "page_token", "direction", "trait"});
+  const std::vector<Parameter> of_uses =
+      ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
+                    "limit", "page_token", "direction", "trait", "user"});
   const std::vector<Parameter> filters =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
                     "direction", "trait"});
@@ -47,11 +50,11 @@ std::vector<Route> MakeRoutes() {
        [](const Queries& queries, const v1::ListRequest&, const std::string& id) {
          return AsJson(queries.GetToken(id));
        }},
-      ListRoute("/v1/uses", "ListUses", "Uses, newest first.", all, &Queries::ListUses),
+      ListRoute("/v1/uses", "ListUses", "Uses, newest first.", of_uses, &Queries::ListUses),
       ListRoute("/v1/uses/tail", "TailUses",
                 "Uses committed since the answer whose nextPageToken is given, oldest first; "
                 "without one, none and the token that means now.",
-                all, &Queries::TailUses),
+                of_uses, &Queries::TailUses),
       ListRoute("/v1/stats", "GetStats", "Totals over the uses that the filters leave.", filters,
                 &Queries::GetStats),
       ListRoute("/v1/agents", "ListAgents", "Agents with their counters, gaps and TLS coverage.",

@@ -17,11 +17,17 @@ namespace {
 constexpr uint64_t kPage = 1000;
 
 Parameters FilterParameters(const Filters& filters) {
-  return {{"since", filters.since},         {"until", filters.until},
-          {"token", filters.token},         {"host", filters.host},
-          {"provider", filters.provider},   {"workload", filters.workload},
-          {"endpoint", filters.endpoint},   {"status", filters.status},
-          {"direction", filters.direction}, {"trait", filters.trait}};
+  return {{"since", filters.since},
+          {"until", filters.until},
+          {"token", filters.token},
+          {"host", filters.host},
+          {"provider", filters.provider},
+          {"workload", filters.workload},
+          {"endpoint", filters.endpoint},
+          {"status", filters.status},
+          {"direction", filters.direction},
+          {"trait", filters.trait},
+          {"user", filters.user}};
 }
 
 struct Page {
@@ -137,7 +143,8 @@ absl::Status ListTokens(const CliOptions& options, std::ostream* out) {
 }
 
 absl::Status ListUses(const CliOptions& options, std::ostream* out) {
-  return List(options, "/v1/uses", "uses", UseRows(), "no use was found", out);
+  const RowKind& kind = options.output.form == "table" ? UseRows() : UseDetailRows();
+  return List(options, "/v1/uses", "uses", kind, "no use was found", out);
 }
 
 absl::Status ListAgents(const CliOptions& options, std::ostream* out) {

@@ -15,7 +15,8 @@
 namespace tokenwatch {
 
 struct Filters {
-  std::string since, until, token, host, provider, workload, endpoint, status, direction, trait;
+  std::string since, until, token, host, provider, workload, endpoint, status, direction, trait,
+      user;
   uint32_t limit = 100;  // 0: all
 };
 

@@ -56,6 +56,11 @@ void AddUseFilters(Command* command, Filters* filters) {
       "byContext");
 }
 
+void AddUser(Command* command, Filters* filters) {
+  AddFilter(command, filters, "user", &Filters::user, "ID",
+            "with this user of Basic beside the token, by the userId that --output json shows");
+}
+
 void AddLimit(Command* command, uint32_t* limit) {
   command->Add("limit", limit, "show at most so many; 0: all").FlagOnly();
 }
@@ -112,12 +117,14 @@ int main(int argc, char** argv) {
   root.Add("output", &options.output.form, "how to print; json is one object a line")
       .OneOf({"table", "json", "csv"});
   Filters& filters = options.filters;
-  for (Command* list : {&root.AddCommand("tokens", "the tokens in use, last used first"),
-                        &root.AddCommand("uses", "single uses, newest first")}) {
+  Command& tokens = root.AddCommand("tokens", "the tokens in use, last used first");
+  Command& uses = root.AddCommand("uses", "single uses, newest first");
+  for (Command* list : {&tokens, &uses}) {
     AddTimes(list, &filters);
     AddUseFilters(list, &filters);
     AddLimit(list, &filters.limit);
   }
+  AddUser(&uses, &filters);
   root.AddCommand("token", "one token: who uses it, for what")
       .Positional("ID", &id,
                   "a token id, as 'tokenwatch tokens' shows it, or the id of a credential");
@@ -131,6 +138,7 @@ int main(int argc, char** argv) {
   AddFilter(&tail, &filters, "since", &Filters::since, "24h|TIME",
             "show first what was used from this time on");
   AddUseFilters(&tail, &filters);
+  AddUser(&tail, &filters);
   tail.Add("limit", &tail_limit, "leave after so many; 0: never").FlagOnly();
   Command& agents = root.AddCommand("agents", "the agents, and what they could not see");
   agents

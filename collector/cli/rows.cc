@@ -134,6 +134,14 @@ std::vector<std::string> UseCells(const Json& use) {
           TraitsCell(use)};
 }
 
+std::vector<std::string> UseDetailCells(const Json& use) {
+  std::vector<std::string> cells = UseCells(use);
+  for (const char* name : {"userId", "credentialId", "format", "provider"}) {
+    cells.push_back(Cell(use, name));
+  }
+  return cells;
+}
+
 std::vector<std::string> UsageCells(const Json& row) {
   return {Cell(row, "machine"),       Cell(row, "exe"),          Cell(row, "script"),
           Cell(row, "user"),          Cell(row, "unit"),         Cell(row, "containerId"),
@@ -284,6 +292,17 @@ const RowKind& UseRows() {
                                                   Shrinking("WHERE"),
                                                   Shrinking("NOTABLE")},
                                                  UseCells};
+  return *kind;
+}
+
+const RowKind& UseDetailRows() {
+  static const RowKind* const kind = [] {
+    auto* const detail = new RowKind{UseRows().columns, UseDetailCells};
+    for (const char* title : {"USER ID", "CREDENTIAL", "FORMAT", "PROVIDER"}) {
+      detail->columns.push_back({title});
+    }
+    return detail;
+  }();
   return *kind;
 }
 

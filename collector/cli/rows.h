@@ -29,8 +29,9 @@ struct RowKind {
 const RowKind& TokenRows();        // for a person
 const RowKind& TokenDetailRows();  // and with all that is known of it
 const RowKind& FactRows();         // of a token: what was learnt of it, by name
-const RowKind& UseRows();
-const RowKind& UsageRows();  // of a token: a workload and a resource
+const RowKind& UseRows();          // for a person
+const RowKind& UseDetailRows();    // and with all that tells uses apart
+const RowKind& UsageRows();        // of a token: a workload and a resource
 const RowKind& AgentRows();
 const RowKind& CoverageRows();        // TLS connections of a program, for a person
 const RowKind& CoverageDetailRows();  // and with all that is known of it

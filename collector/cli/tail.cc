@@ -27,7 +27,7 @@ class Tail {
       : options_(options),
         tail_(tail),
         client_(options.server),
-        printer_(options.output, UseRows(), out) {}
+        printer_(options.output, options.output.form == "csv" ? UseDetailRows() : UseRows(), out) {}
 
   absl::Status Run() {
     // The place is taken before the past is listed, so that nothing falls between the two.
@@ -53,15 +53,11 @@ class Tail {
  private:
   Parameters Filtered() const {
     const Filters& filters = options_.filters;
-    return {{"token", filters.token},
-            {"host", filters.host},
-            {"provider", filters.provider},
-            {"workload", filters.workload},
-            {"endpoint", filters.endpoint},
-            {"status", filters.status},
-            {"direction", filters.direction},
-            {"trait", filters.trait},
-            {"limit", kBatch}};
+    return {{"token", filters.token},         {"host", filters.host},
+            {"provider", filters.provider},   {"workload", filters.workload},
+            {"endpoint", filters.endpoint},   {"status", filters.status},
+            {"direction", filters.direction}, {"trait", filters.trait},
+            {"user", filters.user},           {"limit", kBatch}};
   }
 
   // Asks for what was committed since the last look.

@@ -15,6 +15,7 @@
 #include "agent/common/token_id.h"
 #include "collector/store/credential_id.h"
 #include "collector/store/use_traits.h"
+#include "collector/store/user_id.h"
 
 namespace tokenwatch {
 namespace {
@@ -175,7 +176,7 @@ uint64_t Fingerprint(const v1::ListRequest& request) {
   for (const std::string* field :
        {&request.since(), &request.until(), &request.token(), &request.host(), &request.provider(),
         &request.workload(), &request.endpoint(), &request.status(), &request.direction(),
-        &request.trait()}) {
+        &request.trait(), &request.user()}) {
     for (const char c : *field) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     hash = (hash ^ 0xff) * 0x100000001b3;
   }
@@ -188,11 +189,17 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   Filter filter;
   filter.fingerprint = Fingerprint(request);
   const std::pair<absl::string_view, const std::string*> texts[] = {
-      {"since", &request.since()},         {"until", &request.until()},
-      {"token", &request.token()},         {"host", &request.host()},
-      {"provider", &request.provider()},   {"workload", &request.workload()},
-      {"endpoint", &request.endpoint()},   {"status", &request.status()},
-      {"direction", &request.direction()}, {"trait", &request.trait()}};
+      {"since", &request.since()},
+      {"until", &request.until()},
+      {"token", &request.token()},
+      {"host", &request.host()},
+      {"provider", &request.provider()},
+      {"workload", &request.workload()},
+      {"endpoint", &request.endpoint()},
+      {"status", &request.status()},
+      {"direction", &request.direction()},
+      {"trait", &request.trait()},
+      {"user", &request.user()}};
   for (const auto& [name, text] : texts) {
     if (text->size() > kMaxFilterBytes) {
       return absl::InvalidArgumentError(
@@ -223,6 +230,9 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
       return Bad("token", request.token(), "is no token id and no credential's",
                  "tok_35602yf42tr1pnyk1wrynxw9gd");
     }
+  }
+  if (!request.user().empty() && !ParseUserIdText(request.user(), &filter.user.emplace())) {
+    return Bad("user", request.user(), "is no user's id", "usr_35602yf42tr1pnyk1wrynxw9gd");
   }
   filter.coverage = request.coverage();
   filter.host = request.host();

@@ -34,7 +34,8 @@ struct Filter {
   std::optional<Outcome> outcome;
   std::optional<bool> inbound;  // without it, totals are of outbound uses and lists of all
   uint32_t trait = 0;           // a v1::UseTrait that uses have
-  uint32_t status_low = 0;      // inclusive, both
+  std::optional<std::array<uint8_t, 16>> user;  // of single uses: Use.user_id
+  uint32_t status_low = 0;                      // inclusive, both
   uint32_t status_high = std::numeric_limits<uint32_t>::max();
   uint32_t limit = 0;
   bool coverage = false;  // of agents: TLS coverage by program is asked for

@@ -198,6 +198,13 @@ def formats_and_traits(fleet):
     check(carriers == ["authorization/basic", "authorization/basic", "authorization/bearer",
                        "header/sec-websocket-protocol", "header/x-api-key", "query/api_key"],
           f"one token, one id: {carriers}")
+    user = {use["userId"] for use in fleet.uses_of(one) if use["carrier"] == "authorization/basic"}
+    named = max(user)
+    check(len(user) == 2 and "" in user and named.startswith("usr_"), f"users of Basic: {user}")
+    check(fleet.facts(one)["user_id"] == [named], f"{fleet.facts(one)}")
+    check([use["tokenId"] for use in fleet.collector.uses(user=named)] == [fleet.id(one)],
+          "the uses of a user")
+    check(named in fleet.cli.run("uses", "--user", named, "--output", "csv"), "uses as csv")
     check([use["carrier"] for use in fleet.collector.uses(trait="inQuery")] == ["query/api_key"],
           "--trait inQuery")
     note(f"one id in {carriers}")

@@ -25,6 +25,7 @@ std::vector<int64_t> CredentialTokens(Database* database, absl::string_view id) 
 
 Selection::Selection(const Filter& filter, Database* database, Dimensions* dimensions)
     : filter_(filter), dimensions_(dimensions) {
+  if (filter.user) FindUser(database);
   if (!filter.token && !filter.credential) return;
   const auto& id = filter.token ? *filter.token : *filter.credential;
   const absl::string_view bytes(reinterpret_cast<const char*>(id.data()), id.size());
@@ -33,7 +34,17 @@ Selection::Selection(const Filter& filter, Database* database, Dimensions* dimen
   tokens_.emplace(numbers.begin(), numbers.end());
 }
 
+void Selection::FindUser(Database* database) {
+  Statement& query = database->Cached("SELECT id, resource FROM shapes WHERE user_id = ?");
+  query.Start(Blob{{reinterpret_cast<const char*>(filter_.user->data()), filter_.user->size()}});
+  while (query.Next()) {
+    user_shapes_.insert(query.Int(0));
+    user_resources_.insert(query.Int(1));
+  }
+}
+
 bool Selection::MatchesPlace(int64_t program, int64_t resource) {
+  if (filter_.user && !user_resources_.contains(resource)) return false;
   if (!filter_.HasPlace()) return true;
   const ProgramMatch& who = Program(program);
   if (!who.workload) return false;
@@ -43,6 +54,7 @@ bool Selection::MatchesPlace(int64_t program, int64_t resource) {
 
 bool Selection::MatchesUse(int64_t token, int64_t workload, int64_t shape, uint32_t status) {
   if (!MatchesToken(token) || !MatchesStatus(status)) return false;
+  if (filter_.user && !user_shapes_.contains(shape)) return false;
   return !filter_.HasPlace() || MatchesPlace(dimensions_->ProgramOfWorkload(workload),
                                              dimensions_->ResourceOfShape(shape));
 }

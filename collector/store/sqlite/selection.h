@@ -26,7 +26,8 @@ std::vector<int64_t> CredentialTokens(Database* database, absl::string_view id);
 class Selection {
  public:
   // Everything but time is compared. `filter.token` and `filter.credential` are
-  // resolved in `database`.
+  // resolved in `database`. `filter.user` is compared with single uses; no rollup knows it, so of
+  // one it narrows the resource only.
   Selection(const Filter& filter, Database* database, Dimensions* dimensions);
 
   // Only these tokens from now on, in place of the filter's.
@@ -38,7 +39,9 @@ class Selection {
 
   const Filter& filter() const { return filter_; }
   // Whether all uses of any time are selected.
-  bool TakesAll() const { return !tokens_ && !filter_.HasStatus() && !filter_.HasPlace(); }
+  bool TakesAll() const {
+    return !tokens_ && !filter_.user && !filter_.HasStatus() && !filter_.HasPlace();
+  }
 
   bool MatchesToken(int64_t token) const { return !tokens_ || tokens_->contains(token); }
   bool MatchesPlace(int64_t program, int64_t resource);
@@ -54,12 +57,14 @@ class Selection {
     bool itself = false;  // direction, traits, endpoint and provider
     bool host = false;
   };
+  void FindUser(Database* database);
   const ProgramMatch& Program(int64_t id);
   const ResourceMatch& Resource(int64_t id);
 
   const Filter filter_;
   Dimensions* const dimensions_;
   std::optional<absl::flat_hash_set<int64_t>> tokens_;
+  absl::flat_hash_set<int64_t> user_shapes_, user_resources_;  // with the filter's user
   absl::flat_hash_map<int64_t, ProgramMatch> programs_;
   absl::flat_hash_map<int64_t, ResourceMatch> resources_;
 };

@@ -47,6 +47,13 @@ constexpr absl::Duration kHealthyAfterCommit = absl::Seconds(5);
 // another one nothing: so long the store counts as unwell.
 constexpr absl::Duration kUnwellAfterQuery = absl::Minutes(1);
 
+// Totals are kept by token, program and resource, whoever the user was.
+absl::Status CheckNoUser(const v1::ListRequest& request) {
+  if (request.user().empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "user: chooses among single uses, not totals; ask for uses with it");
+}
+
 class SqliteStore final : public Store {
  public:
   SqliteStore(std::unique_ptr<DataDir> directory, std::unique_ptr<Writer> writer,
@@ -97,6 +104,7 @@ class SqliteStore final : public Store {
   }
 
   absl::StatusOr<v1::ListTokensResponse> ListTokens(const v1::ListRequest& request) override {
+    if (absl::Status status = CheckNoUser(request); !status.ok()) return status;
     return List<v1::ListTokensResponse>(
         ListKind::kTokens, request,
         [this](Session* session, const Filter& filter, const PagePosition* page) {
@@ -126,6 +134,7 @@ class SqliteStore final : public Store {
   }
 
   absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) override {
+    if (absl::Status status = CheckNoUser(request); !status.ok()) return status;
     const absl::StatusOr<Filter> filter = ParseFilter(request, now_());
     if (!filter.ok()) return filter.status();
     return Read<v1::Stats>([&](Session* session) { return sqlite::GetStats(session, *filter); });
@@ -138,7 +147,8 @@ class SqliteStore final : public Store {
           {"workload", &request.workload()},
           {"endpoint", &request.endpoint()},
           {"status", &request.status()},
-          {"trait", &request.trait()}}) {
+          {"trait", &request.trait()},
+          {"user", &request.user()}}) {
       if (!value->empty()) {
         return absl::InvalidArgumentError(absl::StrCat(
             name, ": does not choose among agents; for example since=1h or host=web-1 does"));

@@ -11,6 +11,7 @@
 #include "agent/common/token_id.h"
 #include "collector/store/credential_id.h"
 #include "collector/store/sqlite/credentials.h"
+#include "collector/store/user_id.h"
 
 namespace tokenwatch::sqlite {
 namespace {
@@ -120,6 +121,14 @@ void TokenFactWriter::Add(int64_t agent, const TokenFactRow& fact, int64_t time_
   told_.push_back({agent, token, &fact, time_us});
 }
 
+void TokenFactWriter::AddUser(int64_t agent, const std::shared_ptr<const UseToken>& token,
+                              absl::string_view user_id, int64_t time_us) {
+  made_.push_back({token, std::string(fact::kUserId), UserIdText(user_id), time_us});
+  const size_t told = told_.size();
+  Add(agent, made_.back(), time_us);
+  if (told_.size() == told) made_.pop_back();
+}
+
 void TokenFactWriter::Write() {
   // A token's facts lie together, and are counted once.
   std::stable_sort(told_.begin(), told_.end(),
@@ -138,6 +147,7 @@ void TokenFactWriter::Write() {
     written = false;
   }
   told_.clear();
+  made_.clear();
 }
 
 size_t TokenFactWriter::EndOfTelling(size_t begin) const {
@@ -232,6 +242,7 @@ void TokenFactWriter::Forget() {
   known_.Clear();
   whole_.Clear();
   told_.clear();
+  made_.clear();
 }
 
 Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens) {

@@ -3,6 +3,8 @@
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_TOKEN_FACTS_H_
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +37,10 @@ class TokenFactWriter {
   // Takes a fact that `agent` (its number) told; `fact` lives until Write. Its token's number is
   // given out here, so that its row is written before Write.
   void Add(int64_t agent, const TokenFactRow& fact, int64_t time_us);
+
+  // As Add, of a use at `time_us`: `user_id` (16 bytes) came with the token.
+  void AddUser(int64_t agent, const std::shared_ptr<const UseToken>& token,
+               absl::string_view user_id, int64_t time_us);
 
   // Writes what was added since the last time.
   void Write();
@@ -73,6 +79,7 @@ class TokenFactWriter {
   BoundedCache<std::string, Times> known_{kKnown};  // by token, name and value
   BoundedCache<std::string, Whole> whole_{kKnown};  // by token and name
   std::vector<Told> told_;
+  std::deque<TokenFactRow> made_;  // by AddUser, until Write
 };
 
 struct FactValue {

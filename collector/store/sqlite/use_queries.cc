@@ -10,6 +10,7 @@
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/text.h"
 #include "collector/store/use_traits.h"
+#include "collector/store/user_id.h"
 
 namespace tokenwatch::sqlite {
 namespace {
@@ -60,7 +61,8 @@ class UseBuilder {
     if (!added) return use;
     Statement& query = database_->Cached(
         "SELECT resource, format, carrier, token_length, scheme, query, http_version, user_agent, "
-        "peer_address, peer_port, peer_certainty, local_address, probe FROM shapes WHERE id = ?");
+        "peer_address, peer_port, peer_certainty, local_address, probe, user_id FROM shapes WHERE "
+        "id = ?");
     query.Start(id);
     if (!query.Next()) return use;
     const ResourceRow& resource = dimensions_->Resource(query.Int(0));
@@ -82,6 +84,7 @@ class UseBuilder {
     use.set_peer_certainty(Text(query.Int(10)));
     use.set_local_address(Text(query.Int(11)));
     use.set_probe(Text(query.Int(12)));
+    use.set_user_id(UserIdText(query.Bytes(13)));
     query.Reset();
     return use;
   }

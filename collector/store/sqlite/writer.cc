@@ -178,6 +178,9 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
     use.token = row.token == nullptr ? 0 : interner_.Token(*row.token);
     use.context = interner_.Context(*row.context, use.day);
     use.row = &row;
+    if (row.token != nullptr && !row.context->user_id.empty()) {
+      token_facts_.AddUser(stream.agent, row.token, row.context->user_id, time_us);
+    }
     if (!use.context.inbound) counted += std::max<uint32_t>(row.count, 1);
     uses->push_back(use);
   }

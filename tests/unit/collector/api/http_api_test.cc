@@ -199,13 +199,13 @@ TEST_F(HttpApiTest, MistakesAreJsonWithTheRightStatus) {
   api_.SetReady(&queries_);
   ExpectError(Get("/v1/uses?colour=red"), 400, "invalid_argument",
               "unknown parameter 'colour'; there are since, until, token, host, provider, "
-              "workload, endpoint, status, limit, pageToken, direction, trait");
+              "workload, endpoint, status, limit, pageToken, direction, trait, user");
   ExpectError(Get("/v1/agents?token=x"), 400, "invalid_argument",
               "unknown parameter 'token'; there are since, until, host, limit, pageToken, "
               "coverage");
   ExpectError(Get("/v1/uses?coverage=true"), 400, "invalid_argument",
               "unknown parameter 'coverage'; there are since, until, token, host, provider, "
-              "workload, endpoint, status, limit, pageToken, direction, trait");
+              "workload, endpoint, status, limit, pageToken, direction, trait, user");
   ExpectError(Get("/v1/agents?coverage=1"), 400, "invalid_argument",
               "parameter 'coverage' must be true or false");
   ExpectError(Get("/healthz?x"), 400, "invalid_argument",

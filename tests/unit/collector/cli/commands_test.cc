@@ -284,6 +284,16 @@ TEST_F(CommandsTest, UsesTellWhatIsNotableAndAreChosenByIt) {
   EXPECT_EQ(out_.str().find("expired"), std::string::npos);
 }
 
+TEST_F(CommandsTest, UsesTellTheUserOfBasicToSpreadsheets) {
+  answers_ = {R"({"uses":[{"tokenId":"tok_x","userId":"usr_y","credentialId":"cred_z"},{}]})"};
+  options_.filters.user = "usr_y";
+  options_.output.form = "csv";
+  EXPECT_EQ(ListUses(options_, &out_), absl::OkStatus());
+  EXPECT_EQ(requests_[0], "/v1/uses user=usr_y limit=100");
+  EXPECT_NE(out_.str().find(",USER ID,CREDENTIAL,"), std::string::npos) << out_.str();
+  EXPECT_NE(out_.str().find(",usr_y,cred_z,"), std::string::npos) << out_.str();
+}
+
 TEST_F(CommandsTest, EveryKindOfGapHasALine) {
   answers_ = {R"({"agents":[{"agent":"agt_a","host":"web","gapTotals":[)"
               R"({"kind":"agent_stopped","count":1},{"kind":"http2_unseen","count":42}]}]})"};

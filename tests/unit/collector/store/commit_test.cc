@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/strings/escaping.h"
+#include "collector/store/user_id.h"
 #include "tests/unit/collector/store/store_testing.h"
 
 namespace tokenwatch::testing {
@@ -63,6 +64,7 @@ TEST(Commit, KeepsEveryFieldOfAUse) {
   expected.set_agent("agt_a");
   expected.set_stream(absl::BytesToHexString(IdBytes(9)));
   expected.set_sequence(41);
+  expected.set_user_id(UserIdText(IdBytes(77)));
   *expected.mutable_workload() = context->workload;
 
   for (int round = 0; round < 2; ++round) {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "collector/store/sqlite/database.h"
 #include "collector/store/use_traits.h"
+#include "collector/store/user_id.h"
 #include "tests/unit/collector/store/store_testing.h"
 
 namespace tokenwatch::testing {
@@ -263,6 +264,51 @@ TEST(TokenFacts, OutliveUsesAsTheirTokensDo) {
   EXPECT_EQ(Values(fixture.Detail(TokenText(1)), "owner"), "1");
   EXPECT_EQ(fixture.Detail(CredentialText(1)).token().uses(), 1u);
   EXPECT_EQ(fixture.Tokens().size(), 2u);
+}
+
+TEST(Users, OfBasicAreShownAndFilteredBy) {
+  StoreFixture fixture;
+  const auto by = [](uint64_t user) {
+    return Context([&](UseContext& made) { made.user_id = user == 0 ? "" : IdBytes(user); });
+  };
+  const auto alice = by(1), bob = by(2), nobody = by(0);
+  const std::string alice_id = UserIdText(IdBytes(1)), bob_id = UserIdText(IdBytes(2));
+  fixture.Add({Use(nobody, Token(1), kNow - 3 * kHour), Use(alice, Token(1), kNow - kHour),
+               Use(alice, Token(1), kNow - kHour + kSecond), Use(bob, Token(1), kNow),
+               Use(alice, Token(2), kNow), Use(alice, nullptr, kNow - kMinute)});
+  for (int round = 0; round < 2; ++round) {
+    std::vector<std::string> users;
+    for (const v1::Use& use : fixture.Uses(Filtered("token", TokenText(1)))) {
+      users.push_back(use.user_id());
+    }
+    EXPECT_EQ(users, (std::vector<std::string>{bob_id, alice_id, alice_id, ""}));
+    // The users of a token.
+    const v1::TokenDetail detail = fixture.Detail(TokenText(1));
+    EXPECT_EQ(Values(detail, "user_id"), bob_id + " " + alice_id);
+    EXPECT_EQ(Micros(detail.facts(0).first_seen()), kNow - kHour);
+    EXPECT_EQ(Values(fixture.Detail(TokenText(2)), "user_id"), alice_id);
+    // The uses of a user.
+    EXPECT_EQ(fixture.Uses(Filtered("user", alice_id)).size(), 4u);
+    EXPECT_EQ(fixture.Uses(Filtered("user", bob_id)).size(), 1u);
+    EXPECT_EQ(fixture.Uses(Filtered("user", UserIdText(IdBytes(3)))).size(), 0u);
+    v1::ListRequest both = Filtered("user", alice_id);
+    both.set_token(TokenText(1));
+    both.set_host("api.example.com");
+    both.set_since("30m");
+    EXPECT_EQ(fixture.Uses(both).size(), 0u);
+    both.set_since("2h");
+    EXPECT_EQ(fixture.Uses(both).size(), 2u);
+    std::string cursor = "0";
+    EXPECT_EQ(fixture.store().UsesAfter(Filtered("user", bob_id), &cursor, 100)->size(), 1u);
+    fixture.Reopen();
+  }
+  for (const absl::Status& status :
+       {fixture.store().ListUses(Filtered("user", "alice")).status(),
+        fixture.store().ListTokens(Filtered("user", alice_id)).status(),
+        fixture.store().GetStats(Filtered("user", alice_id)).status(),
+        fixture.store().ListAgents(Filtered("user", alice_id)).status()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  }
 }
 
 TEST(TokenFacts, TellWhichScopesAreNotNeeded) {
