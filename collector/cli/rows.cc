@@ -55,10 +55,36 @@ std::string PlaceCell(const Json& program) {
   return container.empty() ? Cell(program, "unit") : container.substr(0, kShortContainerId);
 }
 
-// What its owner knows it by: the public part, or the account that it belongs to.
+// A hash, as far as it tells rows of a table apart: "usr_" or "cred_" and the first digits.
+std::string ShortHash(const std::string& id) {
+  constexpr size_t kDigits = 8;
+  const size_t prefix = id.find('_');
+  const bool is_hash = prefix != std::string::npos && id.size() == prefix + 27 &&
+                       (id.starts_with("usr_") || id.starts_with("cred_"));
+  return is_hash ? id.substr(0, prefix + 1 + kDigits) : id;
+}
+
+// What its owner knows it by: the public part; of a JWT for whom it was issued and by whom; else
+// the account or owner that it belongs to, or the credential.
 std::string IdentityCell(const Json& token) {
-  const std::string id = Cell(token, "publicId");
-  return id.empty() ? Cell(token, "account") : id;
+  if (std::string id = Cell(token, "publicId"); !id.empty()) return id;
+  const std::string client = Cell(token, "client");
+  const std::string subject = ShortHash(Cell(token, "subject"));
+  const std::string& last = subject == client ? "" : subject;
+  std::string who = absl::StrCat(client, client.empty() || last.empty() ? "" : "/", last);
+  std::string_view issuer_name;
+  const std::string issuer = Cell(token, "issuer");
+  issuer_name = issuer;
+  if (issuer_name.starts_with("https://")) issuer_name.remove_prefix(8);
+  if (!issuer_name.empty()) {
+    return absl::StrCat(who, who.empty() ? "" : " of ",
+                        absl::string_view(issuer_name.data(), issuer_name.size()));
+  }
+  for (const std::string& name : {who, Cell(token, "account"), Cell(token, "owner"),
+                                  ShortHash(Cell(token, "credentialId"))}) {
+    if (!name.empty()) return name;
+  }
+  return "";
 }
 
 // 2026-11-22 10:11:12Z: what tells tokens apart in a list.
@@ -68,10 +94,10 @@ std::string SecondCell(const Json& object, const char* name) {
 }
 
 std::vector<std::string> TokenCells(const Json& token) {
-  return {Cell(token, "tokenId"), Cell(token, "format"),         IdentityCell(token),
-          Cell(token, "issued"),  Cell(token, "uses"),           Cell(token, "denied"),
-          Cell(token, "failed"),  SecondCell(token, "lastUsed"), WhoCell(token),
-          Words(token, "hosts")};
+  return {Cell(token, "tokenId"), Cell(token, "provider"), Cell(token, "format"),
+          IdentityCell(token),    Cell(token, "issued"),   Cell(token, "uses"),
+          Cell(token, "denied"),  Cell(token, "failed"),   SecondCell(token, "lastUsed"),
+          WhoCell(token),         Words(token, "hosts")};
 }
 
 std::vector<std::string> TokenDetailCells(const Json& token) {
@@ -94,7 +120,11 @@ std::vector<std::string> TokenDetailCells(const Json& token) {
           Cell(token, "account"),
           Cell(token, "owner"),
           TimeCell(token, "expires"),
-          Cell(token, "foreignHostUses")};
+          Cell(token, "foreignHostUses"),
+          Cell(token, "issuer"),
+          Cell(token, "subject"),
+          Cell(token, "client"),
+          Cell(token, "organization")};
 }
 
 std::vector<std::string> FactCells(const Json& fact) {
@@ -216,7 +246,9 @@ std::vector<std::string> CoverageDetailCells(const Json& program) {
 }
 
 Column Number(const char* title) { return {.title = title, .is_number = true}; }
-Column Shrinking(const char* title) { return {.title = title, .may_shrink = true}; }
+Column Shrinking(const char* title, size_t least = 12) {
+  return {.title = title, .may_shrink = true, .least = least};
+}
 
 }  // namespace
 
@@ -242,17 +274,19 @@ std::vector<Json> ObjectsOf(const Json& object, const char* name) {
 }
 
 const RowKind& TokenRows() {
-  static const RowKind* const kind = new RowKind{{{"TOKEN"},
-                                                  Shrinking("FORMAT"),
-                                                  Shrinking("ID"),
-                                                  Number("ISSUED"),
-                                                  Number("USES"),
-                                                  Number("DENIED"),
-                                                  Number("FAILED"),
-                                                  {"LAST USED"},
-                                                  Shrinking("WHO"),
-                                                  Shrinking("HOSTS")},
-                                                 TokenCells};
+  static const RowKind* const kind =
+      new RowKind{{{"TOKEN"},
+                   Shrinking("PROVIDER", 8),
+                   Shrinking("FORMAT", 6),
+                   Shrinking("IDENTITY"),
+                   Number("ISSUED"),
+                   Number("USES"),
+                   Number("DENIED"),
+                   {.title = "FAILED", .is_number = true, .may_vanish = true},
+                   {"LAST USED"},
+                   Shrinking("WHO", 4),
+                   Shrinking("HOSTS", 5)},
+                  TokenCells};
   return *kind;
 }
 
@@ -268,7 +302,8 @@ const RowKind& TokenDetailRows() {
        Number("FAILED"),   {"FIRST USED"},      {"LAST USED"},    Number("WORKLOADS"),
        Number("MACHINES"), Number("RESOURCES"), Shrinking("WHO"), Shrinking("HOSTS"),
        {"CREDENTIAL"},     Number("ISSUED"),    {"PROVIDER"},     {"PUBLIC ID"},
-       {"ACCOUNT"},        {"OWNER"},           {"EXPIRES"},      Number("FOREIGN HOST USES")},
+       {"ACCOUNT"},        {"OWNER"},           {"EXPIRES"},      Number("FOREIGN HOST USES"),
+       {"ISSUER"},         {"SUBJECT"},         {"CLIENT"},       {"ORGANIZATION"}},
       TokenDetailCells};
   return *kind;
 }

@@ -22,8 +22,6 @@ bool IsUnsafe(char32_t code) {
          (code >= 0xfff0 && code <= 0xfffb) || code >= 0xe0000;
 }
 
-constexpr size_t kLeastWidth = 12;
-
 size_t WidthOf(char32_t code) {
   // Characters that this C library does not know take one cell on most terminals.
   const int width = wcwidth(static_cast<wchar_t>(code));
@@ -49,14 +47,30 @@ std::string Cut(const std::string& text, size_t width) {
   return cut + "\xe2\x80\xa6";
 }
 
-// Takes from the widest column that may shrink until a line fits.
+constexpr size_t kGone = ~size_t{0};  // the width of a column that is left out
+
+// Leaves out columns that may go where the others cannot shrink as far, then takes from the widest
+// column that may shrink until a line fits.
 void Shrink(const std::vector<Column>& columns, size_t width, std::vector<size_t>* widths) {
-  size_t total = 2 * (columns.size() - 1);
-  for (const size_t each : *widths) total += each;
+  size_t total = 0, needed = 0;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const size_t between = i == 0 ? 0 : 2;
+    total += (*widths)[i] + between;
+    needed +=
+        between + (columns[i].may_shrink ? std::min((*widths)[i], columns[i].least) : (*widths)[i]);
+  }
+  for (size_t i = columns.size(); i-- > 1 && needed > width;) {
+    if (!columns[i].may_vanish) continue;
+    needed -= (*widths)[i] + 2;
+    total -= (*widths)[i] + 2;
+    (*widths)[i] = kGone;
+  }
   for (; total > width; --total) {
     size_t* widest = nullptr;
     for (size_t i = 0; i < columns.size(); ++i) {
-      if (!columns[i].may_shrink || (*widths)[i] <= kLeastWidth) continue;
+      if (!columns[i].may_shrink || (*widths)[i] == kGone || (*widths)[i] <= columns[i].least) {
+        continue;
+      }
       if (widest == nullptr || (*widths)[i] > *widest) widest = &(*widths)[i];
     }
     if (widest == nullptr) return;
@@ -111,6 +125,7 @@ std::string Table::Text(size_t width, bool heading) const {
   for (const std::vector<std::string>& cells : lines) {
     std::string line;
     for (size_t i = 0; i < columns_.size(); ++i) {
+      if (widths[i] == kGone) continue;
       const std::string cell = Cut(cells[i], widths[i]);
       const std::string padding(widths[i] - Width(cell), ' ');
       const bool right = columns_[i].is_number;

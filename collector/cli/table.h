@@ -12,6 +12,8 @@ struct Column {
   std::string title;
   bool is_number = false;   // aligned to the right
   bool may_shrink = false;  // cells may be cut with '…' to fit a terminal; never those of token ids
+  size_t least = 12;        // what is left of a cell that is cut
+  bool may_vanish = false;  // goes where a terminal is too narrow for the rest
 };
 
 class Table {
@@ -24,7 +26,7 @@ class Table {
 
   // A line a row under a heading, each column as wide as its widest cell (in terminal cells, after
   // LC_CTYPE). Every cell is ShownSafely. Where lines are longer than `width`, columns that may
-  // shrink do, as far as a dozen characters each; 0: nothing is cut.
+  // shrink do, as far as each may, and those that may vanish do; 0: nothing is cut.
   std::string Text(size_t width, bool heading) const;
 
   // RFC 4180. Every cell is ShownSafely; one that a spreadsheet would take for a formula gets an

@@ -84,11 +84,17 @@ void FillFacts(Session* session, TokenFold* fold, const Group& group, v1::Token*
       if (seen.insert(number).second) numbers.push_back(number);
     }
   }
-  const std::string_view names[] = {fact::kPublicId, fact::kAccount, fact::kOwner, fact::kExpires};
+  const std::string_view names[] = {fact::kPublicId, fact::kAccount,     fact::kOwner,
+                                    fact::kExpires,  fact::kIssuer,      fact::kSubject,
+                                    fact::kClient,   fact::kOrganization};
   std::vector<std::string> values = NewestValues(session->database.get(), numbers, names);
   token->set_public_id(std::move(values[0]));
   token->set_account(std::move(values[1]));
   token->set_owner(std::move(values[2]));
+  token->set_issuer(std::move(values[4]));
+  token->set_subject(std::move(values[5]));
+  token->set_client(std::move(values[6]));
+  token->set_organization(std::move(values[7]));
   absl::Time expires;
   std::string error;
   // absl reads words such as "infinite-future" as well.

@@ -203,19 +203,26 @@ TEST_F(CommandsTest, TokensAreKnownByWhatTheirOwnersCallThem) {
 
 TEST_F(CommandsTest, ALineOfTokensFitsATerminal) {
   const std::string id(26, '7');
-  answers_ = {R"({"tokens":[{"tokenId":"tok_)" + id +
-              R"(","format":"github_pat_fine_grained","publicId":"AKIA1234567890123456",)"
-              R"("issued":12,"uses":12345,"denied":12,"failed":3,)"
-              R"("lastUsed":"2026-01-02T03:04:05.678901Z","programs":["/srv/a-long-name.py"],)"
-              R"("hosts":["api.example.com","uploads.example.com"]}]})"};
-  options_.output.width = 120;
-  EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
-  std::istringstream lines(out_.str());
-  for (std::string line; std::getline(lines, line);) {
-    // The least that shrinking leaves; '…' is three bytes.
-    EXPECT_LE(line.size(), 150u) << line;
+  answers_ = {
+      R"({"tokens":[{"tokenId":"tok_)" + id +
+      R"(","format":"github_pat_fine_grained","provider":"GitHub Enterprise",)"
+      R"("publicId":"AKIA1234567890123456","issued":12,"uses":12345,"denied":12,"failed":3,)"
+      R"("lastUsed":"2026-01-02T03:04:05.678901Z","programs":["/srv/a-long-name.py"],)"
+      R"("hosts":["api.example.com","uploads.example.com"]}]})"};
+  for (const size_t width : {120, 130, 160}) {
+    requests_.clear();
+    out_.str("");
+    options_.output.width = width;
+    EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
+    std::istringstream lines(out_.str());
+    for (std::string line; std::getline(lines, line);) {
+      // '…' is three bytes.
+      const auto cuts = static_cast<size_t>(std::count(line.begin(), line.end(), '\xe2'));
+      EXPECT_LE(line.size() - 2 * cuts, width) << line;
+    }
+    EXPECT_NE(out_.str().find("tok_" + id), std::string::npos) << "never cut";
+    EXPECT_EQ(out_.str().find("FAILED") == std::string::npos, width < 128) << out_.str();
   }
-  EXPECT_NE(out_.str().find("tok_" + id), std::string::npos) << "never cut";
 }
 
 TEST_F(CommandsTest, ATokenTellsItsFacts) {
@@ -271,6 +278,27 @@ TEST_F(CommandsTest, ATokenThatNobodyUsedSaysSo) {
   out_.str("");
   EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
   EXPECT_EQ(out_.str().find("No use of it"), std::string::npos) << out_.str();
+}
+
+TEST_F(CommandsTest, AJwtIsKnownByForWhomAndByWhomItWasIssued) {
+  const std::string digits(26, '7');
+  answers_ = {
+      R"({"tokens":[)"
+      R"({"issuer":"https://idp.example/t","subject":"system:serviceaccount:a:b"},)"
+      R"({"issuer":"https://idp.example","client":"ci","subject":"usr_)" +
+      digits +
+      R"("},)"
+      R"({"issuer":"auth","client":"bot","subject":"bot"},{"issuer":"https://only.example"},)"
+      R"({"client":"alone"},{"owner":"42"},{"credentialId":"cred_)" +
+      digits +
+      R"("},)"
+      R"({"provider":"Entra","publicId":"kid","issuer":"https://x"}]})"};
+  EXPECT_EQ(ListTokens(options_, &out_), absl::OkStatus());
+  for (const char* cell : {" system:serviceaccount:a:b of idp.example/t\n",
+                           " ci/usr_77777777 of idp.example\n", " bot of auth\n", " only.example\n",
+                           " alone\n", " 42\n", " cred_77777777\n", " kid\n", " Entra "}) {
+    EXPECT_NE(out_.str().find(cell), std::string::npos) << cell << " in\n" << out_.str();
+  }
 }
 
 TEST_F(CommandsTest, UsesTellWhatIsNotableAndAreChosenByIt) {

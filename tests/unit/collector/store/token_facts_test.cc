@@ -179,6 +179,21 @@ TEST(TokenFacts, OfNamesToldWholeThoseToldLastHold) {
   }
 }
 
+TEST(TokenFacts, TellOfAJwtForWhomItIs) {
+  StoreFixture fixture;
+  const auto token = Token(1);
+  fixture.AddTelling(
+      {Use(PlainContext(), token, kNow)},
+      {Fact(token, "issuer", "https://idp.example", kNow), Fact(token, "subject", "usr_x", kNow),
+       Fact(token, "client", "ci", kNow), Fact(token, "organization", "acme", kNow)});
+  for (const v1::Token& shown : {fixture.Detail(TokenText(1)).token(), fixture.Tokens().front()}) {
+    EXPECT_EQ(shown.issuer(), "https://idp.example");
+    EXPECT_EQ(shown.subject(), "usr_x");
+    EXPECT_EQ(shown.client(), "ci");
+    EXPECT_EQ(shown.organization(), "acme");
+  }
+}
+
 TEST(TokenFacts, AreTakenFromRetriesAndOnce) {
   StoreFixture fixture;
   const auto token = Token(1);
