@@ -161,22 +161,22 @@ absl::Status ShowToken(const CliOptions& options, const std::string& id, std::os
 
 void PrintToken(const CliOptions& options, const Json& detail, std::ostream* out) {
   if (options.output.form == "json") return PrintJson(detail, out);
-  const std::vector<Json> usage = ObjectsOf(detail, "usage");
-  if (options.output.form == "table") {
-    const auto token = detail.find("token");
-    const Json shown = token != detail.end() && token->is_object() ? *token : Json::object();
-    Printer(options.output, TokenRows(), out).Print({shown});
-    PrintInbound(shown, out);
-    if (usage.empty() && Count(shown, "uses") + Count(shown, "inboundUses") == 0) {
-      *out << "No use of it has been seen; what is known was told by calls that other tokens "
-              "made.\n";
-    }
-    PrintIdentity(options, detail, shown, out);
-    *out << "\n";
+  if (options.output.form == "csv") {
+    Printer parts(options.output, TokenPartRows(), out);
+    parts.Print(PartsOf(detail));
+    return parts.Finish();
   }
-  Printer rows(options.output, UsageRows(), out);
-  rows.Print(usage);
-  rows.Finish();
+  const auto token = detail.find("token");
+  const Json shown = token != detail.end() && token->is_object() ? *token : Json::object();
+  Printer(options.output, TokenRows(), out).Print({shown});
+  PrintInbound(shown, out);
+  const std::vector<Json> usage = ObjectsOf(detail, "usage");
+  if (usage.empty() && Count(shown, "uses") + Count(shown, "inboundUses") == 0) {
+    *out << "No use of it has been seen; what is known was told by calls that other tokens made.\n";
+  }
+  PrintIdentity(options, detail, shown, out);
+  *out << "\n";
+  Printer(options.output, UsageRows(), out).Print(usage);
 }
 
 }  // namespace tokenwatch

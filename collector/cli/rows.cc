@@ -180,6 +180,18 @@ std::vector<std::string> UsageCells(const Json& row) {
           TimeCell(row, "firstUsed"), TimeCell(row, "lastUsed"), PlaceCell(row)};
 }
 
+// KIND to LAST SEEN, then a usage row's cells where it is one.
+std::vector<std::string> TokenPartCells(const Json& part) {
+  std::vector<std::string> cells = {Cell(part, "kind"), Cell(part, "name"), Cell(part, "value"),
+                                    TimeCell(part, "firstSeen"), TimeCell(part, "lastSeen")};
+  const auto usage = part.find("usage");
+  const std::vector<std::string> rest =
+      UsageCells(usage != part.end() && usage->is_object() ? *usage : Json::object());
+  const bool is_usage = Cell(part, "kind") == "usage";
+  for (const std::string& cell : rest) cells.push_back(is_usage ? cell : "");
+  return cells;
+}
+
 std::vector<std::string> AgentCells(const Json& agent) {
   return {Cell(agent, "agent"),
           Cell(agent, "host"),
@@ -361,6 +373,17 @@ const RowKind& UsageRows() {
   return *kind;
 }
 
+const RowKind& TokenPartRows() {
+  static const RowKind* const kind = [] {
+    auto* const parts =
+        new RowKind{{{"KIND"}, {"NAME"}, {"VALUE"}, {"FIRST SEEN"}, {"LAST SEEN"}}, TokenPartCells};
+    const std::vector<Column>& usage = UsageRows().columns;
+    parts->columns.insert(parts->columns.end(), usage.begin(), usage.end());
+    return parts;
+  }();
+  return *kind;
+}
+
 const RowKind& AgentRows() {
   static const RowKind* const kind = new RowKind{{{"AGENT"},
                                                   Shrinking("HOST"),
@@ -433,6 +456,43 @@ std::vector<Json> TellingsOf(const Json& fact) {
   }
   if (rows.empty()) rows.push_back(fact);
   return rows;
+}
+
+std::vector<Json> PartsOf(const Json& detail) {
+  std::vector<Json> parts;
+  if (const auto token = detail.find("token"); token != detail.end() && token->is_object()) {
+    for (const auto& [name, value] : token->items()) {
+      std::string text =
+          value.is_array() ? Words(*token, name.c_str()) : Cell(*token, name.c_str());
+      if (text.empty()) continue;
+      parts.push_back({{"kind", "token"}, {"name", name}, {"value", std::move(text)}});
+    }
+  }
+  for (const Json& fact : ObjectsOf(detail, "facts")) {
+    for (const Json& told : ObjectsOf(fact, "told")) {
+      parts.push_back({{"kind", Cell(told, "earlier") == "true" ? "earlier fact" : "fact"},
+                       {"name", Cell(fact, "name")},
+                       {"value", Cell(told, "value")},
+                       {"firstSeen", Cell(told, "firstSeen")},
+                       {"lastSeen", Cell(told, "lastSeen")}});
+    }
+  }
+  if (const auto scopes = detail.find("unneededScopes");
+      scopes != detail.end() && scopes->is_array()) {
+    for (const Json& scope : *scopes) {
+      if (!scope.is_string()) continue;
+      parts.push_back({{"kind", "unneeded scope"}, {"name", "scope"}, {"value", scope}});
+    }
+  }
+  for (const Json& usage : ObjectsOf(detail, "usage")) {
+    parts.push_back({{"kind", "usage"},
+                     {"name", "uses"},
+                     {"value", Cell(usage, "uses")},
+                     {"firstSeen", Cell(usage, "firstUsed")},
+                     {"lastSeen", Cell(usage, "lastUsed")},
+                     {"usage", usage}});
+  }
+  return parts;
 }
 
 Table TableOf(const RowKind& kind, const std::vector<Json>& objects) {

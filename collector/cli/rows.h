@@ -32,6 +32,7 @@ const RowKind& FactRows();         // of a token: what was learnt of it, by name
 const RowKind& UseRows();          // for a person
 const RowKind& UseDetailRows();    // and with all that tells uses apart
 const RowKind& UsageRows();        // of a token: a workload and a resource
+const RowKind& TokenPartRows();    // all that is known of one token, by PartsOf
 const RowKind& AgentRows();
 const RowKind& CoverageRows();        // TLS connections of a program, for a person
 const RowKind& CoverageDetailRows();  // and with all that is known of it
@@ -39,6 +40,9 @@ const RowKind& GapRows();  // of an agent: all gaps of a kind, with the member "
 
 // A fact as rows of FactRows: what holds, and apart from it what held earlier.
 std::vector<Json> TellingsOf(const Json& fact);
+
+// A token's own members, facts, scopes that no call needed, and usage, each value one object.
+std::vector<Json> PartsOf(const Json& detail);
 
 Table TableOf(const RowKind& kind, const std::vector<Json>& objects);
 

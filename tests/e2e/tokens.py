@@ -259,6 +259,8 @@ def lives(fleet):
     check(unused["token"]["uses"] == 0 and
           [fact["values"] for fact in unused["facts"]] == [[fleet.id(app)]], f"{unused}")
     check(fleet.id(app) in fleet.cli.run("token", fleet.id(installation["token"])), "unused")
+    check(f"fact,issued,{fleet.id(oauth['access_token'])}," in
+          fleet.cli.run("token", fleet.id(refresh), "--output", "csv"), "links as csv")
     said = fleet.cli.run("token", fleet.id(refresh))
     check(fleet.id(oauth["refresh_token"]) in said, f"the client says: {said}")
     note("a rotation, a birth and a revocation, linked")

@@ -268,6 +268,39 @@ TEST_F(CommandsTest, AFactTellsApartWhatHeldEarlier) {
   }
 }
 
+TEST_F(CommandsTest, ATokenAsASpreadsheetIsWholeAsWell) {
+  answers_ = {
+      R"({"token":{"tokenId":"tok_x","provider":"GitHub","expires":null,"hosts":["a","b"],)"
+      R"("uses":2},"facts":[{"name":"scope","told":[)"
+      R"({"value":"repo","firstSeen":"2026-01-02T03:04:05.678901Z",)"
+      R"("lastSeen":"2026-01-04T03:04:05.678901Z","earlier":false},)"
+      R"({"value":"=gist","earlier":true}]},7],"unneededScopes":["user",1],)"
+      R"("usage":[{"exe":"/usr/bin/curl","uses":2,"firstUsed":"2026-01-02T03:04:05.678901Z"}]})",
+      R"({})"};
+  options_.output.form = "csv";
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  const std::string text = out_.str();
+  for (const char* part :
+       {"KIND,NAME,VALUE,FIRST SEEN,LAST SEEN,MACHINE,EXECUTABLE,", "\r\ntoken,tokenId,tok_x,,,",
+        "\r\ntoken,hosts,a b,,,", "\r\ntoken,provider,GitHub,,,",
+        "\r\nfact,scope,repo,2026-01-02 03:04:05.678Z,2026-01-04 03:04:05.678Z,",
+        "\r\nearlier fact,scope,'=gist,,,", "\r\nunneeded scope,scope,user,,,",
+        "\r\nusage,uses,2,2026-01-02 03:04:05.678Z,,,/usr/bin/curl,"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
+  }
+  EXPECT_EQ(text.find("expires"), std::string::npos) << text;
+  std::istringstream lines(text);
+  size_t columns = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto commas = static_cast<size_t>(std::count(line.begin(), line.end(), ','));
+    if (columns == 0) columns = commas;
+    EXPECT_EQ(commas, columns) << line;
+  }
+  out_.str("");
+  EXPECT_EQ(ShowToken(options_, "tok_x", &out_), absl::OkStatus());
+  EXPECT_EQ(out_.str().substr(0, 10), "KIND,NAME,");
+}
+
 TEST_F(CommandsTest, ATokenThatNobodyUsedSaysSo) {
   answers_ = {R"({"token":{"tokenId":"tok_x","uses":0,"inboundUses":0,"issued":1},"usage":[],)"
               R"("facts":[{"name":"born_from","values":["tok_y"],"told":[{"value":"tok_y"}]}]})",
