@@ -95,6 +95,7 @@ tokenwatch::DoctorOptions ForDoctor(const tokenwatch::AgentOptions& options) {
           .plaintext = options.plaintext,
           .enrol_secret_file = options.enrol_secret_file,
           .key_files = options.key_files,
+          .formats = options.formats,
           .spool_dir = options.spool_dir,
           .spool_max_bytes = options.spool_max_bytes,
           .scope = options.scope,

@@ -151,6 +151,7 @@ class Worker : public HandoverOwner {
   std::vector<std::string> key_ids_;
   std::unique_ptr<Fingerprinter> fingerprinter_;
   std::unique_ptr<FormatTable> formats_;
+  std::vector<std::string> formats_refused_;  // fixed before the pages are served
   std::unique_ptr<TokenReader> tokens_;
   std::unique_ptr<RingReader> ring_;
   std::optional<BrokerWatch> broker_;
@@ -187,6 +188,7 @@ AgentStatus Worker::Snapshot() {
   status.worker = confined_;
   status.capture = capture_.Status();
   status.containers = containers_.Status();
+  status.formats_refused = formats_refused_;
   status.reporter = reporter_->State();
   status.counters = TotalCounters();
   status.tls_coverage = pipeline_->TlsTotals();
@@ -264,12 +266,11 @@ absl::Status Worker::Create(const RingMaps& maps) {
 
 // Rows of the user that are wrong are left out and said; all else works.
 absl::Status Worker::CreateTokenReader() {
-  std::vector<std::string> refusals;
   absl::StatusOr<std::unique_ptr<FormatTable>> formats =
-      FormatTable::Create(options_.formats, &refusals);
+      FormatTable::Create(options_.formats, &formats_refused_);
   if (!formats.ok()) return formats.status();
   formats_ = *std::move(formats);
-  for (const std::string& refusal : refusals) Log(LogLevel::kError, refusal);
+  for (const std::string& refusal : formats_refused_) Log(LogLevel::kError, refusal);
   const absl::StatusOr<Privacy> privacy = ReadPrivacy(options_.privacy);
   if (!privacy.ok()) return privacy.status();
   absl::StatusOr<std::unique_ptr<TokenReader>> tokens =

@@ -16,6 +16,7 @@
 #include "agent/capture/scope.h"
 #include "agent/capture/socket_trial.h"
 #include "agent/doctor/finding.h"
+#include "agent/token/formats/formats.h"
 
 namespace tokenwatch {
 
@@ -25,6 +26,7 @@ struct DoctorOptions {
   bool plaintext = false;
   std::string enrol_secret_file;  // empty: none is given
   std::vector<std::string> key_files;
+  FormatOptions formats;
   std::string spool_dir;
   uint64_t spool_max_bytes = 0;
   Scope scope;
@@ -63,6 +65,7 @@ std::vector<Finding> CheckSockets(const DoctorContext& context);
 std::vector<Finding> CheckLibraries(const DoctorContext& context);
 std::vector<Finding> CheckContainerRuntime(const DoctorContext& context);
 std::vector<Finding> CheckFleetKey(const DoctorContext& context);
+std::vector<Finding> CheckTokenFormats(const DoctorContext& context);
 std::vector<Finding> CheckSpool(const DoctorContext& context);
 std::vector<Finding> CheckCollector(const DoctorContext& context);
 std::vector<Finding> CheckClock(const DoctorContext& context);

@@ -15,9 +15,9 @@ constexpr Check kChecks[] = {
     {"lockdown", CheckLockdownMode}, {"seccomp", CheckSeccomp},
     {"cgroups", CheckCgroups},       {"sockets", CheckSockets},
     {"libraries", CheckLibraries},   {"containers", CheckContainerRuntime},
-    {"key", CheckFleetKey},          {"spool", CheckSpool},
-    {"collector", CheckCollector},   {"clock", CheckClock},
-    {"ports", CheckPorts},
+    {"key", CheckFleetKey},          {"formats", CheckTokenFormats},
+    {"spool", CheckSpool},           {"collector", CheckCollector},
+    {"clock", CheckClock},           {"ports", CheckPorts},
 };
 
 }  // namespace

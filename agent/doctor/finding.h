@@ -12,7 +12,7 @@ enum class Verdict {
   kOk,
   kUnknown,   // could not be looked at
   kDegraded,  // the agent runs and misses something
-  kFails,     // the agent does not start, or reports nothing
+  kFails,     // the agent does not start, reports nothing, or leaves out what it is told to do
 };
 
 struct Finding {

@@ -1,5 +1,6 @@
 #include "agent/status/agent_status.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -88,6 +89,15 @@ ordered_json CollectorJson(const ReporterState& reporter) {
   return collector;
 }
 
+constexpr size_t kRefusalsShown = 20;
+
+ordered_json FormatsJson(const AgentStatus& status) {
+  const std::vector<std::string>& all = status.formats_refused;
+  const std::vector<std::string> shown(
+      all.begin(), all.begin() + static_cast<ptrdiff_t>(std::min(all.size(), kRefusalsShown)));
+  return {{"refused", all.size()}, {"refusals", shown}};
+}
+
 }  // namespace
 
 std::string StatusJson(const AgentStatus& status) {
@@ -120,6 +130,7 @@ std::string StatusJson(const AgentStatus& status) {
        {{"socket", status.containers.socket},
         {"runtime", status.containers.runtime},
         {"degraded", status.containers.degraded}}},
+      {"formats", FormatsJson(status)},
       {"returnProbes", {{"refused", status.capture.returns_refused}}},
       {"coverage", TlsCoverageJson(status.tls_coverage)},
       {"spool", SpoolJson(status.reporter)},
@@ -151,6 +162,9 @@ std::string StatusMetrics(const AgentStatus& status) {
           static_cast<uint64_t>(absl::ToUnixSeconds(*status.reporter.certificate.until)));
   }
   gauge("tokenwatch_agent_spool_bytes", "Bytes in the spool.", status.reporter.spool_bytes);
+  gauge("tokenwatch_agent_formats_refused",
+        "Token formats and hosts of the configuration that are left out; /status says why.",
+        status.formats_refused.size());
   gauge("tokenwatch_agent_scope_degraded", "1 while pods cannot be found; /status says why.",
         status.capture.scope_degraded.empty() ? 0 : 1);
   gauge("tokenwatch_agent_worker_degraded",

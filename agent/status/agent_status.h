@@ -27,6 +27,8 @@ struct AgentStatus {
   WorkerStatus worker;
   CaptureStatus capture;
   ContainerStatus containers;
+  // Rows, files and hosts of the user's formats that are left out, and why (FormatTable::Create).
+  std::vector<std::string> formats_refused;
   ReporterState reporter;
   Counters counters;
   std::vector<TlsCoverage> tls_coverage;  // totals since the start, by program and reason

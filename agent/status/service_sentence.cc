@@ -21,6 +21,10 @@ std::string ServiceSentence(const AgentStatus& status) {
                   " probes in ", files.size(), " TLS libraries, sockets by ",
                   status.capture.socket_backend);
   if (reporter.connected) absl::StrAppend(&sentence, "; connected to the collector");
+  if (const size_t refused = status.formats_refused.size(); refused != 0) {
+    absl::StrAppend(&sentence, "; ", refused,
+                    refused == 1 ? " token format is refused" : " token formats are refused");
+  }
   if (!status.capture.discovery_degraded.empty()) absl::StrAppend(&sentence, "; degraded");
   return sentence;
 }

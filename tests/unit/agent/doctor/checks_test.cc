@@ -147,6 +147,18 @@ const Spoiled kSpoiled[] = {
     {"spool larger than its disk",
      [](FakeHost* host) { host->options().spool_max_bytes = ~uint64_t{0}; }, CheckSpool,
      Verdict::kDegraded, "disk of the spool", "is less than"},
+    {"a format that is refused",
+     [](FakeHost* host) {
+       host->Write("formats.yaml", "- id: acme_key\n  provider: Acme\n  kind: key\n  patern: x\n");
+       host->options().formats.files = {host->Path("formats.yaml")};
+     },
+     CheckTokenFormats, Verdict::kFails, "token formats", "formats.yaml:4: a format has no key"},
+    {"a file of formats that is not there",
+     [](FakeHost* host) { host->options().formats.files = {host->Path("no-such.yaml")}; },
+     CheckTokenFormats, Verdict::kFails, "token formats", "no-such.yaml"},
+    {"a provider that there is not",
+     [](FakeHost* host) { host->options().formats.provider_hosts = {"Acme=acme.example"}; },
+     CheckTokenFormats, Verdict::kFails, "token formats", "Acme=acme.example"},
     {"no collector", [](FakeHost*) {}, CheckCollector, Verdict::kFails, "collector",
      "none is named"},
     {"nobody there",
@@ -193,6 +205,9 @@ TEST(DoctorChecksTest, AGoodHostHasNothingToComplainOf) {
     }
   }
   ExpectFinding(CheckFleetKey(host.Context()), Verdict::kOk, "fleet.key", "key_");
+  ExpectFinding(CheckTokenFormats(host.Context()), Verdict::kOk, "token formats", "built in");
+  host.options().formats.provider_hosts = {"GitHub=ghe.example.com"};
+  ExpectFinding(CheckTokenFormats(host.Context()), Verdict::kOk, "token formats", "1 host");
 }
 
 void AddProcess(const FakeHost& host, int pid, const std::string& comm, const std::string& maps) {

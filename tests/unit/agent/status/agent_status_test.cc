@@ -72,6 +72,21 @@ TEST(AgentStatusTest, JsonHasProbesSpoolAndGaps) {
   EXPECT_TRUE(page["collector"]["lastAcknowledged"].is_null());
 }
 
+TEST(AgentStatusTest, TellsWhichFormatsAreRefused) {
+  AgentStatus status = Sample();
+  EXPECT_EQ(nlohmann::json::parse(StatusJson(status))["formats"],
+            nlohmann::json::parse(R"({"refused": 0, "refusals": []})"));
+  for (int i = 0; i < 30; ++i) {
+    status.formats_refused.push_back("f.yaml:" + std::to_string(i) + ": no \xff");
+  }
+  const nlohmann::json formats = nlohmann::json::parse(StatusJson(status))["formats"];
+  EXPECT_EQ(formats["refused"], 30);
+  EXPECT_EQ(formats["refusals"].size(), 20u) << "bounded";
+  EXPECT_EQ(formats["refusals"][19], "f.yaml:19: no \xef\xbf\xbd");
+  EXPECT_NE(StatusMetrics(status).find("\ntokenwatch_agent_formats_refused 30\n"),
+            std::string::npos);
+}
+
 TEST(AgentStatusTest, MetricsTellLossesApart) {
   const std::string page = StatusMetrics(Sample());
   EXPECT_NE(page.find("tokenwatch_agent_events_total{kind=\"segments\"} 3\n"), std::string::npos);

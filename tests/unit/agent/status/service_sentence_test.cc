@@ -23,6 +23,14 @@ TEST(ServiceSentenceTest, SaysWhatIsWatched) {
             "the collector");
 }
 
+TEST(ServiceSentenceTest, TellsOfRefusedFormats) {
+  AgentStatus status = Watching();
+  status.formats_refused = {"f.yaml:1: wrong"};
+  EXPECT_TRUE(ServiceSentence(status).ends_with("; 1 token format is refused"));
+  status.formats_refused.emplace_back("f.yaml:9: wrong");
+  EXPECT_TRUE(ServiceSentence(status).ends_with("; 2 token formats are refused"));
+}
+
 TEST(ServiceSentenceTest, WhatIsWrongComesFirst) {
   AgentStatus status = Watching();
   status.reporter.connected = false;
