@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -142,6 +143,16 @@ absl::Status CheckFormats(const FormatOptions& options) {
   if (!table.ok()) return table.status();
   return refusals.empty() ? absl::OkStatus()
                           : absl::InvalidArgumentError(absl::StrJoin(refusals, "\n"));
+}
+
+std::string WarningOfCookies(const std::vector<std::string>& rules) {
+  const bool names_all = std::any_of(rules.begin(), rules.end(), [](const std::string& rule) {
+    return !rule.empty() && rule.find_first_not_of('*') == std::string::npos;
+  });
+  return names_all ? "--cookies * takes every cookie for a credential, those of people's browsers "
+                     "among them, whose sessions are then inventoried: name the cookies that "
+                     "services use"
+                   : "";
 }
 
 absl::Status CheckAgentOptions(const AgentOptions& options) {

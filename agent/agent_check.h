@@ -29,6 +29,9 @@ absl::StatusOr<std::vector<ExcludedAddress>> CollectorAddresses(const std::strin
 // none is.
 absl::Status CheckFormats(const FormatOptions& options);
 
+// What to think of where the rules of --cookies name every cookie; empty where they do not.
+std::string WarningOfCookies(const std::vector<std::string>& rules);
+
 // The sentences with which Agent::Create would refuse these options. Nothing is made or changed.
 absl::Status CheckAgentOptions(const AgentOptions& options);
 

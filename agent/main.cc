@@ -257,6 +257,13 @@ int main(int argc, char** argv) {
   });
   config.AddCheck([&] { return ReadPrivacy(options.privacy).status(); });
   config.AddCheck([&] { return CheckCookieRules(options.cookies); });
+  config.AddCheck([&] {
+    const std::string warning = WarningOfCookies(options.cookies);
+    if (config.IsCheckOnly() && !warning.empty()) {
+      std::cerr << "tokenwatch-agent: warning: " << warning << "\n";
+    }
+    return absl::OkStatus();
+  });
   config.AddCheck([&] { return CheckSpoolKept(options.spool_dir); });
   // The agent finds out by itself when it makes the directory.
   config.AddCheck(
@@ -275,6 +282,9 @@ int main(int argc, char** argv) {
   }
   BindEverything(argv);
   ForbidDumps();
+  if (const std::string warning = WarningOfCookies(options.cookies); !warning.empty()) {
+    Log(LogLevel::kWarning, warning);
+  }
 
   // Handled on this thread only: the others are made with all blocked.
   sigset_t signals, before;

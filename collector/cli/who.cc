@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
@@ -20,6 +21,7 @@
 #include "agent/common/token_id.h"
 #include "agent/token/carriers/extract.h"
 #include "agent/token/carriers/pasted.h"
+#include "agent/token/formats/formats.h"
 #include "agent/token/secret/fingerprint.h"
 #include "agent/token/secret/fleet_key.h"
 #include "collector/cli/rows.h"
@@ -60,6 +62,39 @@ absl::Status ReadSecret(int fd, SecretBuffer* secret) {
   tcsetattr(fd, TCSAFLUSH, &shown);
   std::fputs("\n", stderr);
   return status;
+}
+
+// Whether `secret` is a token of a known format: by its shape alone, or, of a weak shape, with an
+// id that the format makes public, as `digits:x` of Telegram has.
+bool HasKnownFormat(std::string_view secret) {
+  const auto table = FormatTable::Create();
+  if (!table.ok()) return false;
+  if ((*table)->Classify(secret, "", "").format != nullptr) return true;
+  const std::vector<Format>& formats = (*table)->formats();
+  return std::any_of(formats.begin(), formats.end(), [&](const Format& format) {
+    if (!format.weak) return false;
+    std::string host = format.hosts.empty() ? "" : format.hosts.front();
+    std::replace(host.begin(), host.end(), '*', 'x');
+    const FormatMatch match =
+        (*table)->Classify(secret, host, format.carriers.empty() ? "" : format.carriers.front());
+    return match.format == &format && !match.public_part.empty();
+  });
+}
+
+// Whether all of `secret` is a user and a password, of which agents look up the password; a token
+// of a known format that holds a colon is none.
+bool IsUserAndPassword(std::string_view secret) {
+  constexpr size_t kUserMax = 64;
+  const size_t colon = secret.find(':');
+  if (colon == std::string_view::npos || colon > kUserMax || colon + 1 == secret.size()) {
+    return false;
+  }
+  const std::string_view user = secret.substr(0, colon);
+  const bool is_user = std::all_of(user.begin(), user.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+           std::string_view("._-+@").find(c) != std::string_view::npos;
+  });
+  return is_user && !HasKnownFormat(secret);
 }
 
 absl::StatusOr<std::vector<Id>> IdsOf(const WhoOptions& who, std::string_view secret) {
@@ -169,6 +204,11 @@ absl::Status Who(const CliOptions& options, const WhoOptions& who, int in_fd, st
   absl::StatusOr<Pasted> read = ReadPasted(pasted.view());
   if (!read.ok()) return read.status();
   pasted.Clear();
+  if (read->taken.empty() && IsUserAndPassword(read->secret.view())) {
+    return absl::InvalidArgumentError(
+        "this looks like user:password, of which agents look up the password: paste that alone, or "
+        "TOKEN=... where the colon is part of a token");
+  }
   const absl::StatusOr<std::vector<Id>> ids = IdsOf(who, read->secret.view());
   if (!ids.ok()) return ids.status();
   read->secret.Clear();

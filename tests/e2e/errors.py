@@ -93,6 +93,12 @@ def agent_rows(world):
             ("collector", ["unencrypted"], {"collector": "192.0.2.1:7443"}),
             ("spool directory", ["not a directory"], {"spool_dir": world.write("rows-spool", "")})):
         agent(f"--check of a wrong {name}", words, extra=["--check"], **changes)
+    agent("--check of wrong formats, in the order of their lines", [r"formats\.yaml:8: .*no key"],
+          extra=["--check"], formats_file=world.write("formats.yaml", (
+              "- id: acme_a\n  provider: Acme\n  kind: key\n  pattern: 'acme_[0-9]{30}'\n"
+              "  samples: ['acme_x']\n- id: acme_b\n  provider: Acme\n  patern: x\n")))
+    agent("--check of every cookie", ["warning", "every cookie"], status=0,
+          extra=["--check"], cookies="*")
     agent("unknown key in YAML", [r"agent\.yaml:2", "colector"],
           extra=["--config", world.write("agent.yaml", "plaintext: true\ncolector: x\n")])
     agent("broken YAML", [r"broken\.yaml:\d"],

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/base/call_once.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "agent/common/secret_buffer.h"
@@ -378,6 +379,28 @@ std::string_view FormatTable::Parts::PublicPart(uint32_t index, std::string_view
   return std::string_view(part.data(), part.size()).substr(0, kPublicPartMax);
 }
 
+namespace {
+
+// Rows are refused when they are read, when they are tried, and when they join the others. `name`
+// is the file's, with which each sentence begins.
+void SortByLine(std::string_view name, std::vector<std::string>* refusals) {
+  const auto line_of = [name](std::string_view refusal) {
+    uint64_t line = 0;
+    if (!refusal.starts_with(name)) return line;
+    refusal.remove_prefix(std::min(name.size() + 1, refusal.size()));
+    for (; !refusal.empty() && absl::ascii_isdigit(static_cast<unsigned char>(refusal.front()));
+         refusal.remove_prefix(1)) {
+      line = line * 10 + static_cast<uint64_t>(refusal.front() - '0');
+    }
+    return line;
+  };
+  std::stable_sort(
+      refusals->begin(), refusals->end(),
+      [&](const std::string& a, const std::string& b) { return line_of(a) < line_of(b); });
+}
+
+}  // namespace
+
 FormatTable::FormatTable(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 FormatTable::~FormatTable() = default;
 
@@ -406,6 +429,7 @@ absl::StatusOr<std::unique_ptr<FormatTable>> FormatTable::Create(
       }
       if (!status.ok()) file.refusals.emplace_back(status.message());
     }
+    SortByLine(path, &file.refusals);
     std::move(file.refusals.begin(), file.refusals.end(), std::back_inserter(refused));
   }
   for (const std::string& text : options.provider_hosts) {

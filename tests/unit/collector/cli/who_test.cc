@@ -100,6 +100,28 @@ TEST_F(WhoTest, WhatOfALongerInputWasLookedUpIsSaid) {
                                                "looked up the secret in authorization/basic"}));
 }
 
+TEST_F(WhoTest, UserAndPasswordAreNoToken) {
+  const std::string secret = kSecret;
+  for (const std::string& pasted :
+       std::vector<std::string>{"alice:" + secret, ":" + secret + "\n", "a.b-c@d.example:x:y",
+                                "\"alice:" + secret + "\""}) {
+    asked_.clear();
+    const absl::Status status = Ask(pasted);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << pasted << " " << status;
+    EXPECT_NE(status.message().find("user:password"), std::string::npos) << status;
+    EXPECT_EQ(status.message().find(secret), std::string::npos) << status;
+    EXPECT_TRUE(asked_.empty()) << "nothing is looked up";
+    EXPECT_EQ(out_.str(), "");
+  }
+  // What is a token for certain: by its format, or since the person says so.
+  for (const std::string& pasted :
+       std::vector<std::string>{"123456789:AA" + std::string(33, 'x'), "TOKEN=alice:" + secret,
+                                "Bearer alice:" + secret, "two words:x", secret + ":"}) {
+    EXPECT_EQ(std::string(Ask(pasted).message()).find("user:password"), std::string::npos)
+        << pasted;
+  }
+}
+
 TEST_F(WhoTest, ASeenTokenShowsWhereItIsUsed) {
   answer_ = {.body = R"({"token":{"tokenId":"tok_x"},"usage":[{"exe":"/usr/bin/curl"}]})"};
   EXPECT_EQ(Ask(kSecret), absl::OkStatus());

@@ -262,6 +262,20 @@ TEST_F(FormatFileTest, KeepsTheRowsAroundOneThatIsRefused) {
   EXPECT_EQ(IdOf("acme_<hex:8>_<b62:32>"), "acme_other");
 }
 
+TEST_F(FormatFileTest, RefusesInTheOrderOfLines) {
+  // One that is tried first, ten that are refused when they are read, one that is a second.
+  std::string text = With(6, "  samples: ['acme_<hex:8>_<b62:30>']");
+  for (int i = 0; i < 10; ++i) text += With(4, "  pattern: 'acme_['");
+  text += std::string(kGood) + std::string(kGood);
+  const std::string path = Write(text);
+  std::vector<int> lines;
+  for (const std::string& refusal : Refusals(path)) {
+    ASSERT_TRUE(refusal.starts_with(path + ":")) << refusal;
+    lines.push_back(std::atoi(refusal.c_str() + path.size() + 1));
+  }
+  EXPECT_EQ(lines, (std::vector<int>{1, 11, 18, 25, 32, 39, 46, 53, 60, 67, 74, 85}));
+}
+
 TEST_F(FormatFileTest, NamesAFileThatIsNotThere) {
   const std::vector<std::string> refusals = Refusals("/nowhere/formats.yaml");
   ASSERT_EQ(refusals.size(), 1);
