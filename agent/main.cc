@@ -186,9 +186,10 @@ int main(int argc, char** argv) {
   root.Add("kubelet-dir", &options.containers.kubelet_dir,
            "where the kubelet keeps the volumes of pods, for --service-accounts")
       .Placeholder("DIR");
-  root.Add("formats-file", &options.formats.files,
-           "token formats of your own, rows as in agent/token/formats/formats.yaml; a wrong row is "
-           "left out, and --check says why")
+  root.Add(
+          "formats-file", &options.formats.files,
+          "token formats of your own, rows as tokens.md of the documentation has them; a wrong row "
+          "is left out, and --check says why")
       .Placeholder("FILE");
   root.Add("provider-hosts", &options.formats.provider_hosts,
            "host, or *.DOMAIN, of your own instance of a provider, whose tokens are at home there: "
