@@ -31,15 +31,20 @@ namespace tokenwatch {
 // So 60 endpoints in any order stay, also 100 in a random one; 10,000 users, however unequally they
 // are asked for, fold within some hundred requests. At that moment a word with at least a quarter
 // of the position's requests is kept for good ("search" among names); what was below the others is
-// merged. It stays variable: a template is only ever replaced by a wider one, and is the same for
-// the same requests in the same order.
+// merged. It stays variable, so a template is replaced by a wider one, with one exception: a word
+// with a quarter of the requests in each of kFrequentWindows windows one after the other is kept
+// from then on, as it would have been before. So random words that nobody asks for twice take "v1"
+// from an API for some hundred requests only. Templates are the same for the same requests in the
+// same order.
 //
-// Marks ({id}, {uuid}, {hex}, {secret}, {owner}, ...) are no words: never counted, never folded.
+// Marks ({id}, {uuid}, {hex}, {secret}, {owner}, ...) and the table's own words are no words: never
+// counted, never folded, and shown without room, too.
 //
 // Bounds: in a full tree an unknown word is shown as {name} and what follows as "/...", as is what
 // lies deeper than kDepthMax ("paths_folded"). With kHosts hosts or kNodes segments in all, those
-// hosts are forgotten that were asked for longest ago ("path_hosts_forgotten"). What is learnt is
-// in memory only: after a restart, and for a host that was forgotten, it is learnt anew.
+// hosts are forgotten that were asked for longest ago ("path_hosts_forgotten"), all but which of
+// their positions are variable, which is kept for Limits::dormant_hosts hosts more. What is learnt
+// is in memory only: after a restart it is learnt anew.
 //
 // Words are kept as hashes. On the draining thread, AddCounters on any.
 class PathLearner {
@@ -53,12 +58,16 @@ class PathLearner {
   static constexpr uint32_t kWindow = 128;
   static constexpr uint32_t kNewShare = 4;
   static constexpr uint64_t kKeptShare = 4;
+  static constexpr uint32_t kFrequentWindows = 4;
   static constexpr size_t kDepthMax = 32;
 
   struct Limits {
     size_t hosts = 512;
     size_t nodes_per_host = 2048;
     size_t nodes = 32768;  // about 150 bytes each
+    // Forgotten hosts of which the variable positions are known.
+    size_t dormant_hosts = 4096;
+    size_t dormant_nodes = 16384;
   };
 
   explicit PathLearner(Limits limits);
@@ -82,11 +91,13 @@ class PathLearner {
 
  private:
   struct Node;
+  struct Frequent;
   struct Host {
     std::string name;
     std::vector<uint16_t> shapes;
     std::unique_ptr<Node> root;
     size_t nodes = 0;
+    bool dormant = false;
   };
   using Hosts = std::list<Host>;
   // How a segment is shown, and the node below it; null where the tree has no room.
@@ -97,6 +108,9 @@ class PathLearner {
 
   Hosts::iterator FindHost(std::string_view name);
   void Forget(Hosts::iterator host);
+  // Leaves what leads to variable positions and to words that outlived their folding; counts it.
+  // False where there is none.
+  static bool Prune(Node* at, size_t* nodes);
   // Whether the host may have one segment more. May forget other hosts.
   bool MakeRoom(Host* host);
   Step TakeMark(Host* host, Node* at, std::string_view mark);
@@ -104,6 +118,8 @@ class PathLearner {
   // Whether one more request for a known word makes the position variable.
   static bool FoldsNext(const Node& at);
   static void CountRequest(Node* at);
+  // A word that is shown as it is from now on, at a variable position.
+  Node* Keep(Host* host, Node* at, uint64_t word);
   // Makes the position variable.
   void Fold(Host* host, Node* at);
   // Adds what `from` has to `to`.
@@ -113,9 +129,11 @@ class PathLearner {
   void CountNodes(Host* host, size_t fewer);
 
   const Limits limits_;
-  Hosts hosts_;  // asked for last first
+  Hosts hosts_;    // asked for last first
+  Hosts dormant_;  // forgotten last first
   std::unordered_map<std::string_view, Hosts::iterator> by_name_;
-  size_t nodes_ = 0;
+  size_t nodes_ = 0;  // of hosts_
+  size_t dormant_nodes_ = 0;
   uint64_t changes_ = 1;  // of what ways were made for: nodes that went elsewhere or are no more
 
   std::atomic<uint64_t> folded_{0};
@@ -134,6 +152,7 @@ class PathLearner::Way {
   struct Taken {
     Node* at;
     Node* node;
+    uint64_t word;
   };
 
   uint64_t changes_ = 0;  // 0: it leads nowhere

@@ -458,6 +458,12 @@ bool MatchSegment(std::string_view shape, std::string_view segment, std::string*
   return EqualsIgnoreCase(shape, segment);
 }
 
+// Whether a segment of a shape stands for itself.
+bool IsWord(std::string_view one) {
+  return !one.empty() && one != "v#" && one.find('{') == one.npos && one != "*" && one[0] != '<' &&
+         one[0] != '@';
+}
+
 // Whether the shape's words before a "{name...}" or "**" are the path's, which costs no string.
 bool WordsFit(std::string_view shape, absl::Span<const std::string_view> path) {
   for (size_t at = 0; !shape.empty(); ++at) {
@@ -467,9 +473,7 @@ bool WordsFit(std::string_view shape, absl::Span<const std::string_view> path) {
     shape.remove_prefix(end);
     if (one == "**" || one.ends_with("...}")) return true;
     if (at == path.size()) return false;
-    const bool is_word = one.empty() || (one != "v#" && one.find('{') == one.npos && one != "*" &&
-                                         one[0] != '<' && one[0] != '@');
-    if (is_word && !EqualsIgnoreCase(one, path[at])) return false;
+    if ((one.empty() || IsWord(one)) && !EqualsIgnoreCase(one, path[at])) return false;
   }
   return true;
 }
@@ -478,9 +482,10 @@ bool MatchShape(std::string_view shape, absl::Span<const std::string_view> path,
                 ShapedPath* shaped) {
   shaped->path.clear();
   shaped->vocabulary = std::string_view::npos;
+  shaped->words = 0;
   const size_t shape_segments = std::count(shape.begin(), shape.end(), '/');
   size_t at = 0;
-  while (!shape.empty()) {
+  for (size_t ordinal = 0; !shape.empty(); ++ordinal) {
     shape.remove_prefix(1);
     const size_t end = std::min(shape.find('/'), shape.size());
     const std::string_view one = shape.substr(0, end);
@@ -506,6 +511,9 @@ bool MatchShape(std::string_view shape, absl::Span<const std::string_view> path,
       continue;
     }
     if (one.starts_with('<')) shaped->vocabulary = at;
+    if (ordinal < 64 && (IsWord(one) || (one == "v#" && path[at].size() <= 3))) {
+      shaped->words |= uint64_t{1} << ordinal;
+    }
     if (!MatchSegment(one, path[at], &shaped->path)) return false;
     ++at;
   }

@@ -45,6 +45,9 @@ struct ShapedPath {
   std::string path;
   // Ordinal of the segment that is a <name>, the first being 0.
   size_t vocabulary = std::string_view::npos;
+  // A bit for each of the first 64 segments of `path` that is a word of the table, or a version of
+  // two digits at most.
+  uint64_t words = 0;
 };
 
 // `path` is a template as PathTemplate makes it. The first of `rows` that matches decides. Linear

@@ -258,7 +258,8 @@ TEST(PathLearner, EndsWhereItIsTooDeep) {
 }
 
 TEST(PathLearner, ForgetsTheHostsThatWereAskedForLongestAgo) {
-  PathLearner learner({.hosts = 3, .nodes_per_host = 2048, .nodes = 10000});
+  PathLearner learner(
+      {.hosts = 3, .nodes_per_host = 2048, .nodes = 10000, .dormant_hosts = 0, .dormant_nodes = 0});
   const auto teach = [&](const std::string& host) {
     for (int i = 0; i < 300; ++i) learner.Learn(host, absl::StrCat("/u/n", i));
   };
@@ -269,6 +270,59 @@ TEST(PathLearner, ForgetsTheHostsThatWereAskedForLongestAgo) {
   EXPECT_EQ(learner.Learn("a", "/u/x"), "/u/{name}");
   EXPECT_EQ(learner.Learn("c", "/u/x"), "/u/{name}");
   EXPECT_EQ(learner.Learn("b", "/u/x"), "/u/x");
+}
+
+TEST(PathLearner, KnowsWhichPositionsOfAForgottenHostAreVariable) {
+  PathLearner learner({.dormant_hosts = 3000});
+  for (int i = 0; i < 300; ++i) learner.Learn(kHost, absl::StrCat("/u/n", i, "/repos/x"));
+  for (int i = 0; i < 2000; ++i) learner.Learn(absl::StrCat("other", i), "/a/b");
+  EXPECT_GT(Counter(learner, "path_hosts_forgotten"), 1000u);
+  EXPECT_EQ(learner.Learn(kHost, "/u/bob/repos/y"), "/u/{name}/repos/y");
+  EXPECT_EQ(learner.Learn(kHost, "/v/bob"), "/v/bob") << "of this position nothing was known";
+  // Of those only so many.
+  for (int host = 0; host < 4000; ++host) {
+    for (int i = 0; i < 201; ++i) learner.Learn(absl::StrCat("h", host), absl::StrCat("/n", i));
+  }
+  EXPECT_EQ(learner.Learn("h3999", "/x"), "/{name}");
+  EXPECT_EQ(learner.Learn("h1500", "/x"), "/{name}");
+  EXPECT_EQ(learner.Learn(kHost, "/u/bob/repos/y"), "/u/bob/repos/y");
+}
+
+TEST(PathLearner, RandomPathsDoNotHideAKnownApi) {
+  PathLearner learner;
+  std::mt19937 random(3);
+  for (int i = 0; i < 30000; ++i) {
+    learner.Learn("api.github.com", absl::StrCat("/x", random(), "/y", random(), "/z", i));
+  }
+  EXPECT_EQ(learner.Learn("api.github.com", "/repos/acme/shop/issues/{id}"),
+            "/repos/{owner}/{repo}/issues/{id}");
+  EXPECT_EQ(learner.Learn("api.github.com", "/users/bob"), "/users/{user}");
+  EXPECT_EQ(learner.Learn("api.github.com", "/repos"), "/repos");
+  // Nor do marks that fill the tree.
+  for (int i = 0; i < 30000; ++i) {
+    std::string path;
+    for (unsigned bits = random(), k = 0; k < 20; ++k) path += bits >> k & 1 ? "/{id}" : "/{hex}";
+    learner.Learn("api.github.com", path);
+  }
+  EXPECT_EQ(learner.Learn("api.github.com", "/orgs/acme"), "/orgs/{org}");
+}
+
+TEST(PathLearner, AWordThatComesAgainAndAgainIsKept) {
+  PathLearner learner;
+  for (int i = 0; i < 300; ++i) learner.Learn(kHost, absl::StrCat("/r", i));
+  const std::string path = "/v1/chat/completions";
+  EXPECT_EQ(learner.Learn(kHost, path), "/{name}/chat/completions");
+  // Every other request is for a word that is never asked for twice.
+  for (int i = 0; i < 1200; ++i) {
+    learner.Learn(kHost, path);
+    EXPECT_EQ(learner.Learn(kHost, absl::StrCat("/s", i)), "/{name}");
+  }
+  EXPECT_EQ(learner.Learn(kHost, path), path);
+  EXPECT_EQ(learner.Learn(kHost, "/v2/chat/completions"), "/{name}/chat/completions");
+  // A name of a burst is none.
+  for (int i = 0; i < 200; ++i) learner.Learn(kHost, "/bob");
+  for (int i = 0; i < 600; ++i) learner.Learn(kHost, absl::StrCat("/t", i));
+  EXPECT_EQ(learner.Learn(kHost, "/bob"), "/{name}");
 }
 
 TEST(PathLearner, ForgetsHostsForRoomInAll) {
