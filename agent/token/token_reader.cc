@@ -7,6 +7,7 @@
 #include "agent/common/facts.h"
 #include "agent/common/token_id.h"
 #include "agent/token/identity/dpop.h"
+#include "agent/token/paths/path.h"
 #include "agent/token/request_text.h"
 #include "agent/token/secret/redact.h"
 
@@ -33,6 +34,16 @@ bool IsTechnical(std::string_view name) {
 // formats that are ids the whole is the public part.
 bool IsPublicId(const Credential& credential, const FormatMatch& match) {
   return credential.secret_is_public && (match.format == nullptr || match.format->weak);
+}
+
+// A path's words and UUIDs together look like chance, as in "api://<uuid>/access_as_user".
+bool HasSecretSegment(std::string_view part) {
+  while (!part.empty()) {
+    const std::string_view segment = part.substr(0, part.find('/'));
+    part.remove_prefix(std::min(segment.size() + 1, part.size()));
+    if (!IsUuid(segment) && LooksLikeSecret(segment)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -198,7 +209,7 @@ bool TokenReader::MayHoldSecret(std::string_view text) {
       const std::string_view part = piece.substr(at);
       if (part.size() < kShortestToken) continue;
       if (cache_->Find(cache_->KeyOf(part)) != nullptr) return true;
-      if (part.size() >= kLongPiece && LooksLikeSecret(part)) return true;
+      if (part.size() >= kLongPiece && HasSecretSegment(part)) return true;
     }
   }
   return false;

@@ -297,6 +297,15 @@ TEST_F(TokenLifeTest, WhatAnswersTell) {
     EXPECT_EQ(fact.value.find("ghp_"), std::string::npos);
 }
 
+TEST_F(TokenLifeTest, AScopeWithAUuidIsNoSecret) {
+  Call call = Bearer(MadeUp(40), "api.example");
+  call.answer = {{"X-OAuth-Scopes", "api://5f0c7b1e-2a3d-4c5b-8e9f-0a1b2c3d4e5f/access_as_user"}};
+  Make(call);
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(Facts(uses_.all[0], fact::kScope),
+            Values{"api://5f0c7b1e-2a3d-4c5b-8e9f-0a1b2c3d4e5f/access_as_user"});
+}
+
 // A server sends back a part of what it was sent, in whatever clothes.
 TEST_F(TokenLifeTest, AnswersShowNoPartOfAToken) {
   for (int i = 0; i < 8; ++i) {
