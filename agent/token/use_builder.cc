@@ -255,11 +255,12 @@ void UseBuilder::KeepOut(absl::Span<const std::string_view> bytes, TokenUse* com
   };
   common->request_id = clean(common->request_id);
   const UseRequest& known = *common->request;
-  if (!secrets.Occurs(known.host) && !secrets.Occurs(known.path) && !secrets.Occurs(known.query) &&
-      !secrets.Occurs(known.user_agent)) {
+  if (!secrets.Occurs(known.method) && !secrets.Occurs(known.host) && !secrets.Occurs(known.path) &&
+      !secrets.Occurs(known.query) && !secrets.Occurs(known.user_agent)) {
     return;
   }
   auto request = std::make_shared<UseRequest>(known);
+  request->method = clean(known.method);
   request->host = clean(known.host);
   request->path = clean(known.path);
   request->query = clean(known.query);
@@ -359,19 +360,30 @@ bool UseBuilder::MayHoldSecret(const Draft& draft, std::string_view text) {
 }
 
 void UseBuilder::HideTokens(Draft* draft) {
-  if (draft->uses.size() < 2) return;
-  for (const DraftUse& other : draft->uses) {
-    const KnownToken* const token =
-        other.credential->unresolved ? nullptr : tokens_->Find(other.key);
-    if (token == nullptr) continue;
+  // `own`: the use whose own facts may be public parts of the token.
+  const auto hide = [&](const KnownToken* token, const DraftUse* own) {
+    if (token == nullptr) return;
     for (DraftUse& one : draft->uses) {
-      if (&one == &other) continue;
+      if (&one == own) continue;
       one.facts.erase(std::remove_if(one.facts.begin(), one.facts.end(),
                                      [token](const TokenFact& fact) {
                                        return token->windows.MayOccurIn(fact.value);
                                      }),
                       one.facts.end());
     }
+  };
+  if (draft->uses.size() > 1) {
+    for (const DraftUse& other : draft->uses) {
+      if (!other.credential->unresolved) hide(tokens_->Find(other.key), &other);
+    }
+  }
+  if (draft->life == nullptr) return;
+  for (const TokenCache::Key& key : draft->life->given) {
+    const auto is_it = [&](const DraftUse& one) {
+      return !one.credential->unresolved && one.key == key;
+    };
+    const auto own = std::find_if(draft->uses.begin(), draft->uses.end(), is_it);
+    hide(tokens_->Find(key), own == draft->uses.end() ? nullptr : &*own);
   }
 }
 
