@@ -18,7 +18,6 @@
 #include "absl/time/time.h"
 #include "agent/token/lru.h"
 #include "agent/token/secret/sip_hash.h"
-#include "agent/token/secret/windows.h"
 #include "agent/token/token_use.h"
 
 namespace tokenwatch {
@@ -42,7 +41,6 @@ struct KnownToken {
   absl::InlinedVector<Place, 1> places;
   uint32_t next_place = 0;            // the one that goes for a new one
   bool has_hex_run = false;           // HasHexRun of the secret
-  SecretWindows windows;              // of the secret
   std::optional<absl::Time> expires;  // a later use is one of an expired token
   std::vector<TokenFact> facts;
   std::vector<TokenFact> links;            // and what its giver said, to be told with its next use

@@ -74,7 +74,6 @@ TokenReader::Reading TokenReader::Read(const Credential& credential, std::string
     token = &cache_->Add(reading.key);
     token->tokens = std::move(ids);
     token->has_hex_run = HasHexRun(credential.secret);
-    token->windows = SecretWindows(credential.secret);
   }
   reading.token = token;
   for (const KnownToken::Place& place : token->places) {
@@ -107,7 +106,6 @@ KnownToken* TokenReader::Learn(std::string_view secret, TokenCache::Key* key) {
   token = &cache_->Add(*key);
   token->tokens = std::move(ids);
   token->has_hex_run = HasHexRun(secret);
-  token->windows = SecretWindows(secret);
   return token;
 }
 

@@ -147,6 +147,7 @@ UseBuilder::Draft& UseBuilder::SpareDraft() {
   if (spare_.empty()) spare_.emplace_front();
   Draft& draft = spare_.front();
   draft.uses.clear();
+  draft.windows.Clear();
   draft.life.reset();
   return draft;
 }
@@ -168,6 +169,7 @@ void UseBuilder::Finish(Drafts::iterator draft) {
     sink_->OnUse(common);
   }
   draft->uses.clear();
+  draft->windows.Clear();
   draft->life.reset();
   if (spare_.size() > kSpareDrafts) spare_.pop_back();
 }
@@ -240,7 +242,10 @@ void UseBuilder::ReadAsked(const Body& body, Draft* draft) {
         });
     const size_t place = static_cast<size_t>(same - draft->uses.begin());
     if (same == draft->uses.end()) {
-      if (token != nullptr) Finalize(draft->common, host, token, &use);
+      if (token != nullptr) {
+        use.window = draft->windows.Add(credential.secret);
+        Finalize(draft->common, host, token, &use);
+      }
       draft->uses.push_back(std::move(use));
     }
     life.story.AddAsked(one.field->role, place, IdOf(*draft->uses[place].credential));
@@ -286,19 +291,15 @@ void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
     const KnownToken* const token =
         life.succeeded ? tokens_->Learn(one.secret.view(), &key) : nullptr;
     if (token == nullptr) break;
-    life.given.push_back(key);
+    life.given.push_back({key, draft->windows.Add(one.secret.view())});
     life.story.AddGiven(one.role, TokenIdText(token->tokens.front().token_id));
   }
   const auto may_hold_secret = [&](const TokenFact& fact) {
-    return MayHoldSecret(*draft, fact.value) ||
-           std::any_of(life.given.begin(), life.given.end(), [&](const TokenCache::Key& key) {
-             const KnownToken* const token = tokens_->Find(key);
-             return token == nullptr || token->windows.MayOccurIn(fact.value);
-           });
+    return MayHoldSecret(*draft, fact.value);
   };
   for (size_t i = 0; i < life.given.size(); ++i) {
     for (const TokenFact& fact : given->secrets[i].facts) {
-      if (!may_hold_secret(fact)) TellLater(life.given[i], fact);
+      if (!may_hold_secret(fact)) TellLater(life.given[i].key, fact);
     }
   }
   std::vector<TokenFact>& facts = given->of_subject;
@@ -310,7 +311,7 @@ void UseBuilder::TellLife(Draft* draft) {
   const Life& life = *draft->life;
   for (LifeFact& one : life.story.Tell(draft->common.time, life.succeeded)) {
     if (one.of_given) {
-      TellLater(life.given[one.place], std::move(one.fact));
+      TellLater(life.given[one.place].key, std::move(one.fact));
     } else if (one.place < draft->uses.size()) {
       std::vector<TokenFact> facts;
       facts.push_back(std::move(one.fact));
@@ -350,40 +351,36 @@ void UseBuilder::TakeAnswerFacts(const Answer& answer, const Draft& draft, std::
 }
 
 bool UseBuilder::MayHoldSecret(const Draft& draft, std::string_view text) {
-  if (tokens_->MayHoldSecret(text)) return true;
-  return std::any_of(draft.uses.begin(), draft.uses.end(), [&](const DraftUse& one) {
-    const KnownToken* const token = one.credential->unresolved ? nullptr : tokens_->Find(one.key);
-    // Of a token whose bytes are not known, or known no longer, anything may be a part.
-    if (token == nullptr) return text.size() >= SecretFinder::kWindow;
-    return token->windows.MayOccurIn(text);
-  });
+  if (tokens_->MayHoldSecret(text) || draft.windows.AnyMayOccurIn(text)) return true;
+  // Of a token whose bytes are not known anything may be a part.
+  return text.size() >= SecretFinder::kWindow &&
+         std::any_of(draft.uses.begin(), draft.uses.end(),
+                     [](const DraftUse& one) { return one.credential->unresolved; });
 }
 
 void UseBuilder::HideTokens(Draft* draft) {
   // `own`: the use whose own facts may be public parts of the token.
-  const auto hide = [&](const KnownToken* token, const DraftUse* own) {
-    if (token == nullptr) return;
+  const auto hide = [draft](size_t window, const DraftUse* own) {
+    if (window == kNoWindow) return;
     for (DraftUse& one : draft->uses) {
       if (&one == own) continue;
       one.facts.erase(std::remove_if(one.facts.begin(), one.facts.end(),
-                                     [token](const TokenFact& fact) {
-                                       return token->windows.MayOccurIn(fact.value);
+                                     [&](const TokenFact& fact) {
+                                       return draft->windows.MayOccurIn(window, fact.value);
                                      }),
                       one.facts.end());
     }
   };
   if (draft->uses.size() > 1) {
-    for (const DraftUse& other : draft->uses) {
-      if (!other.credential->unresolved) hide(tokens_->Find(other.key), &other);
-    }
+    for (const DraftUse& other : draft->uses) hide(other.window, &other);
   }
   if (draft->life == nullptr) return;
-  for (const TokenCache::Key& key : draft->life->given) {
+  for (const Life::Given& given : draft->life->given) {
     const auto is_it = [&](const DraftUse& one) {
-      return !one.credential->unresolved && one.key == key;
+      return !one.credential->unresolved && one.key == given.key;
     };
     const auto own = std::find_if(draft->uses.begin(), draft->uses.end(), is_it);
-    hide(tokens_->Find(key), own == draft->uses.end() ? nullptr : &*own);
+    hide(given.window, own == draft->uses.end() ? nullptr : &*own);
   }
 }
 
@@ -512,6 +509,9 @@ void UseBuilder::Build(const RequestHead& request, const Extraction& found, bool
   for (const Credential& credential : found.credentials) {
     DraftUse& one = draft->uses.emplace_back();
     KnownToken* const token = Describe(credential, host, dpop, &one);
+    if (token != nullptr && !credential.secret_is_public) {
+      one.window = draft->windows.Add(credential.secret);
+    }
     if (token != nullptr) Finalize(common, host, token, &one);
     hex_runs = hex_runs || (token != nullptr ? token->has_hex_run : HasHexRun(credential.secret));
   }

@@ -28,6 +28,7 @@
 #include "agent/token/request_text.h"
 #include "agent/token/secret/blocks.h"
 #include "agent/token/secret/redact.h"
+#include "agent/token/secret/windows.h"
 #include "agent/token/token_reader.h"
 #include "agent/token/token_use.h"
 
@@ -86,11 +87,13 @@ class UseBuilder : public ExchangeSink {
   void AddCounters(Counters* counters) const;
 
  private:
+  static constexpr size_t kNoWindow = static_cast<size_t>(-1);
   struct DraftUse {
     std::shared_ptr<const UseCredential> credential;
     TokenCache::Key key{};  // of its token, unless it is unresolved
     uint32_t traits = 0;
     bool tells_home = false, asks_home = false;  // as KnownToken::Place
+    size_t window = kNoWindow;                   // of its secret in Draft::windows
     std::vector<TokenFact> facts;
   };
   // Of a call that concerns the life of tokens.
@@ -101,12 +104,17 @@ class UseBuilder : public ExchangeSink {
     bool succeeded = false;
     bool awaits_asked = false, awaits_given = false;
     absl::Time until = absl::InfinitePast();  // waits for bodies
-    std::vector<TokenCache::Key> given;       // the tokens of its answer, as the story has them
+    struct Given {
+      TokenCache::Key key{};
+      size_t window = kNoWindow;
+    };
+    std::vector<Given> given;  // the tokens of its answer, as the story has them
   };
   struct Draft {
     TokenUse common;  // what its uses have in common
     std::vector<DraftUse> uses;
     std::unique_ptr<Life> life;
+    SecretWindows windows;  // of the secrets that were read
   };
   using Drafts = std::list<Draft>;
   // What was asked for by requests that differ in nothing but their tokens, time, process and

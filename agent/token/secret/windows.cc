@@ -1,7 +1,8 @@
 #include "agent/token/secret/windows.h"
 
+#include <openssl/crypto.h>
+
 #include <algorithm>
-#include <bit>
 
 #include "agent/token/secret/blocks.h"
 #include "agent/token/secret/redact.h"
@@ -9,40 +10,62 @@
 namespace tokenwatch {
 namespace {
 
-constexpr int kRare = 13;  // one block in 2^13 has a tag by chance
+constexpr int kTagBits = 24;
 
 // The top bits of the product depend on every byte.
-uint32_t Tag(uint64_t block, int bits) {
+uint32_t Tag(uint64_t block) {
   static const uint64_t seed = BlockSeed();
   block *= seed;
   block ^= block >> 29;
-  return static_cast<uint32_t>((block * 0x9e3779b97f4a7c15) >> (64 - bits));
+  return static_cast<uint32_t>((block * 0x9e3779b97f4a7c15) >> (64 - kTagBits));
 }
 
 }  // namespace
 
-SecretWindows::SecretWindows(std::string_view secret) {
-  if (secret.size() < kShortestSecret) return;
+size_t SecretWindows::Add(std::string_view secret) {
+  Secret& added = secrets_.emplace_back();
+  added.begin = added.end = static_cast<uint32_t>(tags_.size());
   if (secret.size() > kLongest) {
-    too_long_ = true;
-    return;
+    added.too_long = true;
+  } else if (secret.size() >= kShortestSecret) {
+    if (const size_t needed = tags_.size() + secret.size() / kStride; needed > tags_.capacity()) {
+      // Where the vector grew by itself, it would leave tags behind.
+      std::vector<uint32_t> larger;
+      larger.reserve(2 * needed);
+      larger.assign(tags_.begin(), tags_.end());
+      OPENSSL_cleanse(tags_.data(), tags_.size() * sizeof(uint32_t));
+      tags_.swap(larger);
+    }
+    AnyIndexedBlock(secret, [this](uint64_t block) {
+      tags_.push_back(Tag(block));
+      return false;
+    });
+    added.end = static_cast<uint32_t>(tags_.size());
+    std::sort(tags_.begin() + added.begin, tags_.end());
   }
-  const size_t blocks = (secret.size() - kBlock) / kStride + 1;
-  bits_ = kRare + std::bit_width(blocks);
-  tags_.reserve(blocks);
-  AnyIndexedBlock(secret, [this](uint64_t block) {
-    tags_.push_back(Tag(block, bits_));
-    return false;
-  });
-  std::sort(tags_.begin(), tags_.end());
+  return secrets_.size() - 1;
 }
 
-bool SecretWindows::MayOccurIn(std::string_view text) const {
-  if (too_long_) return text.size() >= SecretFinder::kWindow;
-  if (tags_.empty()) return false;
-  return AnyBlock(text, [this](uint64_t block) {
-    return std::binary_search(tags_.begin(), tags_.end(), Tag(block, bits_));
+bool SecretWindows::MayOccurIn(size_t number, std::string_view text) const {
+  const Secret& secret = secrets_[number];
+  if (secret.too_long) return text.size() >= SecretFinder::kWindow;
+  if (secret.begin == secret.end) return false;
+  return AnyBlock(text, [&](uint64_t block) {
+    return std::binary_search(tags_.begin() + secret.begin, tags_.begin() + secret.end, Tag(block));
   });
+}
+
+bool SecretWindows::AnyMayOccurIn(std::string_view text) const {
+  for (size_t number = 0; number < secrets_.size(); ++number) {
+    if (MayOccurIn(number, text)) return true;
+  }
+  return false;
+}
+
+void SecretWindows::Clear() {
+  if (!tags_.empty()) OPENSSL_cleanse(tags_.data(), tags_.size() * sizeof(uint32_t));
+  tags_.clear();
+  secrets_.clear();
 }
 
 }  // namespace tokenwatch

@@ -7,31 +7,46 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
+
 namespace tokenwatch {
 
-// What SecretFinder finds with a secret at hand, this finds without: of a secret's blocks (6 bytes
-// in every 5) it keeps tags of some 16 bits, under a random seed of this process and without their
-// order. That is less than half of what a random secret of base 62 holds, so the tags do not give
-// it back; and a tag is enough to say that a text may hold a block.
+// The secrets of one exchange, from its request to its end: answers come long after the bytes of
+// the request were wiped. What SecretFinder finds with a secret at hand, this finds with tags of
+// its blocks (6 bytes in every 5), of 24 bits under a random seed of this process. Tags of a secret
+// tell a part of it to who reads memory, so nothing else keeps them, and Clear wipes them.
 //
 // It errs on the side of the secret: it calls a block of 6 bytes a part, where SecretFinder wants
-// 12, and says so of one block of a text in 8,000 by chance. Of a secret longer than kLongest every
-// text of 12 bytes may be a part.
+// 12. Of a secret longer than kLongest every text of 12 bytes may be a part.
 class SecretWindows {
  public:
   static constexpr size_t kLongest = 4096;
 
   SecretWindows() = default;
-  explicit SecretWindows(std::string_view secret);
+  ~SecretWindows() { Clear(); }
+  SecretWindows(SecretWindows&&) = default;
+  SecretWindows& operator=(SecretWindows&&) = default;
 
-  // As it is, percent-encoded, or in base64 at any alignment. Linear, but for a logarithm of the
-  // secret's length.
-  bool MayOccurIn(std::string_view text) const;
+  // The secret's number: 0, 1, ... since the last Clear.
+  size_t Add(std::string_view secret);
+  size_t size() const { return secrets_.size(); }
+
+  // Of that secret: as it is, percent-encoded, or in base64 at any alignment. Linear in the text,
+  // but for a logarithm of the secret's length.
+  bool MayOccurIn(size_t number, std::string_view text) const;
+  bool AnyMayOccurIn(std::string_view text) const;
+
+  // Forgets all, and keeps the memory.
+  void Clear();
 
  private:
-  std::vector<uint32_t> tags_;  // sorted
-  int bits_ = 0;                // of a tag
-  bool too_long_ = false;
+  struct Secret {
+    uint32_t begin = 0, end = 0;  // of its tags, sorted
+    bool too_long = false;
+  };
+
+  std::vector<uint32_t> tags_;
+  absl::InlinedVector<Secret, 2> secrets_;
 };
 
 }  // namespace tokenwatch
