@@ -184,7 +184,7 @@ void UseBuilder::TakeAnswer(const Answer& answer, Draft* draft) {
     const std::string_view host = WithoutPort(common.request->host);
     const absl::Time now = clock_->Now();
     for (DraftUse& one : draft->uses) {
-      if (!one.credential->unresolved) TakeAnswerFacts(answer, *draft, host, now, &one);
+      if (!one.credential->unresolved) TakeAnswerFacts(answer, draft, host, now, &one);
       if (one.tells_home && !common.request->inbound) {
         homes_.Observe(one.credential->provider, host, answer.status / 100 == 2, common.time);
       }
@@ -295,7 +295,7 @@ void UseBuilder::ReadGiven(const Body& body, Draft* draft) {
     life.story.AddGiven(one.role, TokenIdText(token->tokens.front().token_id));
   }
   const auto may_hold_secret = [&](const TokenFact& fact) {
-    return MayHoldSecret(*draft, fact.value);
+    return MayHoldSecret(draft, fact.value);
   };
   for (size_t i = 0; i < life.given.size(); ++i) {
     for (const TokenFact& fact : given->secrets[i].facts) {
@@ -324,9 +324,9 @@ void UseBuilder::TellLater(const TokenCache::Key& key, TokenFact fact) {
   if (!tokens_->TellLater(key, std::move(fact))) ++counts_.facts_dropped;
 }
 
-void UseBuilder::TakeAnswerFacts(const Answer& answer, const Draft& draft, std::string_view host,
+void UseBuilder::TakeAnswerFacts(const Answer& answer, Draft* draft, std::string_view host,
                                  absl::Time now, DraftUse* use) {
-  const TokenUse& common = draft.common;
+  const TokenUse& common = draft->common;
   if (IsRedirect(answer.status)) {
     redirects_.Add(use->credential->tokens.front().token_id, common.process, host,
                    HostOfLocation(FirstField(answer.fields, "location")), common.time);
@@ -350,11 +350,11 @@ void UseBuilder::TakeAnswerFacts(const Answer& answer, const Draft& draft, std::
   Tell(std::move(facts), use);
 }
 
-bool UseBuilder::MayHoldSecret(const Draft& draft, std::string_view text) {
-  if (tokens_->MayHoldSecret(text) || draft.windows.AnyMayOccurIn(text)) return true;
+bool UseBuilder::MayHoldSecret(Draft* draft, std::string_view text) {
+  if (tokens_->MayHoldSecret(text) || draft->windows.AnyMayOccurIn(text)) return true;
   // Of a token whose bytes are not known anything may be a part.
   return text.size() >= SecretFinder::kWindow &&
-         std::any_of(draft.uses.begin(), draft.uses.end(),
+         std::any_of(draft->uses.begin(), draft->uses.end(),
                      [](const DraftUse& one) { return one.credential->unresolved; });
 }
 

@@ -159,10 +159,10 @@ class UseBuilder : public ExchangeSink {
   // Completes the uses.
   void TakeAnswer(const Answer& answer, Draft* draft);
   // What the answer tells of the token and of the use.
-  void TakeAnswerFacts(const Answer& answer, const Draft& draft, std::string_view host,
-                       absl::Time now, DraftUse* use);
+  void TakeAnswerFacts(const Answer& answer, Draft* draft, std::string_view host, absl::Time now,
+                       DraftUse* use);
   // Whether a text that a server chose may hold a known token, or a part of one of the exchange.
-  bool MayHoldSecret(const Draft& draft, std::string_view text);
+  bool MayHoldSecret(Draft* draft, std::string_view text);
   // Leaves out what one token says of itself where it may hold a part of another of the exchange.
   void HideTokens(Draft* draft);
   // Adds to the use as many as may be told with one.

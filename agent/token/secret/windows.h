@@ -33,15 +33,16 @@ class SecretWindows {
 
   // Of that secret: as it is, percent-encoded, or in base64 at any alignment. Linear in the text,
   // but for a logarithm of the secret's length.
-  bool MayOccurIn(size_t number, std::string_view text) const;
-  bool AnyMayOccurIn(std::string_view text) const;
+  bool MayOccurIn(size_t number, std::string_view text);
+  bool AnyMayOccurIn(std::string_view text);
 
   // Forgets all, and keeps the memory.
   void Clear();
 
  private:
   struct Secret {
-    uint32_t begin = 0, end = 0;  // of its tags, sorted
+    uint32_t begin = 0, end = 0;  // of its tags
+    bool sorted = false;
     bool too_long = false;
   };
 
