@@ -128,7 +128,10 @@ class UseBuilder : public ExchangeSink {
   static constexpr size_t kAsked = 512;  // some 9 kB each, at most 14
   static constexpr size_t kSeenOnce = 1024;
   static constexpr size_t kSpareDrafts = 256;
+  static constexpr size_t kCodingMax = 32;  // of a Content-Encoding that is looked at
 
+  // Its first id; empty where its bytes are unknown.
+  static std::string IdOf(const UseCredential& credential);
   std::shared_ptr<const UseRequest> TakeRequest(const RequestHead& request, const Extraction& found,
                                                 const BesideFields& beside);
   // What tells requests apart, or nothing for those that are to be looked at each time.
