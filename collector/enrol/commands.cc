@@ -10,8 +10,8 @@
 #include <cerrno>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/common/certificate.h"
+#include "agent/common/duration_text.h"
 #include "agent/common/enrol_secret.h"
 #include "agent/common/secret_file.h"
 #include "agent/common/token_id.h"
@@ -436,16 +437,12 @@ absl::StatusOr<absl::Duration> ParseLifetime(const std::string& text) {
   const absl::Status wrong = absl::InvalidArgumentError(
       absl::StrCat("'", absl::CHexEscape(text.substr(0, 60)),
                    "' is no lifetime: write 90s, 15m, 24h or 7d, at most 3650d"));
-  static const std::map<char, absl::Duration> units = {{'s', absl::Seconds(1)},
-                                                       {'m', absl::Minutes(1)},
-                                                       {'h', absl::Hours(1)},
-                                                       {'d', absl::Hours(24)}};
-  uint32_t number = 0;
-  if (text.size() < 2 || !absl::SimpleAtoi(text.substr(0, text.size() - 1), &number)) return wrong;
-  const auto unit = units.find(text.back());
-  if (unit == units.end() || number == 0) return wrong;
-  const absl::Duration lifetime = unit->second * number;
-  return lifetime <= absl::Hours(24 * 3650) ? absl::StatusOr<absl::Duration>(lifetime) : wrong;
+  const std::optional<absl::Duration> lifetime = ParseDurationText(text);
+  if (!lifetime.has_value() || *lifetime == absl::ZeroDuration() ||
+      *lifetime > absl::Hours(24 * 3650)) {
+    return wrong;
+  }
+  return *lifetime;
 }
 
 absl::Status RunEnrolCommand(const std::string& command, const EnrolCommandOptions& options,

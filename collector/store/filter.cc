@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "agent/common/duration_text.h"
 #include "agent/common/token_id.h"
 #include "collector/store/credential_id.h"
 #include "collector/store/use_traits.h"
@@ -23,7 +24,6 @@ namespace {
 constexpr uint32_t kDefaultLimit = 100;
 constexpr uint32_t kMaxLimit = 10000;
 constexpr size_t kMaxFilterBytes = 2048;
-constexpr int64_t kMaxDurationDays = 36500;
 constexpr size_t kContainerPrefix = 12;
 
 absl::Status Bad(absl::string_view filter, absl::string_view value, absl::string_view problem,
@@ -33,40 +33,9 @@ absl::Status Bad(absl::string_view filter, absl::string_view value, absl::string
                                                  problem, "; for example ", example));
 }
 
-// "90s", "15m", "24h", "7d".
-std::optional<absl::Duration> ParseBack(absl::string_view text) {
-  if (text.size() < 2) return std::nullopt;
-  absl::Duration unit;
-  switch (text.back()) {
-    case 's':
-      unit = absl::Seconds(1);
-      break;
-    case 'm':
-      unit = absl::Minutes(1);
-      break;
-    case 'h':
-      unit = absl::Hours(1);
-      break;
-    case 'd':
-      unit = absl::Hours(24);
-      break;
-    default:
-      return std::nullopt;
-  }
-  text.remove_suffix(1);
-  int64_t number = 0;
-  if (!std::all_of(text.begin(), text.end(), absl::ascii_isdigit) ||
-      !absl::SimpleAtoi(text, &number)) {
-    return std::nullopt;
-  }
-  const absl::Duration back = number * unit;
-  if (back > absl::Hours(24) * kMaxDurationDays) return std::nullopt;
-  return back;
-}
-
 absl::StatusOr<int64_t> ParseBound(absl::string_view filter, const std::string& text,
                                    absl::Time now) {
-  if (const std::optional<absl::Duration> back = ParseBack(text)) {
+  if (const std::optional<absl::Duration> back = ParseDurationText(text)) {
     return absl::ToUnixMicros(now - *back);
   }
   // As tables show it, with a blank for the 'T'.

@@ -1,0 +1,34 @@
+// Hours of a week in a time zone.
+#ifndef TOKENWATCH_COLLECTOR_POLICY_HOURS_H_
+#define TOKENWATCH_COLLECTOR_POLICY_HOURS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace tokenwatch {
+
+class Hours {
+ public:
+  // `days`: "mon-fri", "sat", "mon,wed,fri", "fri-mon"; empty: all. `from` and `to`: "HH:MM", to
+  // 24:00; from after to: over midnight, as of the day on which it begins. `zone`: a name of the
+  // time zone database. InvalidArgument says which of them is wrong.
+  static absl::StatusOr<Hours> Create(std::string_view days, std::string_view from,
+                                      std::string_view to, const std::string& zone);
+
+  bool Contain(absl::Time time) const;
+
+ private:
+  Hours() = default;
+
+  uint8_t days_ = 0;       // bit 0: Monday
+  int from_ = 0, to_ = 0;  // minutes of the day
+  absl::TimeZone zone_;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_POLICY_HOURS_H_

@@ -1,0 +1,352 @@
+// YAML to Policy. Every problem is told, so that a file is put right in one go.
+#include <algorithm>
+#include <initializer_list>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/common/config.h"
+#include "agent/common/duration_text.h"
+#include "agent/common/yaml_tree.h"
+#include "collector/policy/policy.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr size_t kNameMax = 64;
+constexpr size_t kTextMax = 512;
+constexpr size_t kListMax = 256;
+constexpr size_t kRowsMax = 10'000;
+constexpr absl::Duration kShortestPeriod = absl::Minutes(1);
+
+bool IsPrintable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+}
+
+bool IsId(std::string_view text) {
+  return !text.empty() && text.size() <= kNameMax &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' || c == '_';
+         });
+}
+
+}  // namespace
+
+class PolicyReader {
+ public:
+  explicit PolicyReader(const std::string& name) : name_(name) {}
+
+  std::shared_ptr<const Policy> Read(const YamlNode& root);
+  // In the order of their lines.
+  std::vector<std::string> Problems() const {
+    std::vector<std::string> problems;
+    for (const auto& [line, what] : problems_) {
+      problems.push_back(absl::StrCat(name_, ":", line, ": ", what));
+    }
+    return problems;
+  }
+
+ private:
+  using Entries = std::map<std::string, const YamlNode*>;
+
+  void Refuse(int line, std::string what) { problems_.emplace(line, std::move(what)); }
+  std::string Where(const YamlNode& node) const { return absl::StrCat(name_, ":", node.line); }
+
+  // The values of a map by key: those that `known` has, with a value, once.
+  Entries Take(const YamlNode& map, std::string_view what, const std::vector<std::string>& known);
+  const std::vector<YamlNode>& Rows(const YamlNode& list, std::string_view what);
+  std::string Text(const YamlNode& node, std::string_view key, size_t most);
+  std::vector<std::string> Texts(const YamlNode& node, std::string_view key);
+  std::optional<absl::Duration> Period(const Entries& row, const std::string& key);
+  // `owners`: where the row may ask for the owner; else null.
+  void ReadMatch(const YamlNode& node, Match* match, std::vector<std::string>* owners);
+  void ReadOwner(const YamlNode& node);
+  void ReadRule(const YamlNode& node);
+  void ReadAllowed(const YamlNode& node, PolicyRule* rule);
+  void ReadHours(const YamlNode& node, PolicyRule* rule);
+  void ReadNetworks(const YamlNode& node, std::string_view key, std::vector<Network>* networks);
+  void ReadSuppression(const YamlNode& node);
+  void CheckOwners(const std::vector<int>& lines);
+
+  const std::string& name_;
+  Policy policy_;
+  std::multimap<int, std::string> problems_;
+  std::set<std::string> rule_ids_;
+  std::vector<int> owner_lines_;
+};
+
+PolicyReader::Entries PolicyReader::Take(const YamlNode& map, std::string_view what,
+                                         const std::vector<std::string>& known) {
+  Entries entries;
+  if (map.kind != YamlNode::Kind::kMap) {
+    Refuse(map.line, absl::StrCat("'", absl::string_view(what.data(), what.size()),
+                                  "' must be a map of ", absl::StrJoin(known, ", ")));
+    return entries;
+  }
+  for (size_t i = 0; i + 1 < map.children.size(); i += 2) {
+    const YamlNode& key = map.children[i];
+    const YamlNode& value = map.children[i + 1];
+    if (std::find(known.begin(), known.end(), key.text) == known.end()) {
+      const std::string nearest = NearestWord(key.text, known);
+      Refuse(key.line,
+             absl::StrCat("'", absl::string_view(what.data(), what.size()), "' has no key '",
+                          ShownYaml(key.text), "'; ",
+                          nearest.empty() ? absl::StrCat("it may have ", absl::StrJoin(known, ", "))
+                                          : absl::StrCat("did you mean '", nearest, "'?")));
+    } else if (value.kind == YamlNode::Kind::kNull) {
+      Refuse(key.line, absl::StrCat("'", key.text, "' has no value: give one or remove the line"));
+    } else if (!entries.emplace(key.text, &value).second) {
+      Refuse(key.line, absl::StrCat("'", key.text, "' was given already"));
+    }
+  }
+  return entries;
+}
+
+const std::vector<YamlNode>& PolicyReader::Rows(const YamlNode& list, std::string_view what) {
+  static const std::vector<YamlNode> kNone;
+  if (list.kind != YamlNode::Kind::kList) {
+    Refuse(list.line, absl::StrCat("'", absl::string_view(what.data(), what.size()),
+                                   "' must be a list, '- ...'"));
+    return kNone;
+  }
+  if (list.children.size() > kRowsMax) {
+    Refuse(list.line, absl::StrCat("more than ", kRowsMax, " rows"));
+    return kNone;
+  }
+  return list.children;
+}
+
+std::string PolicyReader::Text(const YamlNode& node, std::string_view key, size_t most) {
+  if (node.kind == YamlNode::Kind::kScalar && !node.text.empty() && node.text.size() <= most &&
+      IsPrintable(node.text)) {
+    return node.text;
+  }
+  Refuse(node.line, absl::StrCat("'", absl::string_view(key.data(), key.size()),
+                                 "' must be a printable text of at most ", most, " bytes"));
+  return "";
+}
+
+std::vector<std::string> PolicyReader::Texts(const YamlNode& node, std::string_view key) {
+  if (node.kind == YamlNode::Kind::kScalar) return {Text(node, key, kTextMax)};
+  std::vector<std::string> texts;
+  if (node.kind != YamlNode::Kind::kList || node.children.empty() ||
+      node.children.size() > kListMax) {
+    Refuse(node.line, absl::StrCat("'", absl::string_view(key.data(), key.size()),
+                                   "' must be a text or a list of 1 to ", kListMax, " texts"));
+    return texts;
+  }
+  for (const YamlNode& item : node.children) texts.push_back(Text(item, key, kTextMax));
+  return texts;
+}
+
+std::optional<absl::Duration> PolicyReader::Period(const Entries& row, const std::string& key) {
+  const auto found = row.find(key);
+  if (found == row.end()) return std::nullopt;
+  const YamlNode& node = *found->second;
+  const std::optional<absl::Duration> period = ParseDurationText(node.text);
+  if (node.kind == YamlNode::Kind::kScalar && period.has_value() && *period >= kShortestPeriod) {
+    return period;
+  }
+  Refuse(node.line,
+         absl::StrCat("'", key, "' takes a time such as 90d, 12h or 30m, of a minute at least"));
+  return std::nullopt;
+}
+
+void PolicyReader::ReadMatch(const YamlNode& node, Match* match, std::vector<std::string>* owners) {
+  std::vector<std::string> known(MatchFieldNames().begin(), MatchFieldNames().end());
+  if (owners != nullptr) known.emplace_back("owner");
+  for (const auto& [key, value] : Take(node, "match", known)) {
+    std::vector<std::string> patterns = Texts(*value, key);
+    if (key == "owner") {
+      *owners = std::move(patterns);
+      continue;
+    }
+    if (key == "host" || key == "method") {
+      const bool upper = key == "method";
+      for (std::string& pattern : patterns) {
+        if (upper) {
+          absl::AsciiStrToUpper(&pattern);
+        } else {
+          absl::AsciiStrToLower(&pattern);
+        }
+      }
+    }
+    match->Add({*MatchFieldByName(key), std::move(patterns)});
+  }
+}
+
+void PolicyReader::ReadOwner(const YamlNode& node) {
+  const Entries row = Take(node, "owners", {"owner", "contact", "match"});
+  if (node.kind != YamlNode::Kind::kMap) return;
+  OwnerRow owner;
+  owner.where = Where(node);
+  if (row.contains("owner")) {
+    owner.owner = Text(*row.at("owner"), "owner", kNameMax);
+  } else {
+    Refuse(node.line, "'owner' is needed: the name of a team or person");
+  }
+  if (row.contains("contact")) owner.contact = Text(*row.at("contact"), "contact", kTextMax);
+  // Whatever no other row takes, the last row may.
+  if (row.contains("match")) ReadMatch(*row.at("match"), &owner.match, nullptr);
+  owner_lines_.push_back(node.line);
+  policy_.owners_.push_back(std::move(owner));
+}
+
+// The first row that fits wins, so one that can never be the first is a mistake.
+void PolicyReader::CheckOwners(const std::vector<int>& lines) {
+  const std::vector<OwnerRow>& owners = policy_.owners_;
+  for (size_t later = 1; later < owners.size(); ++later) {
+    for (size_t earlier = 0; earlier < later; ++earlier) {
+      if (!owners[earlier].match.Covers(owners[later].match)) continue;
+      Refuse(lines[later], absl::StrCat("this row never counts: the one of '",
+                                        owners[earlier].owner, "' in line ", lines[earlier],
+                                        " takes all that it matches; put this one before it"));
+      break;
+    }
+  }
+}
+
+void PolicyReader::ReadHours(const YamlNode& node, PolicyRule* rule) {
+  const Entries row = Take(node, "hours", {"days", "from", "to", "time-zone"});
+  if (node.kind != YamlNode::Kind::kMap) return;
+  const auto text = [&](const char* key) {
+    const auto found = row.find(key);
+    return found == row.end() ? std::string() : Text(*found->second, key, kNameMax);
+  };
+  if (!row.contains("time-zone")) {
+    return Refuse(node.line, "'time-zone' is needed: a name such as Europe/Berlin or UTC");
+  }
+  absl::StatusOr<Hours> hours =
+      Hours::Create(text("days"), text("from"), text("to"), text("time-zone"));
+  if (!hours.ok()) return Refuse(node.line, std::string(hours.status().message()));
+  rule->hours = *std::move(hours);
+}
+
+void PolicyReader::ReadNetworks(const YamlNode& node, std::string_view key,
+                                std::vector<Network>* networks) {
+  for (const std::string& text : Texts(node, key)) {
+    absl::StatusOr<Network> network = Network::Create(text);
+    if (network.ok()) {
+      networks->push_back(*std::move(network));
+    } else {
+      Refuse(node.line, std::string(network.status().message()));
+    }
+  }
+}
+
+void PolicyReader::ReadAllowed(const YamlNode& node, PolicyRule* rule) {
+  for (const auto& [key, value] :
+       Take(node, "allow",
+            {"hosts", "resources", "methods", "workloads", "hours", "networks", "sources"})) {
+    if (key == "hosts") rule->hosts = Texts(*value, key);
+    if (key == "resources") {
+      rule->resources = Texts(*value, key);
+      for (const std::string& resource : rule->resources) {
+        const size_t blank = resource.find(' ');
+        if (blank == std::string::npos || resource.find('/', blank) == std::string::npos) {
+          Refuse(value->line, absl::StrCat("'", ShownYaml(resource),
+                                           "' is no resource: write 'GET api.github.com/repos/*', "
+                                           "with '*' for any method"));
+        }
+      }
+    }
+    if (key == "methods") {
+      rule->methods = Texts(*value, key);
+      for (std::string& method : rule->methods) absl::AsciiStrToUpper(&method);
+    }
+    if (key == "workloads") rule->workloads = Texts(*value, key);
+    if (key == "hours") ReadHours(*value, rule);
+    if (key == "networks") ReadNetworks(*value, key, &rule->networks);
+    if (key == "sources") ReadNetworks(*value, key, &rule->sources);
+  }
+}
+
+void PolicyReader::ReadRule(const YamlNode& node) {
+  const Entries row =
+      Take(node, "rules", {"id", "match", "max-age", "rotate-within", "dormant-after", "allow"});
+  if (node.kind != YamlNode::Kind::kMap) return;
+  PolicyRule rule;
+  rule.where = Where(node);
+  if (row.contains("id")) rule.id = Text(*row.at("id"), "id", kNameMax);
+  if (!IsId(rule.id)) {
+    Refuse(node.line, "'id' is needed: a name of a-z, 0-9, '-' and '_', of at most 64 bytes");
+  } else if (!rule_ids_.insert(rule.id).second) {
+    Refuse(node.line, absl::StrCat("the id '", rule.id, "' is taken already"));
+  }
+  if (row.contains("match")) ReadMatch(*row.at("match"), &rule.match, &rule.owners);
+  rule.max_age = Period(row, "max-age");
+  rule.rotate_within = Period(row, "rotate-within");
+  rule.dormant_after = Period(row, "dormant-after");
+  if (row.contains("allow")) ReadAllowed(*row.at("allow"), &rule);
+  const bool asks = row.contains("max-age") || row.contains("rotate-within") ||
+                    row.contains("dormant-after") || row.contains("allow");
+  if (!asks) {
+    Refuse(node.line,
+           "the rule asks for nothing: give it max-age, rotate-within, dormant-after or allow");
+  }
+  policy_.rules_.push_back(std::move(rule));
+}
+
+void PolicyReader::ReadSuppression(const YamlNode& node) {
+  const Entries row = Take(node, "suppressions", {"rule", "match", "until", "reason"});
+  if (node.kind != YamlNode::Kind::kMap) return;
+  Suppression suppression;
+  suppression.where = Where(node);
+  for (const char* key : {"rule", "until", "reason"}) {
+    if (!row.contains(key)) {
+      return Refuse(node.line, absl::StrCat("'", key,
+                                            "' is needed: a suppression names its rule, "
+                                            "ends, and has a reason"));
+    }
+  }
+  suppression.rule = Text(*row.at("rule"), "rule", kNameMax);
+  suppression.reason = Text(*row.at("reason"), "reason", kTextMax);
+  const YamlNode& until = *row.at("until");
+  absl::CivilDay day;
+  std::string error;
+  if (until.kind == YamlNode::Kind::kScalar && absl::ParseCivilTime(until.text, &day)) {
+    // The whole of that day, everywhere on Earth.
+    suppression.until = absl::FromCivil(day + 1, absl::FixedTimeZone(-12 * 3600));
+  } else if (until.kind != YamlNode::Kind::kScalar ||
+             !absl::ParseTime(absl::RFC3339_full, until.text, &suppression.until, &error)) {
+    Refuse(until.line, "'until' takes a day, 2027-01-31, or a time, 2027-01-31T12:00:00Z");
+  }
+  if (row.contains("match")) ReadMatch(*row.at("match"), &suppression.match, nullptr);
+  policy_.suppressions_.push_back(std::move(suppression));
+}
+
+std::shared_ptr<const Policy> PolicyReader::Read(const YamlNode& root) {
+  if (root.kind != YamlNode::Kind::kNull) {
+    const Entries parts = Take(root, "the file", {"owners", "rules", "suppressions"});
+    if (const auto found = parts.find("owners"); found != parts.end()) {
+      for (const YamlNode& node : Rows(*found->second, "owners")) ReadOwner(node);
+      if (owner_lines_.size() == policy_.owners_.size()) CheckOwners(owner_lines_);
+    }
+    if (const auto found = parts.find("rules"); found != parts.end()) {
+      for (const YamlNode& node : Rows(*found->second, "rules")) ReadRule(node);
+    }
+    if (const auto found = parts.find("suppressions"); found != parts.end()) {
+      for (const YamlNode& node : Rows(*found->second, "suppressions")) ReadSuppression(node);
+    }
+  }
+  if (!problems_.empty()) return nullptr;
+  return std::make_shared<const Policy>(std::move(policy_));
+}
+
+std::shared_ptr<const Policy> Policy::Parse(const std::string& text, const std::string& name,
+                                            std::vector<std::string>* problems) {
+  const absl::StatusOr<YamlNode> root = ParseYaml(text, name);
+  if (!root.ok()) {
+    problems->emplace_back(root.status().message());
+    return nullptr;
+  }
+  PolicyReader reader(name);
+  std::shared_ptr<const Policy> policy = reader.Read(*root);
+  *problems = reader.Problems();
+  return policy;
+}
+
+}  // namespace tokenwatch
