@@ -130,6 +130,9 @@ struct StoreSpace {
 // AnswerCode (outcome.h).
 const char* OutcomeOf(uint32_t code);
 
+class CommitObserver;  // committed_use.h
+class DetectionStore;  // detection_store.h
+
 // Thread safe. Every query sees whole commits only.
 class Store {
  public:
@@ -141,6 +144,13 @@ class Store {
   // of the call is kept and the caller may retry. Facts are taken from retries as well; a token
   // keeps a bounded number of them, those that were told last.
   virtual absl::Status Commit(absl::Span<const IngestBatch> batches) = 0;
+
+  // Tells `observer` of every commit from now on; null: nobody. It must outlive the store or be
+  // taken away before. Once at start, before the first commit.
+  virtual void Observe(CommitObserver* /*observer*/) {}
+
+  // What detection and delivery keep, in the same place; lives as long as this.
+  virtual DetectionStore* detection() { return nullptr; }
 
   // Highest committed sequence of a stream; 0 where there is none.
   virtual absl::StatusOr<uint64_t> CommittedSequence(const std::string& agent,
