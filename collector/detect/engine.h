@@ -44,8 +44,9 @@ class Engine {
   // goes back.
   void AdvanceTo(int64_t time_us);
 
-  // Findings that are new or have changed since the last call.
-  std::vector<StoredFinding> TakeFindings();
+  // Findings that are new, or to be told again, since the last call; with `joined` also those that
+  // only gained evidence.
+  std::vector<StoredFinding> TakeFindings(bool joined);
   // Baselines that changed since the last call, serialized.
   std::vector<StoredBaseline> TakeBaselines();
 

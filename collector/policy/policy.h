@@ -58,6 +58,9 @@ struct PolicyRule {
   std::vector<Network> networks;  // of the destination
   std::vector<Network> sources;   // of the machine that sent it
   std::string where;
+
+  // `owner`: of the subject; null where nobody owns it, which the pattern "none" takes.
+  bool Concerns(const PolicySubject& subject, const OwnerRow* owner) const;
 };
 
 struct Suppression {

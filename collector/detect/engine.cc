@@ -1,0 +1,592 @@
+#include "collector/detect/engine.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "agent/common/facts.h"
+#include "agent/common/token_id.h"
+#include "collector/detect/baselines.h"
+#include "collector/detect/features.h"
+#include "collector/detect/finding_book.h"
+#include "collector/detect/novelty.h"
+#include "collector/detect/rules.h"
+#include "collector/store/outcome.h"
+#include "tokenwatch/v1/event.pb.h"
+
+namespace tokenwatch {
+namespace {
+
+// Dimensions of a token's own baseline, of what its workload's tokens share, and of a host.
+constexpr Dimension kOwnDimensions[] = {
+    Dimension::kHost,    Dimension::kWorkload,  Dimension::kResource,   Dimension::kAgent,
+    Dimension::kMachine, Dimension::kSource,    Dimension::kSourceNear, Dimension::kSourceCountry,
+    Dimension::kService, Dimension::kNamespace, Dimension::kInstance};
+constexpr Dimension kWorkloadDimensions[] = {Dimension::kHost,         Dimension::kWorkload,
+                                             Dimension::kResource,     Dimension::kAgent,
+                                             Dimension::kMachine,      Dimension::kSource,
+                                             Dimension::kSourceNear,   Dimension::kSourceCountry,
+                                             Dimension::kAgentVersion, Dimension::kInstance};
+constexpr Dimension kHostDimensions[] = {Dimension::kPeer, Dimension::kPeerCountry};
+
+constexpr Hour kAgain = 24;           // so long what was a surprise belongs to it
+constexpr Hour kKeptHours = 90 * 24;  // without a use, then a baseline is forgotten
+constexpr size_t kMostHourResources = 512, kMostHourTokens = 4096;
+constexpr int64_t kDenialMicros = int64_t{600} * 1'000'000;
+constexpr uint64_t kMostCounted = 1'000'000;
+constexpr float kFadeDay = 0.95F, kFadeHour = 0.998F, kFadeDenials = 0.999F;
+constexpr double kFadeQuiet = 0.99;
+constexpr double kOddPerDay = 0.3;
+constexpr uint64_t kRarelyDenied = 50;
+constexpr Hour kKnownWorkloadHours = 48;
+constexpr Hour kAliveHours = 4;
+constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
+constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
+constexpr uint32_t kRegularDays = 5;
+constexpr Hour kQuietHours = 14 * 24;  // beyond it a token is gone, and no sign of a quiet fleet
+// A day is quiet where so many of the tokens that are used regularly are silent at once.
+constexpr double kQuietShare = 0.05;
+constexpr size_t kQuietLeast = 4;
+constexpr double kQuietExpected = 10;
+
+Word WordOf(const Features& features, Dimension dimension) {
+  switch (dimension) {
+    case Dimension::kHost:
+      return features.host;
+    case Dimension::kWorkload:
+      return features.workload;
+    case Dimension::kResource:
+      return features.resource;
+    case Dimension::kAgent:
+      return features.agent;
+    case Dimension::kAgentVersion:
+      return features.agent_version;
+    case Dimension::kMachine:
+      return features.machine;
+    case Dimension::kSource:
+      return features.source;
+    case Dimension::kSourceNear:
+      return features.source_near;
+    case Dimension::kSourceCountry:
+      return features.source_country;
+    case Dimension::kService:
+      return features.service;
+    case Dimension::kNamespace:
+      return features.name_space;
+    case Dimension::kInstance:
+      return features.instance;
+    case Dimension::kPeer:
+      return features.peer;
+    case Dimension::kPeerCountry:
+      return features.peer_country;
+    case Dimension::kFormat:
+      return features.format;
+    case Dimension::kSubject:
+      return 0;
+  }
+  return 0;
+}
+
+// The same in every run: FNV-1a.
+uint64_t Fingerprint(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash ^ (hash >> 32);
+}
+
+Novelty NoveltyOf(const SeenSet& set, Word word, Hour began, Hour hour) {
+  Novelty novelty{.word = word};
+  const SeenValue* const value = set.Find(word);
+  novelty.is_new = value == nullptr && !set.empty();
+  if (value != nullptr) novelty.again = value->suspect && hour - value->first <= kAgain;
+  if (novelty.is_new || novelty.again) novelty.per_day = set.NewPerDay(began, hour);
+  return novelty;
+}
+
+// What is told of one use or one silence by one rule.
+class OneRule final : public Reporter {
+ public:
+  OneRule(const Rule* rule, const FindingBook* book, std::string_view subject, int64_t time_us)
+      : rule_(rule), book_(book), subject_(subject), time_us_(time_us) {}
+  void Add(Report report) override { reports.push_back(std::move(report)); }
+  bool IsOpen() const override { return book_->IsOpen(*rule_, subject_, time_us_); }
+  void AddOdd() override { odd = true; }
+
+  std::vector<Report> reports;
+  bool odd = false;
+
+ private:
+  const Rule* const rule_;
+  const FindingBook* const book_;
+  const std::string_view subject_;
+  const int64_t time_us_;
+};
+
+}  // namespace
+
+class Engine::Impl {
+ public:
+  explicit Impl(const Options& options) : features_(&baselines_.words, options.countries) {}
+
+  void SetPolicy(std::shared_ptr<const Policy> policy) { policy_ = std::move(policy); }
+
+  void Restore(std::string_view name, std::string_view bytes) { baselines_.Restore(name, bytes); }
+  void Restore(const StoredFinding& finding) { book_.Restore(finding); }
+
+  void Judge(const CommittedUse& use);
+  void Learn(const TokenFactRow& fact);
+  void AdvanceTo(int64_t time_us);
+
+  std::vector<StoredFinding> TakeFindings(bool joined) { return book_.Take(joined); }
+  std::vector<StoredBaseline> TakeBaselines() { return baselines_.TakeChanged(); }
+
+ private:
+  static PolicySubject SubjectOf(const CommittedUse& use, std::string_view token_id);
+  void CloseHours(Profile* profile, Hour until);
+  static void BeginHour(Profile* profile, Hour hour);
+  static void CountUse(const UseView& view, Profile* profile);
+  static void SetNovelties(UseView* view);
+  // Runs all rules; what they found and thought odd.
+  struct Verdict {
+    bool suspect = false;  // something that may not become normal by itself
+    bool odd = false;
+  };
+  Verdict RunRules(const UseView& view, const FindingSubject& subject);
+  static bool IsOdd(const UseView& view);
+  void LearnUse(const UseView& view, const Verdict& verdict, Profile* profile,
+                SharedProfile* workload, SharedProfile* host);
+  static void LearnProfile(const UseView& view, const Verdict& verdict, Profile* profile);
+  void LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_quiet);
+  bool HasSuccessor(Profile* profile, const SharedProfile& workload);
+  static void NoteNewToken(uint32_t token, Hour hour, SharedProfile* workload);
+  static void LearnFact(const TokenFactRow& fact, Profile* profile);
+  FindingSubject FindingSubjectOf(const Profile& profile, const OwnerRow* owner) const;
+
+  Baselines baselines_;
+  FeatureReader features_;
+  FindingBook book_;
+  std::shared_ptr<const Policy> policy_ = std::make_shared<const Policy>();
+  int64_t now_us_ = 0;
+  Hour looked_at_ = 0;
+};
+
+PolicySubject Engine::Impl::SubjectOf(const CommittedUse& use, std::string_view token_id) {
+  const UseContext& context = *use.row.context;
+  PolicySubject subject;
+  subject.workload = &context.workload;
+  subject.token_id = token_id;
+  if (use.credential != nullptr) subject.credential_id = *use.credential;
+  subject.format = context.format;
+  subject.provider = context.provider;
+  subject.carrier = context.carrier;
+  subject.method = context.method;
+  subject.host = context.host;
+  subject.path = context.path;
+  return subject;
+}
+
+void Engine::Impl::CloseHours(Profile* profile, Hour until) {
+  if (profile->closed == 0) profile->closed = profile->began() + 1;  // its first hour is cut
+  if (profile->closed >= until) return;
+  if (profile->week == nullptr) profile->week = std::make_unique<WeekModel>();
+  // After a long absence a month of silence says all.
+  profile->closed = std::max(profile->closed, until - 31 * 24);
+  for (; profile->closed < until; ++profile->closed) {
+    const bool its = profile->closed == profile->hour;
+    const Hour hour = profile->closed;
+    if (its || HourOf(profile->last_us) >= hour) {
+      profile->quiet = 0;
+    } else {
+      profile->quiet += profile->week->Expected(hour);
+    }
+    profile->week->Close(hour, its ? profile->hour_uses : 0);
+    profile->changed = true;
+  }
+}
+
+void Engine::Impl::BeginHour(Profile* profile, Hour hour) {
+  const bool another_day = hour / 24 > profile->hour / 24;
+  profile->resource_peak = std::max(profile->resource_peak * (another_day ? kFadeDay : 1),
+                                    static_cast<float>(profile->hour_resources.size()));
+  profile->hour = hour;
+  profile->hour_uses = profile->hour_failed = 0;
+  profile->hour_resources.clear();
+  profile->hour_new_resources = 0;
+}
+
+void Engine::Impl::CountUse(const UseView& view, Profile* profile) {
+  profile->hour_uses += view.uses;
+  if (view.outcome == Outcome::kFailed || view.outcome == Outcome::kThrottled ||
+      view.outcome == Outcome::kUnanswered) {
+    profile->hour_failed += view.uses;
+  }
+  auto& resources = profile->hour_resources;
+  const Word resource = view.features.resource;
+  if (resources.size() < kMostHourResources &&
+      std::find(resources.rbegin(), resources.rend(), resource) == resources.rend()) {
+    resources.push_back(resource);
+    if (view.New(Dimension::kResource).is_new) ++profile->hour_new_resources;
+  }
+  if (view.time_us - profile->denials_since_us > kDenialMicros) {
+    profile->denial_peak =
+        std::max(profile->denial_peak * kFadeDenials, static_cast<float>(profile->denials));
+    profile->denials_since_us = view.time_us;
+    profile->denials = profile->answers = 0;
+  }
+  const auto uses = static_cast<uint32_t>(std::min(view.uses, kMostCounted));
+  if (view.outcome != Outcome::kUnanswered) profile->answers += uses;
+  if (view.outcome == Outcome::kDenied) profile->denials += uses;
+  if (view.use.row.status == 401) {
+    if (profile->refused == 0) profile->refused_since_us = view.time_us;
+    profile->refused += uses;
+  } else if (view.outcome == Outcome::kOk) {
+    profile->refused = 0;
+  }
+}
+
+void Engine::Impl::SetNovelties(UseView* view) {
+  const auto at = [view](Dimension dimension) -> Novelty& {
+    return view->novelties[static_cast<size_t>(dimension)];
+  };
+  for (const Dimension dimension : kOwnDimensions) {
+    const Word word = WordOf(view->features, dimension);
+    Novelty& novelty = at(dimension);
+    novelty = NoveltyOf(view->profile.seen[dimension], word, view->profile.began(), view->hour);
+    if (!novelty.is_new && !novelty.again) continue;
+    const SeenValue* const shared = view->workload.seen[dimension].Find(word);
+    novelty.siblings = shared != nullptr && shared->only != view->by;
+  }
+  for (const Dimension dimension : kHostDimensions) {
+    const Word word = WordOf(view->features, dimension);
+    if (word == 0) continue;
+    at(dimension) = NoveltyOf(view->host.seen[dimension], word, view->host.began, view->hour);
+  }
+}
+
+Engine::Impl::Verdict Engine::Impl::RunRules(const UseView& view, const FindingSubject& subject) {
+  Verdict verdict;
+  for (const Rule& rule : Rules()) {
+    if (rule.on_use == nullptr) continue;
+    OneRule reporter(&rule, &book_, subject.id, view.time_us);
+    rule.on_use(view, &reporter);
+    verdict.odd = verdict.odd || reporter.odd;
+    for (const Report& report : reporter.reports) {
+      FindingSubject of = subject;
+      of.suppression =
+          policy_->SuppressionOf(rule.id, view.subject, absl::FromUnixMicros(view.time_us));
+      book_.Add(rule, of, report, &view.use, view.time_us);
+      verdict.suspect = verdict.suspect || !rule.lasting;
+    }
+  }
+  return verdict;
+}
+
+// Less than a finding: something asked for the first time, or refused, by a token to which neither
+// happens.
+bool Engine::Impl::IsOdd(const UseView& view) {
+  if (!IsMature(view)) return false;
+  const Novelty& resource = view.New(Dimension::kResource);
+  if (resource.is_new && !resource.siblings && !IsAfterRelease(view) &&
+      resource.per_day <= kOddPerDay) {
+    return true;
+  }
+  return view.outcome == Outcome::kDenied &&
+         kRarelyDenied * view.profile.denied < view.profile.uses &&
+         view.fleet.OthersDenied(view.profile.provider, view.by) == 0;
+}
+
+void Engine::Impl::LearnProfile(const UseView& view, const Verdict& verdict, Profile* profile) {
+  for (const Dimension dimension : kOwnDimensions) {
+    SeenValue& value =
+        profile->seen[dimension].Count(WordOf(view.features, dimension), view.hour, view.uses);
+    if (view.New(dimension).is_new && verdict.suspect) value.suspect = true;
+  }
+  const auto day = static_cast<int32_t>(view.time_us / kMicrosPerDay);
+  if (verdict.odd || (!verdict.suspect && IsOdd(view))) profile->odd.Add(day);
+  if (day > profile->last_day) {
+    ++profile->active_days;
+    profile->last_day = day;
+  }
+  if (profile->uses == 0) {
+    profile->first_us = profile->last_us = view.time_us;
+  } else if (view.time_us > profile->last_us) {
+    profile->longest_gap_us = std::max(profile->longest_gap_us, view.time_us - profile->last_us);
+    profile->last_us = view.time_us;
+    profile->newest = std::make_unique<CommittedUse>(view.use);
+  } else {
+    profile->first_us = std::min(profile->first_us, view.time_us);
+  }
+  if (profile->newest == nullptr) profile->newest = std::make_unique<CommittedUse>(view.use);
+  if (profile->quiet > 0) {
+    if (!profile->quiet_excused) {
+      profile->longest_quiet = std::max(profile->longest_quiet * kFadeQuiet, profile->quiet);
+    }
+    profile->quiet = 0;
+  }
+  profile->quiet_excused = false;
+  profile->uses += view.uses;
+  if (view.outcome == Outcome::kDenied) profile->denied += view.uses;
+  profile->wrote = profile->wrote || view.features.writes;
+  profile->in_header = profile->in_header || !view.HasTrait(v1::USE_TRAIT_IN_QUERY);
+  profile->successor.clear();
+  profile->changed = true;
+}
+
+void Engine::Impl::LearnUse(const UseView& view, const Verdict& verdict, Profile* profile,
+                            SharedProfile* workload, SharedProfile* host) {
+  const Features& features = view.features;
+  const Hour hour = view.hour;
+  const SeenSet& versions = workload->seen[Dimension::kAgentVersion];
+  const bool known = hour - workload->began > kKnownWorkloadHours;
+  if (known && features.agent_version != 0 && !versions.Has(features.agent_version) &&
+      !view.New(Dimension::kWorkload).is_new) {
+    workload->deployed = hour;
+  }
+  for (const Dimension dimension : kWorkloadDimensions) {
+    workload->seen[dimension].Count(WordOf(features, dimension), hour, view.uses, view.by);
+  }
+  workload->seen[Dimension::kSubject].Count(baselines_.words.Of(profile->subject), hour, view.uses);
+  for (SharedProfile* const shared : {workload, host}) {
+    shared->last = std::max(shared->last, hour);
+    shared->uses += view.uses;
+    shared->changed = true;
+  }
+  for (const Dimension dimension : kHostDimensions) {
+    const Word word = WordOf(features, dimension);
+    if (word == 0) continue;
+    SeenValue& value = host->seen[dimension].Count(word, hour, view.uses);
+    if (view.New(dimension).is_new && verdict.suspect) value.suspect = true;
+  }
+  LearnProfile(view, verdict, profile);
+}
+
+FindingSubject Engine::Impl::FindingSubjectOf(const Profile& profile, const OwnerRow* owner) const {
+  FindingSubject subject;
+  subject.id = profile.subject;
+  subject.first_us = profile.first_us;
+  subject.uses = profile.uses;
+  subject.owner = owner;
+  return subject;
+}
+
+void Engine::Impl::Judge(const CommittedUse& use) {
+  if (use.row.token == nullptr || use.row.token->ids.empty()) return;
+  const UseContext& context = *use.row.context;
+  if (context.direction == "inbound") return;
+  const int64_t time_us = use.row.time_us;
+  const Hour hour = HourOf(time_us);
+  now_us_ = std::max(now_us_, time_us);
+
+  Profile* const profile = baselines_.ProfileOf(use);
+  const Features features = features_.Of(context, use.source);
+  SharedProfile* const workload = baselines_.Workload(features.service, hour);
+  SharedProfile* const host = baselines_.Host(features.host, hour);
+  if (profile->uses == 0) profile->first_us = profile->last_us = time_us;
+  const std::string token_id = profile->ids.empty() ? std::string() : profile->ids.front();
+  const PolicySubject subject = SubjectOf(use, token_id);
+  UseView view{.use = use,
+               .features = features,
+               .words = baselines_.words,
+               .profile = *profile,
+               .workload = *workload,
+               .host = *host,
+               .fleet = baselines_.fleet,
+               .policy = *policy_,
+               .subject = subject,
+               .owner = policy_->OwnerOf(subject)};
+  view.time_us = time_us;
+  view.hour = hour;
+  view.late = hour < profile->hour;
+  view.uses = std::max<uint32_t>(use.row.count, 1);
+  view.outcome = Classify(AnswerCode(use.row.status, use.row.grpc_status));
+  view.by = static_cast<uint32_t>(Fingerprint(profile->subject));
+  Fleet& fleet = baselines_.fleet;
+  view.machine_since = fleet.Note(Fleet::Kind::kMachine, features.machine, hour);
+  view.network_since = fleet.Note(Fleet::Kind::kNetwork, features.source_near, hour);
+  view.format_since = fleet.Note(Fleet::Kind::kFormat, features.format, hour);
+  fleet.NoteAnswer(profile->provider, features.service, time_us, view.outcome == Outcome::kDenied,
+                   view.outcome == Outcome::kFailed || view.outcome == Outcome::kThrottled);
+  const SeenValue* const instance = workload->seen[Dimension::kInstance].Find(features.instance);
+  view.instance_since = instance == nullptr ? hour : instance->first;
+  if (profile->uses > 0 && time_us > profile->last_us) {
+    view.quiet_us = static_cast<uint64_t>(time_us - profile->last_us);
+  }
+
+  if (!view.late && profile->uses > 0) CloseHours(profile, hour);
+  SetNovelties(&view);
+  if (hour > profile->hour) BeginHour(profile, hour);
+  if (!view.late) CountUse(view, profile);
+  if (profile->uses == 0 && use.credential == nullptr) NoteNewToken(view.by, hour, workload);
+
+  FindingSubject of = FindingSubjectOf(*profile, view.owner);
+  of.service = baselines_.words.Text(features.service);
+  const Verdict verdict = RunRules(view, of);
+  LearnUse(view, verdict, profile, workload, host);
+}
+
+void Engine::Impl::NoteNewToken(uint32_t token, Hour hour, SharedProfile* workload) {
+  if (hour > workload->hour) {
+    workload->token_peak = std::max(workload->token_peak * kFadeHour,
+                                    static_cast<float>(workload->hour_tokens.size()));
+    workload->hour_tokens.clear();
+    workload->hour = hour;
+  }
+  if (workload->hour_tokens.size() < kMostHourTokens) workload->hour_tokens.push_back(token);
+}
+
+void Engine::Impl::Learn(const TokenFactRow& fact) {
+  Profile* const profile = baselines_.Find(*fact.token);
+  if (profile == nullptr) return;
+  const FactView view{*profile, fact.name, fact.value, fact.time_us};
+  const OwnerRow* owner = nullptr;
+  PolicySubject subject;
+  if (profile->newest != nullptr) {
+    subject = SubjectOf(*profile->newest, profile->ids.empty() ? "" : profile->ids.front());
+    owner = policy_->OwnerOf(subject);
+  }
+  for (const Rule& rule : Rules()) {
+    if (rule.on_fact == nullptr) continue;
+    OneRule reporter(&rule, &book_, profile->subject, fact.time_us);
+    rule.on_fact(view, &reporter);
+    FindingSubject of = FindingSubjectOf(*profile, owner);
+    of.suppression = policy_->SuppressionOf(rule.id, subject, absl::FromUnixMicros(fact.time_us));
+    for (const Report& report : reporter.reports) {
+      book_.Add(rule, of, report, nullptr, fact.time_us);
+    }
+  }
+  LearnFact(fact, profile);
+}
+
+void Engine::Impl::LearnFact(const TokenFactRow& fact, Profile* profile) {
+  const auto time_of = [&fact](int64_t* time_us) {
+    absl::Time time;
+    std::string error;
+    if (absl::ParseTime(absl::RFC3339_full, fact.value, &time, &error)) {
+      *time_us = absl::ToUnixMicros(time);
+    }
+  };
+  if (fact.name == fact::kExpires) time_of(&profile->expires_us);
+  if (fact.name == fact::kIssuedAt) time_of(&profile->issued_us);
+  if (fact.name == fact::kRevoked || fact.name == fact::kInactive) time_of(&profile->revoked_us);
+  if (fact.name == fact::kRevokedBy && profile->revoked_us == 0) profile->revoked_us = fact.time_us;
+  if (fact.name == fact::kRotatedTo) profile->successor = fact.value;
+  if (fact.name == fact::kScope) {
+    auto& scopes = profile->scopes;
+    const auto at = std::lower_bound(scopes.begin(), scopes.end(), fact.value);
+    if ((at == scopes.end() || *at != fact.value) && scopes.size() < fact::kPerUseMax) {
+      scopes.insert(at, fact.value);
+    }
+    // All are told at one time: what comes a minute after the first telling is another telling.
+    if (profile->scopes_told_us == 0) profile->scopes_told_us = fact.time_us;
+    profile->scopes_known = fact.time_us - profile->scopes_told_us > kTellingMicros;
+  }
+  profile->changed = true;
+}
+
+// A token that began when this one ended, in the same workload and for the same hosts.
+bool Engine::Impl::HasSuccessor(Profile* profile, const SharedProfile& workload) {
+  if (!profile->successor.empty()) return true;
+  for (const SeenValue& value : workload.seen[Dimension::kSubject].values()) {
+    const Profile* const other = baselines_.Find(baselines_.words.Text(value.word));
+    if (other == nullptr || other == profile || other->last_us <= profile->last_us) continue;
+    if (other->first_us < profile->last_us - kRotationMicros) continue;
+    const bool same_hosts =
+        std::any_of(profile->seen[Dimension::kHost].values().begin(),
+                    profile->seen[Dimension::kHost].values().end(), [other](const SeenValue& host) {
+                      return !host.suspect && other->seen[Dimension::kHost].Has(host.word);
+                    });
+    if (!same_hosts) continue;
+    profile->successor = other->subject;
+    profile->changed = true;
+    return true;
+  }
+  return false;
+}
+
+void Engine::Impl::LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_quiet) {
+  if (profile->newest == nullptr) return;
+  const CommittedUse& newest = *profile->newest;
+  const Features features = features_.Of(*newest.row.context, newest.source);
+  const SharedProfile* const workload = baselines_.FindWorkload(features.service);
+  if (fleet_quiet) profile->quiet_excused = true;
+  const std::string token_id = profile->ids.empty() ? std::string() : profile->ids.front();
+  const PolicySubject subject = SubjectOf(newest, token_id);
+  const OwnerRow* const owner = policy_->OwnerOf(subject);
+  QuietView view{.profile = *profile,
+                 .workload = workload,
+                 .policy = *policy_,
+                 .subject = subject,
+                 .owner = owner,
+                 .time_us = time_us,
+                 .expected = profile->quiet,
+                 .fleet_quiet = fleet_quiet};
+  if (workload != nullptr && profile->quiet >= kQuietExpected) {
+    HasSuccessor(profile, *workload);
+    const Word own = baselines_.words.Of(profile->subject);
+    for (const SeenValue& value : workload->seen[Dimension::kSubject].values()) {
+      if (value.word == own || value.last < HourOf(profile->last_us) - kKnownWorkloadHours)
+        continue;
+      view.workload_has_others = true;
+      view.workload_lives = view.workload_lives || value.last >= HourOf(time_us) - kAliveHours;
+    }
+  }
+  for (const Rule& rule : Rules()) {
+    if (rule.on_quiet == nullptr) continue;
+    if (book_.IsOpen(rule, profile->subject, profile->last_us)) continue;
+    OneRule reporter(&rule, &book_, profile->subject, time_us);
+    rule.on_quiet(view, &reporter);
+    for (const Report& report : reporter.reports) {
+      FindingSubject of = FindingSubjectOf(*profile, owner);
+      of.service = baselines_.words.Text(features.service);
+      of.suppression = policy_->SuppressionOf(rule.id, subject, absl::FromUnixMicros(time_us));
+      book_.Add(rule, of, report, nullptr, time_us);
+      profile->told_quiet_us = profile->last_us;
+    }
+  }
+}
+
+void Engine::Impl::AdvanceTo(int64_t time_us) {
+  now_us_ = std::max(now_us_, time_us);
+  const Hour hour = HourOf(time_us);
+  if (hour <= looked_at_) return;
+  looked_at_ = hour;
+  size_t regular = 0, silent = 0;
+  baselines_.ForEachProfile([&](Profile* profile) {
+    if (profile->uses == 0) return;
+    CloseHours(profile, hour);
+    if (profile->active_days < kRegularDays || !profile->successor.empty() ||
+        hour - HourOf(profile->last_us) > kQuietHours) {
+      return;
+    }
+    ++regular;
+    if (profile->quiet > kQuietExpected && profile->quiet > 1.5 * profile->longest_quiet) ++silent;
+  });
+  const bool fleet_quiet =
+      silent > std::max<double>(kQuietLeast, kQuietShare * static_cast<double>(regular));
+  baselines_.ForEachProfile([&](Profile* profile) {
+    if (profile->uses == 0 || profile->last_us == profile->told_quiet_us) return;
+    LookAtQuiet(profile, time_us, fleet_quiet);
+  });
+  if (hour % 24 == 0) {
+    book_.Forget(time_us - 2 * kMicrosPerDay);
+    if (baselines_.Forget(hour - kKeptHours)) features_.Forget();
+  }
+}
+
+void Engine::SetPolicy(std::shared_ptr<const Policy> policy) {
+  impl_->SetPolicy(std::move(policy));
+}
+void Engine::Restore(std::string_view name, std::string_view bytes) { impl_->Restore(name, bytes); }
+void Engine::Restore(const StoredFinding& finding) { impl_->Restore(finding); }
+void Engine::Judge(const CommittedUse& use) { impl_->Judge(use); }
+void Engine::Learn(const TokenFactRow& fact) { impl_->Learn(fact); }
+void Engine::AdvanceTo(int64_t time_us) { impl_->AdvanceTo(time_us); }
+std::vector<StoredFinding> Engine::TakeFindings(bool joined) { return impl_->TakeFindings(joined); }
+std::vector<StoredBaseline> Engine::TakeBaselines() { return impl_->TakeBaselines(); }
+
+Engine::Engine(const Options& options) : impl_(std::make_unique<Impl>(options)) {}
+Engine::~Engine() = default;
+
+}  // namespace tokenwatch

@@ -1,0 +1,205 @@
+#include "collector/detect/features.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "collector/policy/network.h"
+#include "collector/store/workload_names.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr size_t kMostProducts = 4;
+constexpr size_t kHashDigits = 8;
+
+bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
+bool IsHex(char c) { return absl::ascii_isxdigit(static_cast<unsigned char>(c)); }
+
+bool IsMapped(const IpBytes& address) {
+  return std::all_of(address.begin(), address.begin() + 10, [](uint8_t b) { return b == 0; }) &&
+         address[10] == 0xff && address[11] == 0xff;
+}
+
+bool IsLoopback(const IpBytes& address) {
+  if (IsMapped(address)) return address[12] == 127;
+  IpBytes one{};
+  one[15] = 1;
+  return address == one;
+}
+
+// The machine's address: as the collector sees its agent, unless that is on the same machine.
+std::string_view SourceAddress(const UseContext& context, const UseSource& source) {
+  const std::optional<IpBytes> seen = ParseIp(source.agent_address);
+  if (seen.has_value() && !IsLoopback(*seen)) return source.agent_address;
+  const std::optional<IpBytes> local = ParseIp(context.local_address);
+  return local.has_value() && !IsLoopback(*local) ? context.local_address : std::string_view();
+}
+
+// Units of logins: there is another one each time.
+bool IsLoginUnit(std::string_view unit) {
+  return unit.starts_with("session-") || unit.starts_with("user@") || unit.starts_with("run-");
+}
+
+bool IsSuffix(std::string_view part, size_t least, size_t most, bool digits) {
+  return part.size() >= least && part.size() <= most &&
+         std::all_of(part.begin(), part.end(), [digits](char c) {
+           return digits ? IsDigit(c)
+                         : IsDigit(c) || absl::ascii_islower(static_cast<unsigned char>(c));
+         });
+}
+
+}  // namespace
+
+std::string ProductNames(std::string_view user_agent) {
+  std::vector<std::string> names;
+  int depth = 0;
+  std::string outside;
+  for (const char c : user_agent) {
+    if (c == '(') ++depth;
+    if (depth == 0) outside.push_back(c);
+    if (c == ')' && depth > 0) --depth;
+  }
+  for (const absl::string_view product : absl::StrSplit(outside, ' ', absl::SkipEmpty())) {
+    if (names.size() == kMostProducts) break;
+    const absl::string_view name = product.substr(0, product.find('/'));
+    names.push_back(WithoutVersions({name.data(), name.size()}));
+  }
+  return absl::StrJoin(names, " ");
+}
+
+std::string WithoutVersions(std::string_view name) {
+  std::string folded;
+  for (size_t i = 0; i < name.size();) {
+    size_t end = i;
+    bool digit = false;
+    while (end < name.size() && IsHex(name[end])) digit = IsDigit(name[end++]) || digit;
+    const bool hash = digit && end - i >= kHashDigits;
+    if (!hash) {
+      end = i;
+      while (end < name.size() && IsDigit(name[end])) ++end;
+    }
+    if (end == i) {
+      folded.push_back(name[i++]);
+      continue;
+    }
+    // "1.2.3" is one version.
+    if (folded.size() < 2 || folded.back() != '.' || folded[folded.size() - 2] != '#') {
+      folded.push_back('#');
+    } else {
+      folded.pop_back();
+    }
+    i = end;
+  }
+  return folded;
+}
+
+std::string DeploymentOf(std::string_view pod) {
+  std::vector<std::string> parts = absl::StrSplit(absl::string_view(pod.data(), pod.size()), '-');
+  const auto last_is = [&parts](size_t least, size_t most, bool digits) {
+    return parts.size() > 1 && IsSuffix(parts.back(), least, most, digits);
+  };
+  if (last_is(1, 4, true)) {  // of a stateful set
+    parts.pop_back();
+  } else if (last_is(5, 5, false)) {
+    parts.pop_back();
+    // Of a replica set's hash, or a job's time: both have digits.
+    const auto has_digit = [&parts] {
+      return std::any_of(parts.back().begin(), parts.back().end(), IsDigit);
+    };
+    if (last_is(6, 10, false) && has_digit()) parts.pop_back();
+  }
+  return absl::StrJoin(parts, "-");
+}
+
+std::string NetworkOf(std::string_view address, int bits_of_v4, int bits_of_v6) {
+  std::optional<IpBytes> parsed = ParseIp(address);
+  if (!parsed.has_value()) return "";
+  const bool v4 = IsMapped(*parsed);
+  const int bits = v4 ? 96 + bits_of_v4 : bits_of_v6;
+  for (int bit = bits; bit < 128; ++bit) {
+    (*parsed)[bit / 8] &= static_cast<uint8_t>(~(0x80U >> (bit % 8)));
+  }
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const void* const bytes = v4 ? parsed->data() + 12 : parsed->data();
+  if (inet_ntop(v4 ? AF_INET : AF_INET6, bytes, text.data(), text.size()) == nullptr) return "";
+  return absl::StrCat(text.data(), "/", v4 ? bits_of_v4 : bits_of_v6);
+}
+
+const Features& FeatureReader::Of(const UseContext& context,
+                                  const std::shared_ptr<const UseSource>& source) {
+  if (known_.size() >= kMost) known_.clear();
+  Known& known = known_[context.id];
+  if (known.source != source) {
+    known.features = Read(context, *source);
+    known.source = source;
+  }
+  return known.features;
+}
+
+Features FeatureReader::Read(const UseContext& context, const UseSource& source) {
+  Features features;
+  features.format = words_->Of(context.format);
+  features.provider = words_->Of(context.provider);
+  features.host = words_->Of(absl::AsciiStrToLower(context.host));
+  features.resource = words_->Of(absl::StrCat(context.method, " ", context.host, context.path));
+  features.agent = words_->Of(ProductNames(context.user_agent));
+  features.agent_version = words_->Of(context.user_agent);
+  ReadWorkload(context.workload, &features);
+  const std::string_view address = SourceAddress(context, source);
+  features.source = words_->Of(NetworkOf(address, 16, 48));
+  features.source_near = words_->Of(NetworkOf(address, 24, 64));
+  if (context.peer_certainty != "unknown") {
+    features.peer = words_->Of(NetworkOf(context.peer_address, 16, 48));
+  }
+  if (countries_ != nullptr) {
+    features.source_country = words_->Of(countries_->Country(address));
+    if (features.peer != 0) {
+      features.peer_country = words_->Of(countries_->Country(context.peer_address));
+    }
+  }
+  features.reads =
+      context.method == "GET" || context.method == "HEAD" || context.method == "OPTIONS";
+  features.writes = context.method == "POST" || context.method == "PUT" ||
+                    context.method == "PATCH" || context.method == "DELETE";
+  return features;
+}
+
+void FeatureReader::ReadWorkload(const v1::Workload& who, Features* features) {
+  features->contained = !who.pod().empty() || !who.container_id().empty();
+  features->machine = words_->Of(who.host());
+  features->name_space = words_->Of(who.namespace_());
+  std::string program = who.script().empty() ? who.exe() : who.script();
+  if (program.empty()) program = who.comm();
+  if (absl::EndsWith(program, " (deleted)")) program.resize(program.size() - 10);
+  program = WithoutVersions(program);
+  std::string service;
+  if (!who.pod().empty()) {
+    service = absl::StrCat(who.namespace_(), "/", DeploymentOf(who.pod()));
+    if (!who.container_name().empty()) absl::StrAppend(&service, "/", who.container_name());
+  } else if (!who.container_id().empty()) {
+    std::string image = who.container_name().empty() ? who.image() : who.container_name();
+    service = WithoutVersions(image.substr(0, image.find(':')));
+  } else if (!who.unit().empty() && !IsLoginUnit(who.unit())) {
+    service = WithoutVersions(who.unit());
+  } else {
+    const std::string_view base = LastPartOfPath(program);
+    service = absl::StrCat(who.user(), who.user().empty() ? "" : ": ",
+                           absl::string_view(base.data(), base.size()));
+  }
+  features->service = words_->Of(service);
+  features->workload = words_->Of(absl::StrCat(service, " ", program));
+  std::string instance = who.container_id().empty() ? who.pod() : who.container_id();
+  if (instance.empty()) instance = absl::StrCat(who.host(), " ", who.pid());
+  features->instance = words_->Of(instance);
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,248 @@
+#include "collector/detect/finding_book.h"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "agent/common/token_id.h"
+#include "collector/detect/evidence.h"
+#include "collector/detect/rules.h"
+#include "collector/store/proto_time.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr std::string_view kFindingPrefix = "fnd_";
+constexpr size_t kTextMax = 512;
+// More evidence is told again once it is ten times what was told, an hour later at the earliest.
+constexpr uint64_t kToldFactor = 10;
+constexpr int64_t kTellAgainMicros = kMicrosPerHour;
+
+std::string FindingId(std::string_view key, uint64_t number, int64_t time_us) {
+  const std::string text = absl::StrCat(absl::string_view(key.data(), key.size()), "\n", number,
+                                        "\n", number == 0 ? time_us : 0);
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(), digest.data());
+  return CrockfordText(kFindingPrefix, {digest.data(), 16});
+}
+
+std::string Cut(std::string text) {
+  if (text.size() > kTextMax) text.resize(kTextMax);
+  return text;
+}
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+Severity Shifted(Severity severity, int steps) {
+  return static_cast<Severity>(std::clamp(static_cast<int>(severity) + steps, 0, 4));
+}
+
+Severity SeverityOf(std::string_view name) {
+  for (const Severity one :
+       {Severity::kLow, Severity::kMedium, Severity::kHigh, Severity::kCritical}) {
+    if (SeverityName(one) == name) return one;
+  }
+  return Severity::kInfo;
+}
+
+// The first ones say how it began; of the others the newest are of use.
+void KeepEvidence(const CommittedUse& use, v1::Finding* finding) {
+  auto* const kept = finding->mutable_evidence();
+  constexpr int kHalf = static_cast<int>(FindingBook::kMostEvidence) / 2;
+  if (kept->size() >= static_cast<int>(FindingBook::kMostEvidence)) {
+    kept->DeleteSubrange(kHalf, 1);
+  }
+  *kept->Add() = ShownUse(use);
+}
+
+void SetSubject(const FindingSubject& subject, const CommittedUse* use, v1::Finding* finding) {
+  if (use != nullptr) {
+    const v1::Use shown = ShownUse(*use);
+    finding->set_token_id(shown.token_id());
+    finding->set_format(shown.format());
+    finding->set_provider(shown.provider());
+  } else if (subject.id.starts_with("tok_")) {
+    finding->set_token_id(std::string(subject.id));
+  }
+  if (subject.id.starts_with("cred_")) finding->set_credential_id(std::string(subject.id));
+  if (!subject.service.empty()) finding->set_workload(std::string(subject.service));
+  if (subject.owner != nullptr) {
+    finding->set_owner(subject.owner->owner);
+    finding->set_contact(subject.owner->contact);
+  }
+}
+
+}  // namespace
+
+std::string FindingBook::KeyOf(std::string_view rule, std::string_view subject,
+                               const Report& report) {
+  return absl::StrCat(View(rule), "\n", View(subject), "\n", report.policy_rule, "\n", report.kind);
+}
+
+FindingBook::Entry* FindingBook::FindOpen(const std::string& key, int64_t time_us) {
+  const auto found = findings_.find(key);
+  if (found == findings_.end()) return nullptr;
+  Entry& entry = found->second;
+  return entry.lasting || time_us - entry.last_us <= kMicrosPerDay ? &entry : nullptr;
+}
+
+bool FindingBook::IsOpen(const Rule& rule, std::string_view subject, int64_t time_us) const {
+  const auto found = findings_.find(KeyOf(rule.id, subject, {}));
+  return found != findings_.end() && time_us - found->second.last_us <= kMicrosPerDay;
+}
+
+bool FindingBook::IsFolded(const Rule& rule, const FindingSubject& subject, int64_t time_us) {
+  if (subject.service.empty()) return false;
+  const Hour hour = HourOf(time_us);
+  if (hour != alike_hour_) {
+    alike_.clear();
+    alike_hour_ = hour;
+  }
+  return ++alike_[absl::StrCat(View(rule.id), "\n", View(subject.service))] > kMostAlike;
+}
+
+void FindingBook::Add(const Rule& rule, const FindingSubject& subject, const Report& report,
+                      const CommittedUse* use, int64_t time_us) {
+  std::string key = KeyOf(rule.id, subject.id, report);
+  Entry* entry = FindOpen(key, time_us);
+  if (entry == nullptr) {
+    FindingSubject of = subject;
+    const std::string many = absl::StrCat("many tokens of ", View(subject.service));
+    if (IsFolded(rule, subject, time_us)) {
+      of.id = many;
+      key = KeyOf(rule.id, of.id, report);
+      entry = FindOpen(key, time_us);
+    }
+    if (entry == nullptr) entry = Begin(key, rule, of, report, use, time_us);
+  }
+  if (use != nullptr) Join(entry, report, *use, time_us);
+  v1::Finding& finding = entry->stored.finding;
+  const Severity severity = Shifted(rule.severity, report.severity);
+  if (SeverityOf(finding.severity()) < severity) {
+    finding.set_severity(std::string(SeverityName(severity)));
+    if (entry->change != Change::kTold && finding.uses() > 1) {
+      finding.set_revision(finding.revision() + 1);
+    }
+    entry->change = Change::kTold;
+  }
+  if (subject.suppression != nullptr && finding.state() != "suppressed") {
+    finding.set_state("suppressed");
+    finding.set_suppressed_by(
+        absl::StrCat(subject.suppression->reason, " (", subject.suppression->where, ")"));
+  }
+  if (entry->change != Change::kNone && !std::exchange(entry->listed, true)) {
+    changed_.push_back(std::move(key));
+  }
+}
+
+FindingBook::Entry* FindingBook::Begin(const std::string& key, const Rule& rule,
+                                       const FindingSubject& subject, const Report& report,
+                                       const CommittedUse* use, int64_t time_us) {
+  Entry& entry = findings_[key] = Entry();
+  entry.lasting = rule.lasting;
+  entry.last_us = entry.told_us = time_us;
+  entry.change = Change::kTold;
+  v1::Finding& finding = entry.stored.finding;
+  finding.set_finding_id(FindingId(key, use == nullptr ? 0 : use->number, time_us));
+  finding.set_rule(std::string(rule.id));
+  finding.set_severity(std::string(SeverityName(Shifted(rule.severity, report.severity))));
+  finding.set_state("open");
+  finding.set_title(absl::StrCat(View(rule.summary.substr(0, rule.summary.size() - 1)), ": ",
+                                 Cut(report.observed)));
+  SetSubject(subject, use, &finding);
+  SetTime(time_us, finding.mutable_first_seen());
+  SetTime(time_us, finding.mutable_last_seen());
+  finding.set_observed(Cut(report.observed));
+  finding.set_normal(Cut(report.normal));
+  finding.set_advice(std::string(rule.advice));
+  finding.set_confidence(report.confidence);
+  finding.set_history_days(std::max(
+      0.0, static_cast<double>(time_us - subject.first_us) / static_cast<double>(kMicrosPerDay)));
+  finding.set_history_uses(subject.uses);
+  finding.set_revision(1);
+  finding.set_policy_rule(report.policy_rule);
+  finding.set_value(Cut(report.value));
+  finding.set_kind(report.kind);
+  return &entry;
+}
+
+void FindingBook::Join(Entry* entry, const Report& report, const CommittedUse& use,
+                       int64_t time_us) {
+  if (use.number != 0 && use.number <= entry->stored.last_number) return;
+  v1::Finding& finding = entry->stored.finding;
+  finding.set_uses(finding.uses() + std::max<uint32_t>(use.row.count, 1));
+  KeepEvidence(use, &finding);
+  entry->stored.last_number = use.number;
+  if (time_us > entry->last_us) {
+    entry->last_us = time_us;
+    SetTime(time_us, finding.mutable_last_seen());
+  } else if (time_us < MicrosOf(finding.first_seen())) {
+    SetTime(time_us, finding.mutable_first_seen());
+  }
+  finding.set_confidence(std::max(finding.confidence(), report.confidence));
+  if (entry->told_uses == 0) {
+    entry->told_uses = finding.uses();
+  } else if (finding.uses() >= kToldFactor * entry->told_uses &&
+             time_us - entry->told_us >= kTellAgainMicros) {
+    entry->told_uses = finding.uses();
+    entry->told_us = time_us;
+    finding.set_revision(finding.revision() + 1);
+    entry->change = Change::kTold;
+  }
+  if (entry->change == Change::kNone) entry->change = Change::kJoined;
+}
+
+void FindingBook::Restore(const StoredFinding& stored) {
+  const v1::Finding& finding = stored.finding;
+  const auto rules = Rules();
+  const auto rule = std::find_if(rules.begin(), rules.end(),
+                                 [&](const Rule& one) { return one.id == finding.rule(); });
+  if (rule == rules.end()) return;
+  // Folded findings are about many tokens: what is told after a restart begins another one.
+  const std::string& subject =
+      finding.credential_id().empty() ? finding.token_id() : finding.credential_id();
+  Entry entry;
+  entry.stored = stored;
+  entry.lasting = rule->lasting;
+  entry.last_us = MicrosOf(finding.last_seen());
+  entry.told_uses = std::max<uint64_t>(finding.uses(), 1);
+  entry.told_us = entry.last_us;
+  Report report;
+  report.policy_rule = finding.policy_rule();
+  report.kind = finding.kind();
+  Entry& there = findings_[KeyOf(rule->id, subject, report)];
+  if (there.last_us <= entry.last_us) there = std::move(entry);
+}
+
+std::vector<StoredFinding> FindingBook::Take(bool joined) {
+  std::vector<StoredFinding> taken;
+  std::vector<std::string> left;
+  for (std::string& key : changed_) {
+    const auto found = findings_.find(key);
+    if (found == findings_.end()) continue;
+    Entry& entry = found->second;
+    if (entry.change == Change::kJoined && !joined) {
+      left.push_back(std::move(key));
+      continue;
+    }
+    entry.change = Change::kNone;
+    entry.listed = false;
+    taken.push_back(entry.stored);
+  }
+  changed_ = std::move(left);
+  return taken;
+}
+
+void FindingBook::Forget(int64_t before_us) {
+  constexpr int64_t kLastingMicros = 90 * kMicrosPerDay;
+  absl::erase_if(findings_, [before_us](const auto& item) {
+    const Entry& entry = item.second;
+    return entry.change == Change::kNone &&
+           entry.last_us < before_us - (entry.lasting ? kLastingMicros : 0);
+  });
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,96 @@
+#include "collector/detect/fleet.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "collector/detect/baseline.pb.h"
+
+namespace tokenwatch {
+namespace {
+
+constexpr int64_t kBucketMicros = int64_t{600} * 1'000'000;
+constexpr size_t kMostTroubled = 256;  // workloads a provider and bucket
+
+}  // namespace
+
+Hour Fleet::Note(Kind kind, Word word, Hour hour) {
+  if (began_ == 0 || hour < began_) began_ = hour;
+  if (word == 0) return 0;
+  auto& first = first_[static_cast<size_t>(kind)];
+  const auto found = first.find(word);
+  if (found != first.end()) return found->second;
+  if (first.size() >= kMost) return 0;
+  first.emplace(word, hour);
+  changed = true;
+  return hour;
+}
+
+void Fleet::NoteAnswer(Word provider, uint32_t workload, int64_t time_us, bool denied,
+                       bool failed) {
+  if (!denied && !failed) return;
+  Trouble& trouble = troubles_[provider];
+  const int64_t bucket = time_us / kBucketMicros;
+  if (bucket > trouble.bucket) {
+    trouble.before = bucket == trouble.bucket + 1 ? std::move(trouble.now) : Answers();
+    trouble.now = Answers();
+    trouble.bucket = bucket;
+  }
+  if (bucket < trouble.bucket) return;
+  Set& set = denied ? trouble.now.denied : trouble.now.failed;
+  if (set.size() < kMostTroubled) set.insert(workload);
+}
+
+size_t Fleet::Others(Word provider, uint32_t workload, Set Answers::* kind) const {
+  const auto found = troubles_.find(provider);
+  if (found == troubles_.end()) return 0;
+  const Set& now = found->second.now.*kind;
+  const Set& before = found->second.before.*kind;
+  const size_t both = static_cast<size_t>(std::count_if(
+      before.begin(), before.end(), [&now](uint32_t one) { return now.contains(one); }));
+  const size_t self = now.contains(workload) || before.contains(workload) ? 1 : 0;
+  return now.size() + before.size() - both - self;
+}
+
+size_t Fleet::OthersDenied(Word provider, uint32_t workload) const {
+  return Others(provider, workload, &Answers::denied);
+}
+
+size_t Fleet::OthersFailed(Word provider, uint32_t workload) const {
+  return Others(provider, workload, &Answers::failed);
+}
+
+std::string Fleet::Save(const Words& words) const {
+  detect::SharedState state;
+  state.set_began(began_);
+  for (const auto& first : first_) {
+    detect::SeenSetState* const set = state.add_seen();
+    for (const auto& [word, hour] : first) {
+      detect::SeenState* const value = set->add_values();
+      const std::string_view text = words.Text(word);
+      value->set_value(text.data(), text.size());
+      value->set_first(hour);
+    }
+  }
+  return state.SerializeAsString();
+}
+
+bool Fleet::Restore(std::string_view bytes, Words* words) {
+  detect::SharedState state;
+  if (!state.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
+  began_ = state.began();
+  for (int i = 0; i < std::min<int>(state.seen_size(), kKinds); ++i) {
+    for (const detect::SeenState& value : state.seen(i).values()) {
+      first_[static_cast<size_t>(i)].emplace(words->Of(value.value()), value.first());
+    }
+  }
+  return true;
+}
+
+void Fleet::Mark(absl::FunctionRef<void(Word)> keep) const {
+  for (const auto& first : first_) {
+    for (const auto& [word, hour] : first) keep(word);
+  }
+  for (const auto& [provider, trouble] : troubles_) keep(provider);
+}
+
+}  // namespace tokenwatch

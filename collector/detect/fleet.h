@@ -1,0 +1,62 @@
+// What is known of the whole fleet, against which one token's news are held.
+#ifndef TOKENWATCH_COLLECTOR_DETECT_FLEET_H_
+#define TOKENWATCH_COLLECTOR_DETECT_FLEET_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "collector/detect/seen_set.h"
+#include "collector/detect/words.h"
+
+namespace tokenwatch {
+
+class Fleet {
+ public:
+  enum class Kind : uint8_t { kMachine, kNetwork, kFormat };
+
+  // Notes a use and returns when the value was first seen; `hour` itself where it is new. Beyond a
+  // bound new values are not remembered: they look known for ever.
+  Hour Note(Kind kind, Word word, Hour hour);
+  // When the fleet was first seen; 0: never.
+  Hour began() const { return began_; }
+
+  // An answer of a provider: when several workloads are refused, or get errors, at one time, it is
+  // the provider's doing. `workload` is any number of it.
+  void NoteAnswer(Word provider, uint32_t workload, int64_t time_us, bool denied, bool failed);
+  // Workloads other than this one that were refused, or got errors, in the last 20 minutes.
+  size_t OthersDenied(Word provider, uint32_t workload) const;
+  size_t OthersFailed(Word provider, uint32_t workload) const;
+
+  bool changed = false;
+  std::string Save(const Words& words) const;
+  bool Restore(std::string_view bytes, Words* words);
+  void Mark(absl::FunctionRef<void(Word)> keep) const;
+
+ private:
+  static constexpr size_t kKinds = 3;
+  static constexpr size_t kMost = 65536;
+  using Set = absl::flat_hash_set<uint32_t>;
+  // Ten minutes.
+  struct Answers {
+    Set denied, failed;
+  };
+  struct Trouble {
+    int64_t bucket = 0;
+    Answers now, before;
+  };
+  size_t Others(Word provider, uint32_t workload, Set Answers::* kind) const;
+
+  Hour began_ = 0;
+  std::array<absl::flat_hash_map<Word, Hour>, kKinds> first_;
+  absl::flat_hash_map<Word, Trouble> troubles_;  // by provider; of the last minutes, not stored
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_DETECT_FLEET_H_

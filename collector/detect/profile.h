@@ -1,0 +1,157 @@
+// What is known as normal: of one token or credential, and of what several tokens share.
+#ifndef TOKENWATCH_COLLECTOR_DETECT_PROFILE_H_
+#define TOKENWATCH_COLLECTOR_DETECT_PROFILE_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "collector/detect/seen_set.h"
+#include "collector/detect/week_model.h"
+#include "collector/detect/words.h"
+#include "collector/store/committed_use.h"
+
+namespace tokenwatch {
+
+inline constexpr int64_t kMicrosPerHour = int64_t{3600} * 1'000'000;
+inline constexpr int64_t kMicrosPerDay = 24 * kMicrosPerHour;
+
+inline Hour HourOf(int64_t time_us) { return static_cast<Hour>(time_us / kMicrosPerHour); }
+
+// What a value can be new in. The order is that of stored baselines: new ones come last.
+enum class Dimension : uint8_t {
+  kHost,
+  kWorkload,
+  kResource,
+  kAgent,
+  kAgentVersion,
+  kMachine,
+  kSource,
+  kSourceNear,
+  kSourceCountry,
+  kService,
+  kNamespace,
+  kInstance,
+  kPeer,
+  kPeerCountry,
+  kFormat,
+  kSubject,
+};
+inline constexpr size_t kDimensions = 16;
+
+class SeenSets {
+ public:
+  SeenSet& operator[](Dimension dimension);
+  const SeenSet& operator[](Dimension dimension) const;
+  void Forget(Hour before);
+  void Mark(absl::FunctionRef<void(Word)> keep) const;
+
+ private:
+  std::array<SeenSet, kDimensions> sets_ = Make();
+  static std::array<SeenSet, kDimensions> Make();
+};
+
+// Days, the newest last, on which something odd was seen that was no finding by itself.
+class OddDays {
+ public:
+  static constexpr int kDays = 32;
+  void Add(int32_t day);
+  // Days with something odd in (day - days, day], and how much on the worst of them.
+  int Count(int32_t day, int days) const;
+  int Worst(int32_t day, int days) const;
+  int32_t day() const { return day_; }
+  std::string Save() const { return std::string(counts_.begin(), counts_.end()); }
+  void Restore(int32_t day, std::string_view counts);
+
+ private:
+  void Advance(int32_t day);
+  int32_t day_ = 0;  // of the last element; 0: none yet
+  std::array<char, kDays> counts_{};
+};
+
+// One token under all fleet keys, or one credential.
+struct Profile {
+  std::string subject;           // "tok_..." or "cred_..."
+  std::vector<std::string> ids;  // of a token, under each fleet key that was in force
+  Word format = 0, provider = 0;
+  int64_t first_us = 0, last_us = 0;
+  uint64_t uses = 0, denied = 0;
+  uint32_t active_days = 0;
+  int32_t last_day = 0;
+  SeenSets seen;
+  std::unique_ptr<WeekModel> week;  // from the second hour on
+  Hour closed = 0;                  // the first hour that `week` does not have
+
+  // The hour of the newest use.
+  Hour hour = 0;
+  uint64_t hour_uses = 0, hour_failed = 0;
+  std::vector<Word> hour_resources;  // distinct
+  uint32_t hour_new_resources = 0;
+  float resource_peak = 0;  // most distinct ones in an hour, fading
+
+  // Ten minutes.
+  int64_t denials_since_us = 0;
+  uint32_t denials = 0, answers = 0;
+  float denial_peak = 0;
+  // 401s one after another, by no other answer interrupted.
+  int64_t refused_since_us = 0;
+  uint32_t refused = 0;
+
+  OddDays odd;
+  bool wrote = false;      // something that changes things
+  bool in_header = false;  // travelled outside of a URL
+  int64_t longest_gap_us = 0;
+  // Uses that were to be expected in the closed hours since the last one and did not come; and the
+  // most that ever did not.
+  double quiet = 0, longest_quiet = 0;
+  int64_t told_quiet_us = 0;   // newest use when its silence was told
+  bool quiet_excused = false;  // others were quiet as well: it is no measure of this one
+
+  // What facts told.
+  int64_t scopes_told_us = 0;                             // first; 0: never
+  bool scopes_known = false;                              // all of one telling
+  std::vector<std::string> scopes;                        // sorted
+  int64_t revoked_us = 0, expires_us = 0, issued_us = 0;  // 0: not known
+  std::string successor;                                  // token id
+
+  // The newest use: what is said of a token that is not used is said of it. Null: none yet.
+  std::unique_ptr<CommittedUse> newest;
+
+  bool changed = false;  // since it was saved
+
+  Hour began() const { return HourOf(first_us); }
+  double HistoryDays(int64_t time_us) const {
+    return static_cast<double>(time_us - first_us) / static_cast<double>(kMicrosPerDay);
+  }
+
+  std::string Save(const Words& words) const;
+  // False where `bytes` are none.
+  bool Restore(std::string_view bytes, Words* words);
+  void Mark(absl::FunctionRef<void(Word)> keep) const;
+};
+
+struct SharedProfile {
+  std::string name;
+  Hour began = 0, last = 0;
+  uint64_t uses = 0;
+  SeenSets seen;
+  Hour deployed = 0;  // when another release of it was first seen; 0: never
+  // Of a workload: tokens that nobody had seen before, in an hour.
+  Hour hour = 0;
+  std::vector<uint32_t> hour_tokens;
+  float token_peak = 0;
+
+  bool changed = false;
+
+  std::string Save(const Words& words) const;
+  bool Restore(std::string_view bytes, Words* words);
+  void Mark(absl::FunctionRef<void(Word)> keep) const { seen.Mark(keep); }
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_DETECT_PROFILE_H_

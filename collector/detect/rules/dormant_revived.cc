@@ -1,0 +1,28 @@
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "collector/detect/rules.h"
+
+namespace tokenwatch::rules {
+
+namespace {
+
+constexpr double kLeastDays = 7;
+constexpr double kOverLongest = 3;
+constexpr uint64_t kLeastUses = 5;
+
+}  // namespace
+
+// Used again after a silence far longer than any before.
+void DormantRevived(const UseView& view, Reporter* reporter) {
+  if (view.late || view.profile.uses < kLeastUses) return;
+  const double day = static_cast<double>(kMicrosPerDay);
+  const double quiet = static_cast<double>(view.quiet_us) / day;
+  const double longest = static_cast<double>(view.profile.longest_gap_us) / day;
+  const bool revived = quiet >= kLeastDays && quiet >= kOverLongest * longest;
+  if (!revived && !reporter->IsOpen()) return;
+  reporter->Add({.confidence = 0.9,
+                 .observed = absl::StrFormat("a use after %.1f days without one", quiet),
+                 .normal = absl::StrFormat("at most %.1f days without a use", longest)});
+}
+}  // namespace tokenwatch::rules

@@ -1,0 +1,25 @@
+#include "absl/strings/str_format.h"
+#include "collector/detect/novelty.h"
+#include "collector/detect/rules.h"
+
+namespace tokenwatch::rules {
+
+namespace {
+
+constexpr uint64_t kLeastReads = 50;
+constexpr uint32_t kLeastDays = 4;
+
+}  // namespace
+
+void FirstWrite(const UseView& view, Reporter* reporter) {
+  if (!view.features.writes) return;
+  const Profile& profile = view.profile;
+  const bool first =
+      !profile.wrote && profile.uses >= kLeastReads && profile.active_days >= kLeastDays;
+  if (!first && !reporter->IsOpen()) return;
+  reporter->Add({.confidence = 0.9,
+                 .value = view.use.row.context->method,
+                 .observed = view.Text(view.features.resource),
+                 .normal = absl::StrFormat("%d uses that only read", profile.uses)});
+}
+}  // namespace tokenwatch::rules

@@ -1,0 +1,23 @@
+#include "collector/detect/novelty.h"
+#include "collector/detect/rules.h"
+
+namespace tokenwatch::rules {
+
+namespace {
+
+constexpr double kRarePerUse = 0.05;
+
+}  // namespace
+
+// A new release asks for new things, so a single one is odd only where none came.
+void NewResource(const UseView& view, Reporter* reporter) {
+  const Novelty& novelty = view.New(Dimension::kResource);
+  if (!novelty.is_new && !novelty.again) return;
+  if (novelty.is_new) {
+    if (novelty.siblings) return;
+    if (view.profile.seen[Dimension::kResource].NewPerUse() > kRarePerUse) return;
+    if (IsAfterRelease(view)) return;
+  }
+  ReportNew(view, Dimension::kResource, "a resource", reporter);
+}
+}  // namespace tokenwatch::rules

@@ -1,0 +1,33 @@
+#include "absl/strings/str_format.h"
+#include "collector/detect/rules.h"
+
+namespace tokenwatch::rules {
+
+namespace {
+
+constexpr double kLeastExpected = 25;
+constexpr double kOverLongest = 2.5;
+constexpr int64_t kLeastHours = 3;
+constexpr uint32_t kLeastDays = 6;
+
+}  // namespace
+
+// Uses that were to be expected did not come, more of them than in any silence before. Not where
+// the fleet is quiet, another token took its place, or its workload has ended as a whole.
+void VolumeDrop(const QuietView& view, Reporter* reporter) {
+  const Profile& profile = view.profile;
+  if (profile.active_days < kLeastDays || view.fleet_quiet || !profile.successor.empty()) return;
+  const double hours =
+      static_cast<double>(view.time_us - profile.last_us) / static_cast<double>(kMicrosPerHour);
+  if (hours < kLeastHours || view.expected < kLeastExpected ||
+      view.expected < kOverLongest * profile.longest_quiet) {
+    return;
+  }
+  if (view.workload_has_others && !view.workload_lives) return;
+  reporter->Add({.confidence = 0.8,
+                 .observed = absl::StrFormat("no use for %.0f hours", hours),
+                 .normal = absl::StrFormat("%.0f uses in these hours; at most %.0f ever failed to "
+                                           "come",
+                                           view.expected, profile.longest_quiet)});
+}
+}  // namespace tokenwatch::rules

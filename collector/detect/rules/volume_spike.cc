@@ -1,0 +1,57 @@
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "collector/detect/novelty.h"
+#include "collector/detect/rules.h"
+
+namespace tokenwatch::rules {
+
+namespace {
+
+constexpr int kLearnedDays = 4;
+constexpr double kLeastUses = 30;
+constexpr double kDeviations = 8;
+constexpr double kOverPeak = 2.0, kOverHour = 4.0, kOverDay = 1.7;
+constexpr size_t kTroubled = 2;  // other workloads with errors of the same provider
+
+// Clients try again what a provider fails to do.
+bool IsRetried(const UseView& view) {
+  const Word provider = view.profile.provider;
+  return 2 * view.profile.hour_failed > view.profile.hour_uses &&
+         view.fleet.OthersFailed(provider, view.features.service) >= kTroubled;
+}
+
+}  // namespace
+
+// Against the token's own hours: above all of them, above this hour of the day, or a day above all
+// days. What is far above is said at once, not when the hour is over.
+void VolumeSpike(const UseView& view, Reporter* reporter) {
+  const Profile& profile = view.profile;
+  if (view.late || profile.week == nullptr || !IsMature(view)) return;
+  const WeekModel& week = *profile.week;
+  const auto uses = static_cast<double>(profile.hour_uses);
+  if (week.DaysLike(view.hour) < kLearnedDays || uses < kLeastUses) return;
+  const double expected = week.Expected(view.hour);
+  const bool unlikely = uses > expected + kDeviations * week.Deviation(view.hour);
+  const double again = reporter->IsOpen() ? 0.7 : 1;
+  const bool over_all = unlikely && uses > again * kOverPeak * week.Peak() && uses > 3 * expected;
+  const bool over_hour = unlikely && uses > again * (kOverHour * week.PeakAround(view.hour) + 30) &&
+                         uses > 0.5 * week.Peak();
+  const double day = static_cast<double>(week.DayUses()) + uses;
+  const bool over_day = day > again * kOverDay * week.day_peak() && day > 100 &&
+                        day > week.DayMean(view.hour) + 6 * week.DayDeviation(view.hour);
+  if (!over_all && !over_hour && !over_day) return;
+  if (IsRetried(view)) return;
+  if (over_all || over_hour) {
+    return reporter->Add(
+        {.confidence = over_all ? 0.95 : 0.8,
+         .observed = absl::StrFormat("%.0f uses within this hour", uses),
+         .normal = absl::StrFormat("%.1f in this hour of the day, at most %.0f in any", expected,
+                                   week.Peak())});
+  }
+  reporter->Add({.confidence = 0.75,
+                 .observed = absl::StrFormat("%.0f uses on this day so far", day),
+                 .normal = absl::StrFormat("%.0f a day, at most %.0f", week.DayMean(view.hour),
+                                           week.day_peak())});
+}
+}  // namespace tokenwatch::rules

@@ -1,0 +1,125 @@
+#include "collector/detect/week_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+namespace tokenwatch {
+namespace {
+
+constexpr float kFollow = 0.2F;
+constexpr float kNoiseFollow = 0.02F;
+const float kFadeHour = std::pow(0.5F, 1.0F / (14 * 24));
+const float kFadeDay = std::pow(0.5F, 1.0F / 14);
+
+void Grow(uint16_t* count) {
+  if (*count < std::numeric_limits<uint16_t>::max()) ++*count;
+}
+
+// Early means are those of all days so far.
+float Rate(uint16_t days) { return std::max(kFollow, 1.0F / static_cast<float>(days)); }
+
+}  // namespace
+
+// 1 January 1970 was a Thursday.
+bool IsWeekend(Hour hour) {
+  const int day = ((hour / 24) % 7 + 7) % 7;
+  return day == 2 || day == 3;
+}
+
+int SlotOf(Hour hour) { return (IsWeekend(hour) ? 24 : 0) + ((hour % 24) + 24) % 24; }
+
+void WeekModel::Close(Hour hour, uint64_t uses) {
+  const int32_t day = hour / 24;
+  if (day != day_) {
+    if (day_ != 0) CloseDay();
+    day_ = day;
+    day_uses_ = 0;
+  }
+  day_uses_ += uses;
+  Slot& slot = slots_[SlotOf(hour)];
+  const auto count = static_cast<float>(uses);
+  Grow(&slot.days);
+  if (slot.days > 2) {
+    const float error = count - slot.mean;
+    // One absurd hour must not make every later one normal.
+    const float off = std::min(error * error / (slot.mean + 1), 25 * noise_ + 25);
+    noise_ += kNoiseFollow * (off - noise_);
+    noise_ = std::max(noise_, 1.0F);
+  }
+  slot.mean += Rate(slot.days) * (count - slot.mean);
+  slot.peak = std::max(slot.peak * kFadeDay, count);
+  peak_ = std::max(peak_ * kFadeHour, count);
+  if (uses == 0) return;
+  Grow(&slot.used);
+  ++used_hours_;
+}
+
+void WeekModel::CloseDay() {
+  const size_t kind = IsWeekend(day_ * 24) ? 1 : 0;
+  const auto count = static_cast<float>(day_uses_);
+  Grow(&days_[kind]);
+  const float rate = Rate(days_[kind]);
+  const float error = count - day_mean_[kind];
+  day_mean_[kind] += rate * error;
+  day_variance_[kind] = (1 - rate) * (day_variance_[kind] + rate * error * error);
+  day_peak_ = std::max(day_peak_ * kFadeDay, count);
+}
+
+double WeekModel::Deviation(Hour hour) const {
+  return std::sqrt(noise_ * (slots_[SlotOf(hour)].mean + 1));
+}
+
+double WeekModel::DayDeviation(Hour hour) const {
+  const size_t kind = IsWeekend(hour) ? 1 : 0;
+  return std::sqrt(std::max(day_variance_[kind], day_mean_[kind] + 1));
+}
+
+double WeekModel::PeakAround(Hour hour) const {
+  const int slot = SlotOf(hour);
+  const int base = slot / 24 * 24;
+  double peak = 0;
+  for (const int offset : {23, 0, 1}) {
+    peak = std::max<double>(peak, slots_[base + (slot - base + offset) % 24].peak);
+  }
+  return peak;
+}
+
+int WeekModel::Distance(Hour hour, bool any_day) const {
+  const int slot = SlotOf(hour);
+  const int base = slot / 24 * 24;
+  for (int away = 0; away <= 12; ++away) {
+    for (const int at : {slot - base + away, slot - base - away + 24}) {
+      if (slots_[base + at % 24].used != 0) return away;
+      if (any_day && slots_[24 - base + at % 24].used != 0) return away;
+    }
+  }
+  return 24;
+}
+
+int WeekModel::UsedSlots(Hour hour) const {
+  const int base = SlotOf(hour) / 24 * 24;
+  return static_cast<int>(std::count_if(slots_.begin() + base, slots_.begin() + base + 24,
+                                        [](const Slot& slot) { return slot.used != 0; }));
+}
+
+WeekModel::State WeekModel::Save() const {
+  return {slots_,        noise_, peak_,       day_peak_, day_mean_,
+          day_variance_, days_,  used_hours_, day_,      day_uses_};
+}
+
+void WeekModel::Restore(const State& state) {
+  slots_ = state.slots;
+  noise_ = state.noise;
+  peak_ = state.peak;
+  day_peak_ = state.day_peak;
+  day_mean_ = state.day_mean;
+  day_variance_ = state.day_variance;
+  days_ = state.days;
+  used_hours_ = state.used_hours;
+  day_ = state.day;
+  day_uses_ = state.day_uses;
+}
+
+}  // namespace tokenwatch

@@ -1,0 +1,80 @@
+// When a token is used, and how much: 24 hours of working days and 24 of weekends, UTC.
+#ifndef TOKENWATCH_COLLECTOR_DETECT_WEEK_MODEL_H_
+#define TOKENWATCH_COLLECTOR_DETECT_WEEK_MODEL_H_
+
+#include <array>
+#include <cstdint>
+
+#include "collector/detect/seen_set.h"
+
+namespace tokenwatch {
+
+// An hour of a day of one of two kinds. A shape of 168 hours would need a month before an hour had
+// been seen four times.
+inline constexpr int kSlots = 48;
+bool IsWeekend(Hour hour);
+int SlotOf(Hour hour);
+
+// Means follow slowly, a fifth a day, so a level that stays becomes normal within a week or two.
+class WeekModel {
+ public:
+  struct Slot {
+    float mean = 0;     // uses in such an hour
+    float peak = 0;     // most in one, fading by half in two weeks
+    uint16_t days = 0;  // on which the hour was watched
+    uint16_t used = 0;  // of them, on which there was a use
+  };
+
+  // An hour is over, with so many uses. Called for each hour once, in their order.
+  void Close(Hour hour, uint64_t uses);
+
+  double Expected(Hour hour) const { return slots_[SlotOf(hour)].mean; }
+  // Standard deviation of an hour's uses around what is expected, by how far past hours were off.
+  double Deviation(Hour hour) const;
+  // Most in any hour, and in this hour of the day or the ones beside it; faded.
+  double Peak() const { return peak_; }
+  double PeakAround(Hour hour) const;
+  // Days of this hour's kind (working days or weekends) that were watched.
+  int DaysLike(Hour hour) const { return slots_[SlotOf(hour)].days; }
+  // Hours with a use that were watched.
+  uint32_t UsedHours() const { return used_hours_; }
+  // How far the nearest hour of the day lies that was ever used on days of this kind, or, with
+  // `any_day`, on any: 0 to 12; 24 where none was.
+  int Distance(Hour hour, bool any_day) const;
+  // Slots that are used, of 24, on days of this kind.
+  int UsedSlots(Hour hour) const;
+
+  double day_peak() const { return day_peak_; }
+  double DayMean(Hour hour) const { return day_mean_[IsWeekend(hour) ? 1 : 0]; }
+  double DayDeviation(Hour hour) const;
+  uint64_t DayUses() const { return day_uses_; }  // closed hours of the day that `Close` is in
+
+  // For storing.
+  struct State {
+    std::array<Slot, kSlots> slots;
+    float noise = 1, peak = 0, day_peak = 0;
+    std::array<float, 2> day_mean{}, day_variance{};
+    std::array<uint16_t, 2> days{};
+    uint32_t used_hours = 0;
+    int32_t day = 0;
+    uint64_t day_uses = 0;
+  };
+  State Save() const;
+  void Restore(const State& state);
+
+ private:
+  void CloseDay();
+
+  std::array<Slot, kSlots> slots_{};
+  float noise_ = 1;  // squared error over what is expected: 1 for Poisson's
+  float peak_ = 0, day_peak_ = 0;
+  std::array<float, 2> day_mean_{}, day_variance_{};  // working days, weekends
+  std::array<uint16_t, 2> days_{};
+  uint32_t used_hours_ = 0;
+  int32_t day_ = 0;  // since the epoch, of day_uses_
+  uint64_t day_uses_ = 0;
+};
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_DETECT_WEEK_MODEL_H_
