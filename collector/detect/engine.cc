@@ -39,17 +39,19 @@ constexpr uint64_t kMostCounted = 1'000'000;
 constexpr float kFadeDay = 0.95F, kFadeHour = 0.998F, kFadeDenials = 0.999F;
 constexpr double kFadeQuiet = 0.99;
 constexpr double kOddPerDay = 0.3;
+constexpr double kUsualHour = 0.05;  // chance above which nobody asks
 constexpr uint64_t kRarelyDenied = 50;
 constexpr Hour kKnownWorkloadHours = 48;
 constexpr Hour kAliveHours = 4;
 constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
 constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
 constexpr uint32_t kRegularDays = 5;
+constexpr int kLearnedDaysLike = 2;    // before, the first weekend would look like a silence
 constexpr Hour kQuietHours = 14 * 24;  // beyond it a token is gone, and no sign of a quiet fleet
 // A day is quiet where so many of the tokens that are used regularly are silent at once.
-constexpr double kQuietShare = 0.05;
-constexpr size_t kQuietLeast = 4;
-constexpr double kQuietExpected = 10;
+constexpr double kQuietShare = 0.08;
+constexpr size_t kQuietLeast = 3;
+constexpr double kQuietExpected = 4, kQuietOverLongest = 1.2;
 
 Word WordOf(const Features& features, Dimension dimension) {
   switch (dimension) {
@@ -145,6 +147,7 @@ class Engine::Impl {
  private:
   static PolicySubject SubjectOf(const CommittedUse& use, std::string_view token_id);
   void CloseHours(Profile* profile, Hour until);
+  static void LookAtHour(const Features& features, Profile* profile, HourPool* pool);
   static void BeginHour(Profile* profile, Hour hour);
   static void CountUse(const UseView& view, Profile* profile);
   static void SetNovelties(UseView* view);
@@ -199,7 +202,9 @@ void Engine::Impl::CloseHours(Profile* profile, Hour until) {
     if (its || HourOf(profile->last_us) >= hour) {
       profile->quiet = 0;
     } else {
-      profile->quiet += profile->week->Expected(hour);
+      if (profile->week->DaysLike(hour) >= kLearnedDaysLike) {
+        profile->quiet += profile->week->Expected(hour);
+      }
     }
     profile->week->Close(hour, its ? profile->hour_uses : 0);
     profile->changed = true;
@@ -261,7 +266,12 @@ void Engine::Impl::SetNovelties(UseView* view) {
   for (const Dimension dimension : kHostDimensions) {
     const Word word = WordOf(view->features, dimension);
     if (word == 0) continue;
-    at(dimension) = NoveltyOf(view->host.seen[dimension], word, view->host.began, view->hour);
+    const SeenSet& set = view->host.seen[dimension];
+    at(dimension) = NoveltyOf(set, word, view->host.began, view->hour);
+    const SeenValue* const value = set.Find(word);
+    if (dimension != Dimension::kPeer || value == nullptr) continue;
+    view->peer_since_today = view->hour - value->first <= kAgain;
+    at(dimension).per_day = set.NewPerDay(view->host.began, view->hour);
   }
 }
 
@@ -356,7 +366,7 @@ void Engine::Impl::LearnUse(const UseView& view, const Verdict& verdict, Profile
   for (const Dimension dimension : kHostDimensions) {
     const Word word = WordOf(features, dimension);
     if (word == 0) continue;
-    SeenValue& value = host->seen[dimension].Count(word, hour, view.uses);
+    SeenValue& value = host->seen[dimension].Count(word, hour, view.uses, view.machine);
     if (view.New(dimension).is_new && verdict.suspect) value.suspect = true;
   }
   LearnProfile(view, verdict, profile);
@@ -402,6 +412,7 @@ void Engine::Impl::Judge(const CommittedUse& use) {
   view.uses = std::max<uint32_t>(use.row.count, 1);
   view.outcome = Classify(AnswerCode(use.row.status, use.row.grpc_status));
   view.by = static_cast<uint32_t>(Fingerprint(profile->subject));
+  view.machine = static_cast<uint32_t>(Fingerprint(baselines_.words.Text(features.machine)));
   Fleet& fleet = baselines_.fleet;
   view.machine_since = fleet.Note(Fleet::Kind::kMachine, features.machine, hour);
   view.network_since = fleet.Note(Fleet::Kind::kNetwork, features.source_near, hour);
@@ -416,7 +427,12 @@ void Engine::Impl::Judge(const CommittedUse& use) {
 
   if (!view.late && profile->uses > 0) CloseHours(profile, hour);
   SetNovelties(&view);
-  if (hour > profile->hour) BeginHour(profile, hour);
+  if (hour > profile->hour) {
+    BeginHour(profile, hour);
+    LookAtHour(features, profile, &fleet.hours);
+  }
+  view.hours = profile->hour_shape.get();
+  view.hour_chance = profile->hour_chance;
   if (!view.late) CountUse(view, profile);
   if (profile->uses == 0 && use.credential == nullptr) NoteNewToken(view.by, hour, workload);
 
@@ -424,6 +440,18 @@ void Engine::Impl::Judge(const CommittedUse& use) {
   of.service = baselines_.words.Text(features.service);
   const Verdict verdict = RunRules(view, of);
   LearnUse(view, verdict, profile, workload, host);
+}
+
+void Engine::Impl::LookAtHour(const Features& features, Profile* profile, HourPool* pool) {
+  profile->hour_shape = nullptr;
+  profile->hour_chance = 1;
+  if (profile->week == nullptr) return;
+  const HourShape shape = ShapeOf(*profile->week, profile->active_days);
+  const double chance = pool->Chance(features.habitat, shape, profile->hour);
+  pool->Add(features.habitat, shape, profile->hour);
+  if (chance > kUsualHour) return;
+  profile->hour_chance = chance;
+  profile->hour_shape = std::make_unique<HourShape>(shape);
 }
 
 void Engine::Impl::NoteNewToken(uint32_t token, Hour hour, SharedProfile* workload) {
@@ -522,6 +550,10 @@ void Engine::Impl::LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_qui
                  .time_us = time_us,
                  .expected = profile->quiet,
                  .fleet_quiet = fleet_quiet};
+  if (profile->week != nullptr) {
+    view.hours = ShapeOf(*profile->week, profile->active_days);
+    view.personal = IsPersonal(features.habitat, view.hours);
+  }
   if (workload != nullptr && profile->quiet >= kQuietExpected) {
     HasSuccessor(profile, *workload);
     const Word own = baselines_.words.Of(profile->subject);
@@ -552,7 +584,19 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
   const Hour hour = HourOf(time_us);
   if (hour <= looked_at_) return;
   looked_at_ = hour;
-  size_t regular = 0, silent = 0;
+  // Tokens of working hours have holidays that those of machines do not have.
+  struct Kind {
+    size_t regular = 0, silent = 0;
+    bool IsQuiet() const {
+      return silent > std::max<double>(kQuietLeast, kQuietShare * static_cast<double>(regular));
+    }
+  };
+  Kind kinds[2];
+  const auto kind_of = [&](const Profile& profile) -> Kind& {
+    const bool whole_day =
+        profile.week != nullptr && !ShapeOf(*profile.week, profile.active_days).HasHours();
+    return kinds[whole_day ? 1 : 0];
+  };
   baselines_.ForEachProfile([&](Profile* profile) {
     if (profile->uses == 0) return;
     CloseHours(profile, hour);
@@ -560,14 +604,16 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
         hour - HourOf(profile->last_us) > kQuietHours) {
       return;
     }
-    ++regular;
-    if (profile->quiet > kQuietExpected && profile->quiet > 1.5 * profile->longest_quiet) ++silent;
+    Kind& kind = kind_of(*profile);
+    ++kind.regular;
+    if (profile->quiet > kQuietExpected &&
+        profile->quiet > kQuietOverLongest * profile->longest_quiet) {
+      ++kind.silent;
+    }
   });
-  const bool fleet_quiet =
-      silent > std::max<double>(kQuietLeast, kQuietShare * static_cast<double>(regular));
   baselines_.ForEachProfile([&](Profile* profile) {
     if (profile->uses == 0 || profile->last_us == profile->told_quiet_us) return;
-    LookAtQuiet(profile, time_us, fleet_quiet);
+    LookAtQuiet(profile, time_us, kind_of(*profile).IsQuiet());
   });
   if (hour % 24 == 0) {
     book_.Forget(time_us - 2 * kMicrosPerDay);

@@ -49,12 +49,13 @@ bool IsLoginUnit(std::string_view unit) {
   return unit.starts_with("session-") || unit.starts_with("user@") || unit.starts_with("run-");
 }
 
-bool IsSuffix(std::string_view part, size_t least, size_t most, bool digits) {
+// What Kubernetes makes names unique with has no vowels and none of the digits 0, 1 and 3
+// (apimachinery, util/rand).
+constexpr std::string_view kSafeLetters = "bcdfghjklmnpqrstvwxz2456789";
+
+bool IsMade(std::string_view part, size_t least, size_t most, std::string_view letters) {
   return part.size() >= least && part.size() <= most &&
-         std::all_of(part.begin(), part.end(), [digits](char c) {
-           return digits ? IsDigit(c)
-                         : IsDigit(c) || absl::ascii_islower(static_cast<unsigned char>(c));
-         });
+         part.find_first_not_of(letters) == std::string_view::npos;
 }
 
 }  // namespace
@@ -104,18 +105,17 @@ std::string WithoutVersions(std::string_view name) {
 
 std::string DeploymentOf(std::string_view pod) {
   std::vector<std::string> parts = absl::StrSplit(absl::string_view(pod.data(), pod.size()), '-');
-  const auto last_is = [&parts](size_t least, size_t most, bool digits) {
-    return parts.size() > 1 && IsSuffix(parts.back(), least, most, digits);
+  constexpr std::string_view kDigits = "0123456789";
+  const auto drop = [&parts](size_t least, size_t most, std::string_view letters) {
+    if (parts.size() < 2 || !IsMade(parts.back(), least, most, letters)) return false;
+    parts.pop_back();
+    return true;
   };
-  if (last_is(1, 4, true)) {  // of a stateful set
-    parts.pop_back();
-  } else if (last_is(5, 5, false)) {
-    parts.pop_back();
-    // Of a replica set's hash, or a job's time: both have digits.
-    const auto has_digit = [&parts] {
-      return std::any_of(parts.back().begin(), parts.back().end(), IsDigit);
-    };
-    if (last_is(6, 10, false) && has_digit()) parts.pop_back();
+  if (drop(5, 5, kSafeLetters)) {
+    // Of a replica set's template, or a job's time.
+    if (!drop(6, 10, kSafeLetters)) drop(6, 10, kDigits);
+  } else {
+    drop(1, 4, kDigits);  // of a stateful set
   }
   return absl::StrJoin(parts, "-");
 }
@@ -175,6 +175,7 @@ Features FeatureReader::Read(const UseContext& context, const UseSource& source)
 
 void FeatureReader::ReadWorkload(const v1::Workload& who, Features* features) {
   features->contained = !who.pod().empty() || !who.container_id().empty();
+  if (features->contained) features->habitat = Habitat::kContainer;
   features->machine = words_->Of(who.host());
   features->name_space = words_->Of(who.namespace_());
   std::string program = who.script().empty() ? who.exe() : who.script();
@@ -190,6 +191,7 @@ void FeatureReader::ReadWorkload(const v1::Workload& who, Features* features) {
     service = WithoutVersions(image.substr(0, image.find(':')));
   } else if (!who.unit().empty() && !IsLoginUnit(who.unit())) {
     service = WithoutVersions(who.unit());
+    features->habitat = Habitat::kUnit;
   } else {
     const std::string_view base = LastPartOfPath(program);
     service = absl::StrCat(who.user(), who.user().empty() ? "" : ": ",

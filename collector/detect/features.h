@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "collector/detect/country_database.h"
+#include "collector/detect/hour_shape.h"
 #include "collector/detect/words.h"
 #include "collector/store/committed_use.h"
 
@@ -33,6 +34,7 @@ struct Features {
   Word source_country = 0;  // 0: not known
   Word peer = 0;            // network of the peer's address, /16 or /48; 0 where it is a guess
   Word peer_country = 0;
+  Habitat habitat = Habitat::kSession;
   bool contained = false;  // in a pod or container: it moves from machine to machine
   bool writes = false;     // a method that changes things
   bool reads = false;

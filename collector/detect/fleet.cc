@@ -71,6 +71,7 @@ std::string Fleet::Save(const Words& words) const {
       value->set_first(hour);
     }
   }
+  for (const float count : hours.counts()) state.add_hour_distances(count);
   return state.SerializeAsString();
 }
 
@@ -78,6 +79,11 @@ bool Fleet::Restore(std::string_view bytes, Words* words) {
   detect::SharedState state;
   if (!state.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
   began_ = state.began();
+  if (state.hour_distances_size() == static_cast<int>(HourPool::kCounts)) {
+    for (int i = 0; i < state.hour_distances_size(); ++i) {
+      hours.Restore(static_cast<size_t>(i), state.hour_distances(i));
+    }
+  }
   for (int i = 0; i < std::min<int>(state.seen_size(), kKinds); ++i) {
     for (const detect::SeenState& value : state.seen(i).values()) {
       first_[static_cast<size_t>(i)].emplace(words->Of(value.value()), value.first());

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
+#include "collector/detect/hour_shape.h"
 #include "collector/detect/seen_set.h"
 #include "collector/detect/words.h"
 
@@ -32,6 +33,9 @@ class Fleet {
   // Workloads other than this one that were refused, or got errors, in the last 20 minutes.
   size_t OthersDenied(Word provider, uint32_t workload) const;
   size_t OthersFailed(Word provider, uint32_t workload) const;
+
+  // When tokens are used, in their days.
+  HourPool hours;
 
   bool changed = false;
   std::string Save(const Words& words) const;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "collector/detect/hour_shape.h"
 #include "collector/detect/seen_set.h"
 #include "collector/detect/week_model.h"
 #include "collector/detect/words.h"
@@ -92,6 +93,10 @@ struct Profile {
   std::vector<Word> hour_resources;  // distinct
   uint32_t hour_new_resources = 0;
   float resource_peak = 0;  // most distinct ones in an hour, fading
+
+  // Of that hour, where it is unusual for the token; not stored.
+  std::unique_ptr<HourShape> hour_shape;
+  double hour_chance = 1;
 
   // Ten minutes.
   int64_t denials_since_us = 0;

@@ -49,10 +49,15 @@ struct UseView {
   bool late = false;  // older than the token's newest hour: counts of hours say nothing of it
   uint64_t uses = 1;
   Outcome outcome = Outcome::kOk;
-  uint32_t by = 0;  // the token's hash in shared baselines
+  uint32_t by = 0;       // the token's hash in shared baselines
+  uint32_t machine = 0;  // the machine's, in hosts'
+  bool peer_since_today =
+      false;  // the host was first seen at this peer's network less than a day ago
   Hour machine_since = 0, network_since = 0, format_since = 0;  // first seen in the fleet
-  Hour instance_since = 0;  // this instance of the workload, in the fleet
-  uint64_t quiet_us = 0;    // since the use before; 0: it is the first
+  Hour instance_since = 0;           // this instance of the workload, in the fleet
+  const HourShape* hours = nullptr;  // the token's own, without this one; null: not known
+  double hour_chance = 1;            // HourPool::Chance of this hour
+  uint64_t quiet_us = 0;             // since the use before; 0: it is the first
   std::array<Novelty, kDimensions> novelties;
 
   const Novelty& New(Dimension dimension) const {
@@ -69,8 +74,10 @@ struct QuietView {
   const Policy& policy;
   const PolicySubject& subject;  // of its newest use
   const OwnerRow* owner;
-  int64_t time_us = 0;          // now
-  double expected = 0;          // uses that were to be expected since the last one
+  int64_t time_us = 0;  // now
+  double expected = 0;  // uses that were to be expected since the last one
+  HourShape hours;
+  bool personal = false;        // a person's: people go on holiday
   bool fleet_quiet = false;     // many others are quiet as well: a holiday, or agents that are away
   bool workload_lives = false;  // it uses other tokens
   bool workload_has_others = false;  // that it used before

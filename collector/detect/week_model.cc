@@ -86,18 +86,6 @@ double WeekModel::PeakAround(Hour hour) const {
   return peak;
 }
 
-int WeekModel::Distance(Hour hour, bool any_day) const {
-  const int slot = SlotOf(hour);
-  const int base = slot / 24 * 24;
-  for (int away = 0; away <= 12; ++away) {
-    for (const int at : {slot - base + away, slot - base - away + 24}) {
-      if (slots_[base + at % 24].used != 0) return away;
-      if (any_day && slots_[24 - base + at % 24].used != 0) return away;
-    }
-  }
-  return 24;
-}
-
 int WeekModel::UsedSlots(Hour hour) const {
   const int base = SlotOf(hour) / 24 * 24;
   return static_cast<int>(std::count_if(slots_.begin() + base, slots_.begin() + base + 24,

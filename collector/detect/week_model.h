@@ -38,9 +38,14 @@ class WeekModel {
   int DaysLike(Hour hour) const { return slots_[SlotOf(hour)].days; }
   // Hours with a use that were watched.
   uint32_t UsedHours() const { return used_hours_; }
-  // How far the nearest hour of the day lies that was ever used on days of this kind, or, with
-  // `any_day`, on any: 0 to 12; 24 where none was.
-  int Distance(Hour hour, bool any_day) const;
+  // Days of both kinds that were watched at this hour of the day.
+  int Days(Hour hour) const {
+    return slots_[((hour % 24) + 24) % 24].days + slots_[24 + ((hour % 24) + 24) % 24].days;
+  }
+  // Of them, those with a use then; `hour_of_day`: 0 to 23.
+  uint32_t Used(int hour_of_day) const {
+    return uint32_t{slots_[hour_of_day].used} + slots_[24 + hour_of_day].used;
+  }
   // Slots that are used, of 24, on days of this kind.
   int UsedSlots(Hour hour) const;
 

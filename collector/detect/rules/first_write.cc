@@ -6,8 +6,8 @@ namespace tokenwatch::rules {
 
 namespace {
 
-constexpr uint64_t kLeastReads = 50;
-constexpr uint32_t kLeastDays = 4;
+constexpr uint64_t kLeastReads = 120;
+constexpr uint32_t kLeastDays = 6;
 
 }  // namespace
 
@@ -16,6 +16,7 @@ void FirstWrite(const UseView& view, Reporter* reporter) {
   const Profile& profile = view.profile;
   const bool first =
       !profile.wrote && profile.uses >= kLeastReads && profile.active_days >= kLeastDays;
+  if (first && view.New(Dimension::kResource).siblings) return;
   if (!first && !reporter->IsOpen()) return;
   reporter->Add({.confidence = 0.9,
                  .value = view.use.row.context->method,

@@ -5,7 +5,7 @@ namespace tokenwatch::rules {
 
 namespace {
 
-constexpr double kRarePerUse = 0.05;
+constexpr double kRarePerUse = 0.02, kRareEver = 0.09;
 
 }  // namespace
 
@@ -16,7 +16,7 @@ void NewResource(const UseView& view, Reporter* reporter) {
   if (novelty.is_new) {
     if (novelty.siblings) return;
     if (view.profile.seen[Dimension::kResource].NewPerUse() > kRarePerUse) return;
-    if (IsAfterRelease(view)) return;
+    if (novelty.per_day > kRareEver || IsAfterRelease(view)) return;
   }
   ReportNew(view, Dimension::kResource, "a resource", reporter);
 }

@@ -19,6 +19,9 @@ void NewSource(const UseView& view, Reporter* reporter) {
   if (wide.word == 0) return;
   if (wide.is_new || wide.again) {
     if (wide.siblings) return;
+    // A machine that is known roams; into a network that the fleet knows, that is no news.
+    const bool known_to_all = view.hour - view.network_since > kFleetDay;
+    if (wide.is_new && known_to_all && !view.New(Dimension::kMachine).is_new) return;
     return ReportNew(view, Dimension::kSource, "a network", reporter);
   }
   const bool unknown_to_all = view.hour - view.network_since < kFleetDay &&

@@ -4,37 +4,33 @@
 #include "collector/detect/rules.h"
 
 namespace tokenwatch::rules {
-
 namespace {
 
-constexpr int kLearnedDays = 6;
-constexpr uint32_t kLearnedHours = 40;  // with uses
-constexpr int kMostSlots = 16;          // of 24: whose hours are all hours has none
-constexpr int kFar = 3, kNear = 2;
+constexpr double kRare = 0.003, kOdd = 0.01;
+constexpr int kFar = 5;             // hours from the middle of its own
+constexpr uint32_t kLeastDays = 4;  // with uses
 
 }  // namespace
 
-// An hour of the day that lies far from all those with uses. People stay late now and then, so an
-// hour beside the usual ones is odd only, as are a weekend's usual hours.
+// An hour of the day far from the token's own, farther than such tokens ever stray. Whoever keeps
+// no hours has no odd ones.
 void OffHours(const UseView& view, Reporter* reporter) {
-  if (view.late || view.profile.week == nullptr || !IsMature(view)) return;
-  const WeekModel& week = *view.profile.week;
-  if (week.UsedHours() < kLearnedHours) return;
-  const bool weekend = IsWeekend(view.hour);
-  const Hour workday = view.hour + (weekend ? 48 : 0);  // the same hour two days on
-  if (week.DaysLike(workday) < kLearnedDays || week.UsedSlots(workday) > kMostSlots) return;
-  const int any = week.Distance(view.hour, true);
-  if (any >= kFar || (reporter->IsOpen() && any >= kNear)) {
+  if (view.late || view.hours == nullptr || view.profile.active_days < kLeastDays) return;
+  const HourShape& hours = *view.hours;
+  const int distance = hours.Distance(view.hour);
+  if (distance < kFar) return;
+  const double chance = view.hour_chance;
+  if (chance <= kRare || (chance <= kOdd && reporter->IsOpen())) {
     return reporter->Add(
-        {.confidence = any > kFar ? 0.9 : 0.75,
-         .observed = absl::StrFormat("use at %02d:00 UTC, %d hours from all hours with uses",
-                                     view.hour % 24, any),
-         .normal = absl::StrFormat("uses in %d of 24 hours on working days, over %d such days",
-                                   week.UsedSlots(workday), week.DaysLike(workday))});
+        {.confidence = chance < kRare / 3 ? 0.9 : 0.75,
+         .observed = absl::StrFormat("use at %02d:%02d UTC, %d hours from the middle of its hours",
+                                     view.hour % 24, view.time_us / (int64_t{60} * 1'000'000) % 60,
+                                     distance),
+         .normal = absl::StrFormat("around %02.0f:00 UTC; so far from it once in %.0f hours with "
+                                   "uses",
+                                   hours.middle, 1 / chance)});
   }
-  if (any >= kNear) return reporter->AddOdd();
-  if (weekend && week.DaysLike(view.hour) >= 3 && week.UsedSlots(view.hour) == 0) {
-    reporter->AddOdd();
-  }
+  if (chance <= kOdd) reporter->AddOdd();
 }
+
 }  // namespace tokenwatch::rules

@@ -8,7 +8,7 @@ namespace {
 
 constexpr uint32_t kLeastNew = 8;
 constexpr size_t kLeast = 12;
-constexpr double kOverPeak = 2;
+constexpr double kOverPeak = 2, kOverExpected = 3;
 
 }  // namespace
 
@@ -19,6 +19,9 @@ void ResourceBurst(const UseView& view, Reporter* reporter) {
   const size_t distinct = profile.hour_resources.size();
   if (profile.hour_new_resources < kLeastNew || distinct < kLeast) return;
   if (static_cast<double>(distinct) < kOverPeak * profile.resource_peak) return;
+  const double expected =
+      profile.seen[Dimension::kResource].NewPerUse() * static_cast<double>(profile.hour_uses);
+  if (profile.hour_new_resources < kLeastNew + kOverExpected * expected) return;
   reporter->Add(
       {.confidence = 0.9,
        .observed = absl::StrFormat("%d resources within an hour, %d of them never before", distinct,

@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kLeastExpected = 25;
 constexpr double kOverLongest = 2.5;
-constexpr int64_t kLeastHours = 3;
+constexpr double kLeastHours = 3, kLeastDayHours = 24;
 constexpr uint32_t kLeastDays = 6;
 
 }  // namespace
@@ -19,8 +19,9 @@ void VolumeDrop(const QuietView& view, Reporter* reporter) {
   if (profile.active_days < kLeastDays || view.fleet_quiet || !profile.successor.empty()) return;
   const double hours =
       static_cast<double>(view.time_us - profile.last_us) / static_cast<double>(kMicrosPerHour);
-  if (hours < kLeastHours || view.expected < kLeastExpected ||
-      view.expected < kOverLongest * profile.longest_quiet) {
+  // A whole day, where a day has quiet hours of its own.
+  if (view.personal || hours < (view.hours.HasHours() ? kLeastDayHours : kLeastHours)) return;
+  if (view.expected < kLeastExpected || view.expected < kOverLongest * profile.longest_quiet) {
     return;
   }
   if (view.workload_has_others && !view.workload_lives) return;

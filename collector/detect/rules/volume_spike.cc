@@ -9,9 +9,12 @@ namespace tokenwatch::rules {
 namespace {
 
 constexpr int kLearnedDays = 4;
-constexpr double kLeastUses = 30;
-constexpr double kDeviations = 8;
-constexpr double kOverPeak = 2.0, kOverHour = 4.0, kOverDay = 1.7;
+constexpr double kLeastUses = 40;
+constexpr double kDeviations = 10;
+// Over the greatest hour so far; more where few hours say how great it may be.
+constexpr double kOverPeak = 4, kOverYoungPeak = 6;
+constexpr uint32_t kYoungHours = 100;
+constexpr double kOverHour = 6, kOverDay = 2.5;
 constexpr size_t kTroubled = 2;  // other workloads with errors of the same provider
 
 // Clients try again what a provider fails to do.
@@ -30,15 +33,18 @@ void VolumeSpike(const UseView& view, Reporter* reporter) {
   if (view.late || profile.week == nullptr || !IsMature(view)) return;
   const WeekModel& week = *profile.week;
   const auto uses = static_cast<double>(profile.hour_uses);
-  if (week.DaysLike(view.hour) < kLearnedDays || uses < kLeastUses) return;
-  const double expected = week.Expected(view.hour);
-  const bool unlikely = uses > expected + kDeviations * week.Deviation(view.hour);
+  if (week.Days(view.hour) < kLearnedDays) return;
   const double again = reporter->IsOpen() ? 0.7 : 1;
-  const bool over_all = unlikely && uses > again * kOverPeak * week.Peak() && uses > 3 * expected;
-  const bool over_hour = unlikely && uses > again * (kOverHour * week.PeakAround(view.hour) + 30) &&
+  const double over_peak = week.UsedHours() < kYoungHours ? kOverYoungPeak : kOverPeak;
+  const bool over_all = uses >= kLeastUses && uses > again * over_peak * week.Peak();
+  const double expected = week.Expected(view.hour);
+  const bool over_hour = uses >= kLeastUses && week.DaysLike(view.hour) >= kLearnedDays &&
+                         uses > expected + kDeviations * week.Deviation(view.hour) &&
+                         uses > again * (kOverHour * week.PeakAround(view.hour) + 30) &&
                          uses > 0.5 * week.Peak();
   const double day = static_cast<double>(week.DayUses()) + uses;
-  const bool over_day = day > again * kOverDay * week.day_peak() && day > 100 &&
+  const bool over_day = week.DaysLike(view.hour) >= kLearnedDays && day > 100 &&
+                        day > again * kOverDay * week.day_peak() &&
                         day > week.DayMean(view.hour) + 6 * week.DayDeviation(view.hour);
   if (!over_all && !over_hour && !over_day) return;
   if (IsRetried(view)) return;

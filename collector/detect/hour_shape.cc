@@ -1,0 +1,87 @@
+#include "collector/detect/hour_shape.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace tokenwatch {
+namespace {
+
+constexpr double kTurn = 2 * std::numbers::pi / 24;
+// Below it a middle means nothing.
+constexpr double kLeastConcentration = 0.45;
+constexpr uint32_t kLeastHours = 6;
+constexpr uint32_t kMostHoursOfOne = 80;  // so that those used always do not speak for all
+constexpr float kLeastPool = 150;
+constexpr double kOftenPerDay = 4;
+constexpr double kPoolWeight = 10;  // in hours of the token's own
+
+}  // namespace
+
+bool HourShape::HasHours() const {
+  return hours >= kLeastHours && concentration >= kLeastConcentration;
+}
+
+bool IsPersonal(Habitat habitat, const HourShape& shape) {
+  return habitat == Habitat::kSession && shape.per_day < kOftenPerDay;
+}
+
+int HourShape::Distance(Hour hour) const {
+  const double away = std::abs(static_cast<double>(((hour % 24) + 24) % 24) + 0.5 - middle);
+  return static_cast<int>(std::lround(std::min(away, 24 - away)));
+}
+
+uint32_t HourShape::Beyond(int distance) const {
+  uint32_t count = 0;
+  for (int hour = 0; hour < 24; ++hour) {
+    if (Distance(hour) >= distance) count += used[static_cast<size_t>(hour)];
+  }
+  return count;
+}
+
+HourShape ShapeOf(const WeekModel& week, uint32_t active_days) {
+  HourShape shape;
+  double x = 0, y = 0;
+  for (int hour = 0; hour < 24; ++hour) {
+    const uint32_t used = week.Used(hour);
+    shape.used[static_cast<size_t>(hour)] = used;
+    shape.hours += used;
+    x += used * std::cos((hour + 0.5) * kTurn);
+    y += used * std::sin((hour + 0.5) * kTurn);
+  }
+  if (shape.hours == 0) return shape;
+  shape.concentration = std::hypot(x, y) / shape.hours;
+  shape.middle = std::atan2(y, x) / kTurn;
+  if (shape.middle < 0) shape.middle += 24;
+  shape.per_day = static_cast<double>(shape.hours) / std::max(1U, active_days);
+  return shape;
+}
+
+size_t HourPool::KindOf(Habitat habitat, const HourShape& shape) {
+  const size_t close = shape.concentration >= 0.85 ? 2 : shape.concentration >= 0.7 ? 1 : 0;
+  const size_t often = shape.per_day >= kOftenPerDay ? 1 : 0;
+  return (static_cast<size_t>(habitat) * 3 + close) * 2 + often;
+}
+
+void HourPool::Add(Habitat habitat, const HourShape& shape, Hour hour) {
+  if (!shape.HasHours() || shape.hours > kMostHoursOfOne) return;
+  const auto distance = static_cast<size_t>(shape.Distance(hour));
+  counts_[KindOf(habitat, shape) * kDistances + distance] += 1;
+}
+
+double HourPool::Chance(Habitat habitat, const HourShape& shape, Hour hour) const {
+  if (!shape.HasHours()) return 1;
+  const auto distance = static_cast<size_t>(shape.Distance(hour));
+  const float* const counts = counts_.data() + KindOf(habitat, shape) * kDistances;
+  float all = 0, beyond = 0;
+  for (size_t i = 0; i < kDistances; ++i) {
+    all += counts[i];
+    if (i >= distance) beyond += counts[i];
+  }
+  if (all < kLeastPool) return 1;
+  return (shape.Beyond(static_cast<int>(distance)) +
+          kPoolWeight * (static_cast<double>(beyond) + 0.5) / (static_cast<double>(all) + 1)) /
+         (shape.hours + kPoolWeight);
+}
+
+}  // namespace tokenwatch
