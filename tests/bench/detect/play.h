@@ -16,7 +16,7 @@ inline constexpr int64_t kLongestSilenceUs = 60 * kDayUs;
 template <typename Detector>
 void Play(const Traffic& traffic, Detector* detector, Judge* judge) {
   const auto take = [&](int64_t now_us) {
-    for (const StoredFinding& finding : detector->TakeFindings(true)) judge->Take(finding, now_us);
+    for (const StoredFinding& finding : detector->TakeFindings()) judge->Take(finding, now_us);
   };
   int64_t hour = traffic.uses().empty() ? 0 : traffic.uses().front().time_us / kHourUs + 1;
   for (size_t i = 0; i < traffic.uses().size(); ++i) {
