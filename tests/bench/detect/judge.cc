@@ -175,6 +175,7 @@ void Judge::Take(const StoredFinding& stored, int64_t now_us) {
   for (const v1::Use& use : finding.evidence()) times.push_back(TimeOf(use));
   if (times.empty() || finding.rule() == "volume_drop") times = {now_us};
 
+  const auto [entry, added] = raised_.try_emplace(finding.finding_id(), Raised{finding.rule()});
   bool covered = false;
   for (const uint32_t subject : subjects) {
     const auto labels = labels_of_.find(subject);
@@ -184,13 +185,14 @@ void Judge::Take(const StoredFinding& stored, int64_t now_us) {
       for (const int64_t time : times) {
         if (time >= label.from_us - kGraceUs && time <= label.to_us + kAfterUs) covered = true;
         if (time >= label.from_us && time <= label.to_us + kGraceUs) {
-          outcomes_[index].found_by.try_emplace(finding.rule(), now_us - label.from_us);
+          // What joins a finding that was told already is known when it comes.
+          outcomes_[index].found_by.try_emplace(finding.rule(),
+                                                (added ? now_us : time) - label.from_us);
         }
       }
     }
   }
-  const auto [entry, added] =
-      raised_.try_emplace(finding.finding_id(), Raised{finding.rule(), !covered});
+  if (added) entry->second.is_false = !covered;
   if (added && !covered && false_findings_.size() < kFalseShown) {
     false_findings_.push_back({{"rule", finding.rule()},
                                {"tokenId", finding.token_id()},

@@ -148,7 +148,7 @@ class EveryNoonDetector {
     now = time_us;
     ++hours;
   }
-  std::vector<StoredFinding> TakeFindings() { return std::exchange(pending, {}); }
+  std::vector<StoredFinding> TakeFindings(bool /*joined*/) { return std::exchange(pending, {}); }
 
   int64_t now = 0;
   uint64_t uses = 0, hours = 0;

@@ -15,8 +15,11 @@ inline constexpr int64_t kLongestSilenceUs = 60 * kDayUs;
 // `Detector`: Engine, or what has its Judge, AdvanceTo and TakeFindings.
 template <typename Detector>
 void Play(const Traffic& traffic, Detector* detector, Judge* judge) {
-  const auto take = [&](int64_t now_us) {
-    for (const StoredFinding& finding : detector->TakeFindings()) judge->Take(finding, now_us);
+  // What is told is taken at once, for its delay; what only gained evidence each hour.
+  const auto take = [&](int64_t now_us, bool joined) {
+    for (const StoredFinding& finding : detector->TakeFindings(joined)) {
+      judge->Take(finding, now_us);
+    }
   };
   int64_t hour = traffic.uses().empty() ? 0 : traffic.uses().front().time_us / kHourUs + 1;
   for (size_t i = 0; i < traffic.uses().size(); ++i) {
@@ -24,14 +27,14 @@ void Play(const Traffic& traffic, Detector* detector, Judge* judge) {
     if (time - hour * kHourUs > kLongestSilenceUs) hour = time / kHourUs;
     for (; hour * kHourUs <= time; ++hour) {
       detector->AdvanceTo(hour * kHourUs);
-      take(hour * kHourUs);
+      take(hour * kHourUs, true);
     }
     detector->Judge(traffic.At(i));
-    take(time);
+    take(time, false);
   }
   if (traffic.uses().empty()) return;
   detector->AdvanceTo(hour * kHourUs);
-  take(hour * kHourUs);
+  take(hour * kHourUs, true);
 }
 
 }  // namespace tokenwatch
