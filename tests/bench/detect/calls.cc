@@ -72,11 +72,12 @@ std::string Calls::PeerOf(const HostEntry& host, uint32_t machine, int64_t time_
     return absl::StrCat(host.networks[mixed % networks], ".", host.salt % 8 + 112, ".",
                         mixed % 250 + 3);
   }
-  // What the name resolves to for this machine, for six hours; the last network only from the
-  // middle of the month on, as such hosts move.
+  // What the name resolves to for this machine, for six hours. The last network comes in the middle
+  // of the month, as such hosts move, of each at another time.
   const int64_t slot = (time_us + static_cast<int64_t>(machine) * kHourUs) / (6 * kHourUs);
   const uint64_t mixed = Mix(host.salt ^ Mix(static_cast<uint64_t>(slot) * 1'000 + machine % 50));
-  const size_t in_use = time_us < kStartUs + 14 * kDayUs ? networks - 1 : networks;
+  const int64_t moves_us = kStartUs + static_cast<int64_t>(host.salt % (40 * 24)) * kHourUs;
+  const size_t in_use = time_us < moves_us ? networks - 1 : networks;
   // Some networks answer far more often than others.
   const size_t network = std::min<size_t>(mixed % (in_use + 3), in_use + 1) % in_use;
   return absl::StrCat(host.networks[network], ".", (mixed >> 16) % 6 * 17 + 5, ".",

@@ -106,7 +106,7 @@ std::shared_ptr<const Policy> ReadPolicy(const std::string& path, bool made_up) 
 int Main(int argc, char** argv) {
   CLI::App app{"Recall, false findings and speed of detection, over labelled traffic."};
   FleetOptions options;
-  std::string events, labels, json, policy_file, write_events, write_labels;
+  std::string events, labels, json, policy_file, write_events, write_labels, write_findings;
   app.footer(kFilesHelp);
   app.add_option("--seed", options.seed, "of what is made up");
   app.add_option("--tokens", options.tokens, "of what is made up")
@@ -125,6 +125,9 @@ int Main(int argc, char** argv) {
   app.add_option("--json", json, "where the figures are written");
   app.add_option("--write-events", write_events, "where the uses are written, as --events");
   app.add_option("--write-labels", write_labels, "where the misuses are written, as --labels");
+  app.add_option("--write-findings", write_findings,
+                 "where the findings are written, one JSON object a line; without \"kinds\" of "
+                 "misuse it is a false one");
   CLI11_PARSE(app, argc, argv);
 
   Traffic traffic;
@@ -170,6 +173,13 @@ int Main(int argc, char** argv) {
               baselines == 0
                   ? 0.0
                   : static_cast<double>(baseline_bytes) / 1'024 / static_cast<double>(baselines));
+  if (!write_findings.empty() && !WriteFile(write_findings, [&](std::ostream& out) {
+        for (const nlohmann::ordered_json& finding : judge.findings()) {
+          out << finding.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+        }
+      })) {
+    return 1;
+  }
   if (!json.empty() && !WriteFile(json, [&](std::ostream& out) {
         out << report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
       })) {

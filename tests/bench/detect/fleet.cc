@@ -329,6 +329,9 @@ class Builder {
         if (random_->Chance(0.3) && !human) NewEndpoint(*workload, at);
         if (workload->pods && random_->Chance(0.1)) AddNode(workload);
       }
+      // Kubernetes writes a 32-bit hash with the ten letters that its digits become.
+      workload->template_hash =
+          random_->Word(static_cast<size_t>(random_->Between(8, 10)), "456789bcdf");
       Release release;
       release.from_us = at;
       release.user_agent = AgentOfVersion(workload->agent_pattern, workload->name, version);
@@ -429,9 +432,10 @@ uint32_t AddInstance(const Workload& workload, uint32_t machine, int64_t time_us
   } else if (workload.pods) {
     made.set_uid(1001);
     made.set_namespace_(workload.name_space);
-    made.set_pod(workload.shape == Shape::kCron
-                     ? absl::StrCat(workload.name, "-", time_us / kMinuteUs, "-", random->Word(5))
-                     : absl::StrCat(workload.name, "-", random->Word(9), "-", random->Word(5)));
+    made.set_pod(
+        workload.shape == Shape::kCron
+            ? absl::StrCat(workload.name, "-", time_us / kMinuteUs, "-", random->Word(5))
+            : absl::StrCat(workload.name, "-", workload.template_hash, "-", random->Word(5)));
     made.set_service_account(workload.name);
     made.set_container_name(workload.name.substr(0, workload.name.find('-')));
     made.set_image(absl::StrCat("registry.corp.example/", workload.name));

@@ -62,6 +62,7 @@ struct Workload {
   bool office_only = false;
   bool flat = false;  // no difference between day and night
   std::string exe, script, agent_pattern;
+  std::string template_hash;  // in the names of a release's pods
   std::vector<Release> releases;
   std::vector<uint32_t> machines;
   std::vector<uint32_t> tokens;

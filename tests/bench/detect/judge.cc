@@ -1,7 +1,7 @@
 #include "tests/bench/detect/judge.h"
 
 #include <algorithm>
-#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr int64_t kGraceUs = kHourUs;
 constexpr int64_t kAfterUs = kDayUs;
-constexpr size_t kFalseShown = 200;
+constexpr size_t kFindingsMax = 100'000;
 
 constexpr std::string_view kRules[] = {
     "volume_spike",
@@ -176,14 +176,15 @@ void Judge::Take(const StoredFinding& stored, int64_t now_us) {
   if (times.empty() || finding.rule() == "volume_drop") times = {now_us};
 
   const auto [entry, added] = raised_.try_emplace(finding.finding_id(), Raised{finding.rule()});
-  bool covered = false;
+  std::set<std::string> kinds;
   for (const uint32_t subject : subjects) {
     const auto labels = labels_of_.find(subject);
     if (labels == labels_of_.end()) continue;
     for (const size_t index : labels->second) {
       const Label& label = traffic_->labels[index];
       for (const int64_t time : times) {
-        if (time >= label.from_us - kGraceUs && time <= label.to_us + kAfterUs) covered = true;
+        if (time >= label.from_us - kGraceUs && time <= label.to_us + kAfterUs)
+          kinds.insert(label.kind);
         if (time >= label.from_us && time <= label.to_us + kGraceUs) {
           // What joins a finding that was told already is known when it comes.
           outcomes_[index].found_by.try_emplace(finding.rule(),
@@ -192,15 +193,19 @@ void Judge::Take(const StoredFinding& stored, int64_t now_us) {
       }
     }
   }
-  if (added) entry->second.is_false = !covered;
-  if (added && !covered && false_findings_.size() < kFalseShown) {
-    false_findings_.push_back({{"rule", finding.rule()},
-                               {"tokenId", finding.token_id()},
-                               {"time", TimeText(now_us)},
-                               {"title", finding.title()},
-                               {"normal", finding.normal()},
-                               {"observed", finding.observed()}});
-  }
+  if (!added) return;
+  entry->second.is_false = kinds.empty();
+  if (findings_.size() >= kFindingsMax) return;
+  findings_.push_back({{"rule", finding.rule()},
+                       {"tokenId", finding.token_id()},
+                       {"credentialId", finding.credential_id()},
+                       {"time", TimeText(now_us)},
+                       {"title", finding.title()},
+                       {"normal", finding.normal()},
+                       {"observed", finding.observed()},
+                       {"workload", finding.workload()},
+                       {"confidence", finding.confidence()},
+                       {"kinds", kinds}});
 }
 
 Json Judge::Report() const {
@@ -291,7 +296,6 @@ Json Judge::Report() const {
   report["missed"] = std::move(missed);
   report["falseByRule"] = Json::object();
   for (const auto& [rule, count] : false_by_rule) report["falseByRule"][rule] = count;
-  report["falseExamples"] = false_findings_;
   return report;
 }
 

@@ -37,6 +37,8 @@ class Judge {
   // A finding that is new or has changed at that time of the events.
   void Take(const StoredFinding& stored, int64_t now_us);
 
+  // Every finding when it was raised, with the kinds of misuse that it is of, as JSON.
+  const std::vector<nlohmann::ordered_json>& findings() const { return findings_; }
   // Recall and the rest, as --json has them.
   nlohmann::ordered_json Report() const;
 
@@ -54,7 +56,7 @@ class Judge {
   std::vector<Outcome> outcomes_;                                 // of traffic_->labels
   absl::flat_hash_map<uint32_t, std::vector<size_t>> labels_of_;  // by subject
   absl::flat_hash_map<std::string, Raised> raised_;               // by finding id
-  std::vector<nlohmann::ordered_json> false_findings_;            // the first ones
+  std::vector<nlohmann::ordered_json> findings_;                  // a bounded number
 };
 
 // Days from first to last use of every subject, both counted; those that are only in use for a
