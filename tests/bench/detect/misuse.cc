@@ -78,7 +78,7 @@ class Misuses {
   };
   using Fits = absl::FunctionRef<bool(const Token&, const Workload&)>;
 
-  // A token that was in use for a week before `time` and will be for two days, and was not misused.
+  // A token that was in use for a week before `time` and will be for three days, and was not misused.
   Token* Pick(int64_t time_us, double uses_a_day, Fits fits) {
     for (int i = 0; i < 20'000; ++i) {
       Token& token = fleet_->tokens[random_->Below(fleet_->tokens.size())];
@@ -111,7 +111,7 @@ class Misuses {
     return nullptr;
   }
 
-  int64_t SomeTime(double days_before_end = 2.5) {
+  int64_t SomeTime(double days_before_end = 3.1) {
     const double first = std::max(8.0, fleet_->options.days * 0.28);
     return kStartUs + static_cast<int64_t>(
                           random_->In(first, fleet_->options.days - days_before_end) * kDayUs);
@@ -329,7 +329,7 @@ class Misuses {
     const int64_t stop = kStartUs + static_cast<int64_t>(random_->In(3, 5) * kDayUs);
     const int64_t time =
         std::max(stop + 10 * kDayUs,
-                 kStartUs + static_cast<int64_t>(random_->In(days * 0.7, days - 3.0) * kDayUs));
+                 kStartUs + static_cast<int64_t>(random_->In(days * 0.7, days - 3.1) * kDayUs));
     Token* token = Pick(time, 4, [](const Token& t, const Workload& w) {
       return t.secrets.size() == 1 && t.from_us == kStartUs && w.shape != Shape::kHuman;
     });
@@ -424,7 +424,7 @@ class Misuses {
   }
 
   void RevokedUsed() {
-    const int64_t time = SomeTime(3);
+    const int64_t time = SomeTime(3.1);
     Token* token = Pick(time, 10, [](const Token& t, const Workload& w) {
       return !t.provider->jwt && w.shape != Shape::kHuman && t.refused == UINT32_MAX;
     });
