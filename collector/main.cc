@@ -32,6 +32,7 @@
 #include "collector/enrol/gatekeeper.h"
 #include "collector/ingest/ingest.h"
 #include "collector/ingest/listener_check.h"
+#include "collector/policy/policy_holder.h"
 #include "collector/store/sqlite/sqlite_store.h"
 
 namespace tokenwatch {
@@ -43,6 +44,7 @@ struct Options {
   std::string http_listen = "127.0.0.1:7480";
   uint32_t retention_days = 90;
   std::string certificate_lifetime = "30d";
+  std::string policy_file;
   bool plaintext = false;
   EnrolCommandOptions enrol;
 
@@ -113,6 +115,9 @@ void AddOptions(Options* options, Config* config) {
   root.Add("certificate-lifetime", &options->certificate_lifetime,
            "of agents, which renew theirs after two thirds of it")
       .Placeholder("30d");
+  root.Add("policy-file", &options->policy_file,
+           "YAML that says who owns tokens and what their uses may be; read again when it changes")
+      .Placeholder("FILE");
   root.Add("plaintext", &options->plaintext,
            "serve without TLS on listeners that are a loopback address or a Unix socket");
   AddEnrolCommands(options, config);
@@ -146,6 +151,11 @@ absl::Status Check(const Options& options, const std::string& command) {
         absl::StrCat("--certificate-lifetime: ", lifetime.status().message()));
   }
   if (!command.empty()) return absl::OkStatus();
+  const RealClock clock;
+  if (const absl::Status status = PolicyHolder(options.policy_file, &clock).Load(); !status.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--policy-file cannot be used:\n", status.message()));
+  }
   if (absl::Status status = CheckListen(options, "grpc-listen", options.grpc_listen);
       !status.ok()) {
     return status;
@@ -169,9 +179,11 @@ class Collector {
               .authorize = Authorizer(plain_http_),
               .add_counters = [this](Counters* counters) { AddCounters(counters); },
               .health = [this] { return ListenerHealth(); },
-              .certificates = [this] { return Certificates(); }}) {}
+              .certificates = [this] { return Certificates(); }}),
+        policy_(options.policy_file, &clock_) {}
 
   absl::Status Start() {
+    if (absl::Status status = policy_.Load(); !status.ok()) return status;
     if (!plain_grpc_ || !plain_http_) {
       if (absl::Status status = OpenGate(); !status.ok()) return status;
     }
@@ -188,10 +200,12 @@ class Collector {
                          .retention_days = static_cast<int>(options_.retention_days)});
     if (!store.ok()) return store.status();
     store_ = *std::move(store);
+    ApplyPolicy();
     ingest_ = std::make_unique<Ingest>(store_.get(), CommitterOptions(),
                                        plain_grpc_ ? nullptr : gatekeeper_.get());
     queries_ = std::make_unique<Queries>(
-        store_.get(), [this](const std::string& agent) { return ingest_->IsConnected(agent); });
+        store_.get(), [this](const std::string& agent) { return ingest_->IsConnected(agent); },
+        Queries::Options{.policy = &policy_});
     QueryService::Authorize authorize;
     if (!plain_grpc_) {
       authorize = [this](std::string_view authorization) {
@@ -213,6 +227,12 @@ class Collector {
     Log(LogLevel::kInfo, "listening for queries on ",
         options_.http_listen.starts_with("unix:") ? "" : scheme, http_->ListenAddress().ToString());
     return absl::OkStatus();
+  }
+
+  // Reads the policy again where its file has changed, or anyway. One that is wrong changes nothing
+  // but what is told. Called by one thread, after Start.
+  void RefreshPolicy(bool always) {
+    if (policy_.Refresh(always)) ApplyPolicy();
   }
 
   // Whether agents cannot come any more and only another process can help. After Start.
@@ -249,6 +269,18 @@ class Collector {
   }
 
  private:
+  void ApplyPolicy() {
+    const PolicyState state = policy_.Get();
+    for (const std::string& problem : state.problems) {
+      Log(LogLevel::kError, "the policy stays as it was: ", problem);
+    }
+    store_->SetPolicy(state.policy);
+    if (!state.problems.empty() || state.file.empty()) return;
+    Log(LogLevel::kInfo, "policy in force from ", state.file, ": ", state.policy->owners().size(),
+        " rows of owners, ", state.policy->rules().size(), " rules, ",
+        state.policy->suppressions().size(), " suppressions");
+  }
+
   absl::Status OpenGate() {
     Gatekeeper::Options gate;
     gate.certificate_lifetime = *ParseLifetime(options_.certificate_lifetime);
@@ -320,6 +352,10 @@ class Collector {
 
   void AddCounters(Counters* counters) const {
     (*counters)["http_connections_gave_way"] = gave_way_;
+    const PolicyState policy = policy_.Get();
+    (*counters)["policy_loads"] = policy.loads;
+    (*counters)["policy_problems"] = policy.problems.size();
+    (*counters)["policy_refusals"] = policy.refusals;
     if (started_) {
       ingest_->AddCounters(counters);
       (*counters)["grpc_self_check_failures"] = listener_check_->Failures();
@@ -346,6 +382,7 @@ class Collector {
   std::unique_ptr<Gatekeeper> gatekeeper_;  // null where all is plain
   std::shared_ptr<ServerTls> tls_;
   HttpApi api_;
+  PolicyHolder policy_;
   std::atomic<uint64_t> gave_way_{0};
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Store> store_;
@@ -379,6 +416,8 @@ int Run(const Options& options) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  const sigset_t ending = signals;
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   gpr_set_log_function(DropGrpcLog);
@@ -396,14 +435,17 @@ int Run(const Options& options) {
   const RealClock clock;
   const timespec second = {.tv_sec = 1, .tv_nsec = 0};
   bool lost = false;
-  while (!lost && sigtimedwait(&signals, nullptr, &second) < 0) {
+  while (!lost) {
+    const int signal = sigtimedwait(&signals, nullptr, &second);
+    if (signal == SIGTERM || signal == SIGINT) break;
+    collector.RefreshPolicy(signal == SIGHUP);
     lost = collector.IsListenerLost();
     if (collector.IsAlive()) notifier.Alive(clock.MonotonicNs());
     notifier.Status(collector.Sentence());
   }
   notifier.Stopping();
   // A second signal ends the process at once: everything acknowledged is on disk.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);
   Log(LogLevel::kInfo, "stopping");
   if (lost) alarm(kLostStopSeconds);
   collector.Stop();

@@ -47,6 +47,10 @@ constexpr CounterRow kCounters[] = {
     {"ingest_tls_coverage", false, "TLS coverage records committed, retries included."},
     {"ingest_token_facts", false, "Facts of tokens committed, repeated ones included."},
     {"ingest_uses", false, "Uses committed, retries included."},
+    {"policy_loads", false, "Times that a policy file was read and is or was in force."},
+    {"policy_problems", true,
+     "Problems of the policy file as it is now; the policy before stays in force."},
+    {"policy_refusals", false, "Times that a policy file was read and had a problem."},
     {"uses_foreign_host", false,
      "Uses of tokens at hosts that are not their provider's, retries included."},
 };

@@ -36,6 +36,12 @@ constexpr Parameter kListParameters[] = {
      "What the uses are: foreignHost, inQuery, cleartext, expired, algNone, redirected, "
      "badChecksum or byContext."},
     {"user", "The userId of uses: who came with the token as the other part of Basic."},
+    {"owner", "Who owns the uses under the policy in force; none: nobody does."},
+    {"rule", "Of findings: the rule's id."},
+    {"severity", "Of findings: at least info, low, medium, high or critical."},
+    {"state",
+     "Of tokens: active, dormant, expired, rotated, revoked or unmapped. Of findings: open, "
+     "suppressed or closed."},
 };
 
 const FieldDescriptor& FieldOf(const Parameter& parameter) {

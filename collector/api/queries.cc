@@ -6,6 +6,7 @@
 #include "agent/common/log.h"
 #include "agent/common/token_id.h"
 #include "collector/api/json.h"
+#include "collector/api/public_status.h"
 #include "collector/store/credential_id.h"
 
 namespace tokenwatch {
@@ -13,7 +14,16 @@ namespace {
 
 constexpr uint32_t kDefaultLimit = 100;  // as query.proto says
 
-absl::Status Public(const absl::Status& status) {
+template <typename Answer>
+absl::StatusOr<Answer> Finish(absl::StatusOr<Answer> answer) {
+  if (!answer.ok()) return PublicStatus(answer.status());
+  MakeUtf8Valid(&*answer);
+  return answer;
+}
+
+}  // namespace
+
+absl::Status PublicStatus(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kNotFound:
@@ -24,15 +34,6 @@ absl::Status Public(const absl::Status& status) {
       return absl::InternalError("the query failed; the collector's log says why");
   }
 }
-
-template <typename Answer>
-absl::StatusOr<Answer> Finish(absl::StatusOr<Answer> answer) {
-  if (!answer.ok()) return Public(answer.status());
-  MakeUtf8Valid(&*answer);
-  return answer;
-}
-
-}  // namespace
 
 absl::StatusOr<v1::ListTokensResponse> Queries::ListTokens(const v1::ListRequest& request) const {
   return Finish(store_->ListTokens(request));
@@ -71,7 +72,7 @@ absl::StatusOr<v1::ListUsesResponse> Queries::TailUses(const v1::ListRequest& re
   std::string cursor = request.page_token();
   const uint32_t limit = request.limit() == 0 ? kDefaultLimit : request.limit();
   absl::StatusOr<std::vector<v1::Use>> uses = store_->UsesAfter(request, &cursor, limit);
-  if (!uses.ok()) return Public(uses.status());
+  if (!uses.ok()) return PublicStatus(uses.status());
   v1::ListUsesResponse answer;
   for (v1::Use& use : *uses) *answer.add_uses() = std::move(use);
   answer.set_next_page_token(std::move(cursor));
@@ -81,19 +82,19 @@ absl::StatusOr<v1::ListUsesResponse> Queries::TailUses(const v1::ListRequest& re
 
 absl::StatusOr<std::vector<TlsTotal>> Queries::TlsTotals() const {
   absl::StatusOr<std::vector<TlsTotal>> totals = store_->TlsTotals();
-  if (!totals.ok()) return Public(totals.status());
+  if (!totals.ok()) return PublicStatus(totals.status());
   return totals;
 }
 
 absl::StatusOr<FleetState> Queries::Fleet(int64_t since_us, size_t limit) const {
   absl::StatusOr<FleetState> fleet = store_->Fleet(since_us, limit);
-  if (!fleet.ok()) return Public(fleet.status());
+  if (!fleet.ok()) return PublicStatus(fleet.status());
   return fleet;
 }
 
 absl::StatusOr<StoreSpace> Queries::Space() const {
   absl::StatusOr<StoreSpace> space = store_->Space();
-  if (!space.ok()) return Public(space.status());
+  if (!space.ok()) return PublicStatus(space.status());
   return space;
 }
 

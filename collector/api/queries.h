@@ -3,10 +3,12 @@
 #define TOKENWATCH_COLLECTOR_API_QUERIES_H_
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "collector/policy/policy_holder.h"
 #include "collector/store/store.h"
 #include "tokenwatch/v1/query.pb.h"
 
@@ -20,15 +22,29 @@ class Queries {
   // Whether the agent with this id is connected at this moment; any thread.
   using IsConnected = std::function<bool(const std::string& agent)>;
 
+  struct Options {
+    const PolicyHolder* policy = nullptr;  // outlives this; null: there is none
+    // Adds rules of detection, how far they are, receivers and problems of their file to GetPolicy;
+    // may be empty. Any thread.
+    std::function<void(v1::PolicyStatus*)> add_status = nullptr;
+  };
+
   // `store` must outlive this.
   Queries(Store* store, IsConnected is_connected)
-      : store_(store), is_connected_(std::move(is_connected)) {}
+      : Queries(store, std::move(is_connected), Options{}) {}
+  Queries(Store* store, IsConnected is_connected, Options options)
+      : store_(store), is_connected_(std::move(is_connected)), options_(std::move(options)) {}
 
   absl::StatusOr<v1::ListTokensResponse> ListTokens(const v1::ListRequest& request) const;
   absl::StatusOr<v1::TokenDetail> GetToken(const std::string& token_id) const;
   absl::StatusOr<v1::ListUsesResponse> ListUses(const v1::ListRequest& request) const;
   absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) const;
   absl::StatusOr<v1::ListAgentsResponse> ListAgents(const v1::ListRequest& request) const;
+
+  // Who owns tokens that were used in the request's times, in the order of the policy's rows, with
+  // and without such tokens; "none" last. Pages by page_token.
+  absl::StatusOr<v1::ListOwnersResponse> ListOwners(const v1::ListRequest& request) const;
+  absl::StatusOr<v1::PolicyStatus> GetPolicy() const;
 
   // Uses committed since the answer whose next_page_token is given, oldest first; without one, no
   // use and the token that means now. Its next_page_token is never empty.
@@ -46,8 +62,13 @@ class Queries {
   absl::Status CheckHealth() const;
 
  private:
+  PolicyState State() const;
+  // Open findings by one column; empty where there is no detection.
+  absl::StatusOr<std::map<std::string, uint64_t>> OpenFindings(const std::string& by) const;
+
   Store* store_;
   IsConnected is_connected_;
+  Options options_;
 };
 
 }  // namespace tokenwatch

@@ -72,6 +72,17 @@ grpc::Status QueryService::ListAgents(grpc::ServerContext* context, const v1::Li
   return Finish(*context, "ListAgents", [&] { return queries_->ListAgents(*request); }, response);
 }
 
+grpc::Status QueryService::ListOwners(grpc::ServerContext* context, const v1::ListRequest* request,
+                                      v1::ListOwnersResponse* response) {
+  return Finish(*context, "ListOwners", [&] { return queries_->ListOwners(*request); }, response);
+}
+
+grpc::Status QueryService::GetPolicy(grpc::ServerContext* context,
+                                     const v1::GetPolicyRequest* /*request*/,
+                                     v1::PolicyStatus* response) {
+  return Finish(*context, "GetPolicy", [&] { return queries_->GetPolicy(); }, response);
+}
+
 grpc::Status QueryService::TailUses(grpc::ServerContext* context, const v1::ListRequest* request,
                                     grpc::ServerWriter<v1::Use>* writer) {
   if (absl::Status status = Check(*context); !status.ok()) return Count("TailUses", status);

@@ -48,6 +48,10 @@ class QueryService final : public v1::Query::Service {
                         v1::Stats* response) override;
   grpc::Status ListAgents(grpc::ServerContext* context, const v1::ListRequest* request,
                           v1::ListAgentsResponse* response) override;
+  grpc::Status ListOwners(grpc::ServerContext* context, const v1::ListRequest* request,
+                          v1::ListOwnersResponse* response) override;
+  grpc::Status GetPolicy(grpc::ServerContext* context, const v1::GetPolicyRequest* request,
+                         v1::PolicyStatus* response) override;
 
  private:
   absl::Status Check(const grpc::ServerContext& context) const;

@@ -31,13 +31,13 @@ Route ListRoute(std::string path, std::string operation, std::string summary,
 std::vector<Route> MakeRoutes() {
   const std::vector<Parameter> all =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
-                    "limit", "page_token", "direction", "trait"});
+                    "limit", "page_token", "direction", "trait", "owner"});
   const std::vector<Parameter> of_uses =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
-                    "limit", "page_token", "direction", "trait", "user"});
+                    "limit", "page_token", "direction", "trait", "user", "owner"});
   const std::vector<Parameter> filters =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
-                    "direction", "trait"});
+                    "direction", "trait", "owner"});
   return {
       ListRoute("/v1/tokens", "ListTokens",
                 "Tokens with their totals, last used first; those of a credential as one.", all,
@@ -60,6 +60,21 @@ std::vector<Route> MakeRoutes() {
       ListRoute("/v1/agents", "ListAgents", "Agents with their counters, gaps and TLS coverage.",
                 ParametersOf({"since", "until", "host", "limit", "page_token", "coverage"}),
                 &Queries::ListAgents),
+      ListRoute(
+          "/v1/owners", "ListOwners",
+          "Who owns what under the policy in force, with tokens used in these times; \"none\", "
+          "what nobody owns, is last.",
+          ParametersOf(
+              {"since", "until", "host", "provider", "workload", "limit", "page_token", "owner"}),
+          &Queries::ListOwners),
+      {"/v1/policy",
+       "GetPolicy",
+       "The policy in force, problems of its file as it is now, detection and delivery.",
+       {},
+       v1::PolicyStatus::descriptor(),
+       [](const Queries& queries, const v1::ListRequest&, const std::string&) {
+         return AsJson(queries.GetPolicy());
+       }},
   };
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 
 namespace tokenwatch {
@@ -76,6 +77,10 @@ absl::StatusOr<Hours> Hours::Create(std::string_view days, std::string_view from
   hours.days_ = *set;
   hours.from_ = *begin;
   hours.to_ = *end;
+  absl::StrAppend(&hours.text_, absl::string_view(days.data(), days.size()),
+                  days.empty() ? "" : " ");
+  absl::StrAppendFormat(&hours.text_, "%02d:%02d-%02d:%02d %s", *begin / 60, *begin % 60, *end / 60,
+                        *end % 60, zone);
   return hours;
 }
 

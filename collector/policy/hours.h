@@ -20,6 +20,8 @@ class Hours {
                                       std::string_view to, const std::string& zone);
 
   bool Contain(absl::Time time) const;
+  // As it was given: "mon-fri 07:00-19:00 Europe/Berlin".
+  const std::string& text() const { return text_; }
 
  private:
   Hours() = default;
@@ -27,6 +29,7 @@ class Hours {
   uint8_t days_ = 0;       // bit 0: Monday
   int from_ = 0, to_ = 0;  // minutes of the day
   absl::TimeZone zone_;
+  std::string text_;
 };
 
 }  // namespace tokenwatch

@@ -185,6 +185,9 @@ void PolicyReader::ReadOwner(const YamlNode& node) {
   owner.where = Where(node);
   if (row.contains("owner")) {
     owner.owner = Text(*row.at("owner"), "owner", kNameMax);
+    if (owner.owner == "none") {
+      Refuse(node.line, "'none' stands for what nobody owns: give another name, or no row at all");
+    }
   } else {
     Refuse(node.line, "'owner' is needed: the name of a team or person");
   }

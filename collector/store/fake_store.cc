@@ -112,6 +112,10 @@ absl::StatusOr<StoreSpace> FakeStore::Space() { return space; }
 
 absl::StatusOr<std::vector<TlsTotal>> FakeStore::TlsTotals() { return tls_totals; }
 
+absl::StatusOr<std::vector<v1::Owner>> FakeStore::SumOwners(const v1::ListRequest& /*request*/) {
+  return owners;
+}
+
 absl::StatusOr<std::vector<v1::Use>> FakeStore::UsesAfter(const v1::ListRequest& /*request*/,
                                                           std::string* cursor, uint32_t limit) {
   std::vector<v1::Use> uses;

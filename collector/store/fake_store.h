@@ -45,6 +45,7 @@ class FakeStore : public Store {
   FleetState fleet;
   StoreSpace space;
   absl::StatusOr<std::vector<TlsTotal>> tls_totals = std::vector<TlsTotal>();
+  std::vector<v1::Owner> owners;
   absl::Status health;
 
   absl::Status Commit(absl::Span<const IngestBatch> batches) override;
@@ -60,6 +61,7 @@ class FakeStore : public Store {
   absl::StatusOr<FleetState> Fleet(int64_t since_us, size_t limit) override;
   absl::StatusOr<StoreSpace> Space() override;
   absl::StatusOr<std::vector<TlsTotal>> TlsTotals() override;
+  absl::StatusOr<std::vector<v1::Owner>> SumOwners(const v1::ListRequest& request) override;
   // All of `list_uses` once: a cursor that is not empty has seen them.
   absl::StatusOr<std::vector<v1::Use>> UsesAfter(const v1::ListRequest& request,
                                                  std::string* cursor, uint32_t limit) override;

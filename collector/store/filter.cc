@@ -145,7 +145,7 @@ uint64_t Fingerprint(const v1::ListRequest& request) {
   for (const std::string* field :
        {&request.since(), &request.until(), &request.token(), &request.host(), &request.provider(),
         &request.workload(), &request.endpoint(), &request.status(), &request.direction(),
-        &request.trait(), &request.user()}) {
+        &request.trait(), &request.user(), &request.owner()}) {
     for (const char c : *field) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     hash = (hash ^ 0xff) * 0x100000001b3;
   }
@@ -158,17 +158,12 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   Filter filter;
   filter.fingerprint = Fingerprint(request);
   const std::pair<absl::string_view, const std::string*> texts[] = {
-      {"since", &request.since()},
-      {"until", &request.until()},
-      {"token", &request.token()},
-      {"host", &request.host()},
-      {"provider", &request.provider()},
-      {"workload", &request.workload()},
-      {"endpoint", &request.endpoint()},
-      {"status", &request.status()},
-      {"direction", &request.direction()},
-      {"trait", &request.trait()},
-      {"user", &request.user()}};
+      {"since", &request.since()},         {"until", &request.until()},
+      {"token", &request.token()},         {"host", &request.host()},
+      {"provider", &request.provider()},   {"workload", &request.workload()},
+      {"endpoint", &request.endpoint()},   {"status", &request.status()},
+      {"direction", &request.direction()}, {"trait", &request.trait()},
+      {"user", &request.user()},           {"owner", &request.owner()}};
   for (const auto& [name, text] : texts) {
     if (text->size() > kMaxFilterBytes) {
       return absl::InvalidArgumentError(
@@ -207,6 +202,7 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   filter.host = request.host();
   filter.provider = request.provider();
   filter.workload = request.workload();
+  filter.owner = request.owner();
   if (!request.endpoint().empty()) {
     if (absl::Status status = ParseEndpoint(request.endpoint(), &filter); !status.ok()) {
       return status;

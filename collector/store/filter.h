@@ -29,6 +29,7 @@ struct Filter {
   std::string host;
   std::string provider;
   std::string workload;
+  std::string owner;     // under the policy in force; "none": nobody
   std::string method;    // of `endpoint`, upper case; empty: any
   std::string endpoint;  // of `endpoint`, a pattern over "host/path" in which '*' is any run
   std::optional<Outcome> outcome;

@@ -131,6 +131,7 @@ struct StoreSpace {
 const char* OutcomeOf(uint32_t code);
 
 class CommitObserver;  // committed_use.h
+class Policy;          // collector/policy/policy.h
 class DetectionStore;  // detection_store.h
 
 // Thread safe. Every query sees whole commits only.
@@ -151,6 +152,9 @@ class Store {
 
   // What detection and delivery keep, in the same place; lives as long as this.
   virtual DetectionStore* detection() { return nullptr; }
+
+  // Who owns tokens and uses in every answer from now on; never null. Before, nobody owns any.
+  virtual void SetPolicy(std::shared_ptr<const Policy> /*policy*/) {}
 
   // Highest committed sequence of a stream; 0 where there is none.
   virtual absl::StatusOr<uint64_t> CommittedSequence(const std::string& agent,
@@ -178,6 +182,11 @@ class Store {
 
   // Of every agent and reason with a connection.
   virtual absl::StatusOr<std::vector<TlsTotal>> TlsTotals() = 0;
+
+  // Tokens, uses and the last one by owner, over the uses that the filters leave; what nobody owns
+  // is of "none". In no order; the rest of an Owner is the caller's. Unresolved tokens are left
+  // out.
+  virtual absl::StatusOr<std::vector<v1::Owner>> SumOwners(const v1::ListRequest& request) = 0;
 
   // Uses committed after `cursor` (opaque; empty: from now on), oldest first, at most `limit`, that
   // pass the request's filters; `cursor` is moved. What TailUses polls.

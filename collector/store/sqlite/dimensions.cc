@@ -1,5 +1,7 @@
 #include "collector/store/sqlite/dimensions.h"
 
+#include "collector/store/sqlite/owner_finder.h"
+
 namespace tokenwatch::sqlite {
 namespace {
 
@@ -8,6 +10,11 @@ constexpr size_t kMaxTextBytes = 16 << 20;
 constexpr size_t kMaxRows = 200000;
 
 }  // namespace
+
+Dimensions::Dimensions(Database* database)
+    : database_(database), owners_(std::make_unique<OwnerFinder>(database, this)) {}
+
+Dimensions::~Dimensions() = default;
 
 const std::string& Dimensions::Text(int64_t string) {
   const auto [found, added] = texts_.try_emplace(string);
@@ -86,6 +93,7 @@ void Dimensions::Forget() {
   programs_of_workloads_.clear();
   resources_of_shapes_.clear();
   text_bytes_ = 0;
+  owners_->Forget();
 }
 
 }  // namespace tokenwatch::sqlite

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -13,6 +14,8 @@
 #include "collector/store/sqlite/database.h"
 
 namespace tokenwatch::sqlite {
+
+class OwnerFinder;  // owner_finder.h
 
 // Numbers of strings, but for `inbound` and `traits`.
 struct ProgramRow {
@@ -30,7 +33,11 @@ struct ResourceRow {
 class Dimensions {
  public:
   // Borrows `database`.
-  explicit Dimensions(Database* database) : database_(database) {}
+  explicit Dimensions(Database* database);
+  ~Dimensions();
+
+  // Who owns what rows tell of.
+  OwnerFinder* owners() { return owners_.get(); }
 
   const std::string& Text(int64_t string);
   const ProgramRow& Program(int64_t id);
@@ -46,6 +53,7 @@ class Dimensions {
   int64_t Lookup(absl::flat_hash_map<int64_t, int64_t>* known, absl::string_view sql, int64_t id);
 
   Database* const database_;
+  const std::unique_ptr<OwnerFinder> owners_;
   size_t text_bytes_ = 0;
   absl::node_hash_map<int64_t, std::string> texts_;
   absl::node_hash_map<int64_t, ProgramRow> programs_;

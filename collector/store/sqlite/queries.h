@@ -32,6 +32,8 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
                                   int64_t last_use);
 v1::ListAgentsResponse ListAgents(Session* session, const Filter& filter, const PagePosition* page);
 FleetState ReadFleet(Session* session, int64_t since_us, size_t limit);
+// By owner, in no order.
+std::vector<v1::Owner> SumOwners(Session* session, const Filter& filter);
 v1::Stats GetStats(Session* session, const Filter& filter);
 
 // Of the filter's token or credential, over all times; of a token without a use what others' facts

@@ -1,5 +1,7 @@
 #include "collector/store/sqlite/selection.h"
 
+#include "collector/store/sqlite/owner_finder.h"
+
 namespace tokenwatch::sqlite {
 
 std::vector<int64_t> TokenNumbers(Database* database, absl::string_view id) {
@@ -52,9 +54,18 @@ bool Selection::MatchesPlace(int64_t program, int64_t resource) {
   return what.itself && (what.host || who.machine);
 }
 
+bool Selection::MatchesOwner(int64_t token, int64_t program, int64_t resource) {
+  return filter_.owner.empty() ||
+         OwnerName(dimensions_->owners()->OfUsage(token, program, resource)) == filter_.owner;
+}
+
 bool Selection::MatchesUse(int64_t token, int64_t workload, int64_t shape, uint32_t status) {
   if (!MatchesToken(token) || !MatchesStatus(status)) return false;
   if (filter_.user && !user_shapes_.contains(shape)) return false;
+  if (!filter_.owner.empty() &&
+      OwnerName(dimensions_->owners()->OfUse(token, workload, shape)) != filter_.owner) {
+    return false;
+  }
   return !filter_.HasPlace() || MatchesPlace(dimensions_->ProgramOfWorkload(workload),
                                              dimensions_->ResourceOfShape(shape));
 }

@@ -40,11 +40,14 @@ class Selection {
   const Filter& filter() const { return filter_; }
   // Whether all uses of any time are selected.
   bool TakesAll() const {
-    return !tokens_ && !filter_.user && !filter_.HasStatus() && !filter_.HasPlace();
+    return !tokens_ && !filter_.user && filter_.owner.empty() && !filter_.HasStatus() &&
+           !filter_.HasPlace();
   }
 
   bool MatchesToken(int64_t token) const { return !tokens_ || tokens_->contains(token); }
   bool MatchesPlace(int64_t program, int64_t resource);
+  // Of a row of rollups, by what owner_finder.h says of those.
+  bool MatchesOwner(int64_t token, int64_t program, int64_t resource);
   bool MatchesStatus(uint32_t status) const { return tokenwatch::MatchesStatus(filter_, status); }
   bool MatchesUse(int64_t token, int64_t workload, int64_t shape, uint32_t status);
 

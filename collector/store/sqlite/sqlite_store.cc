@@ -13,11 +13,13 @@
 #include "absl/synchronization/mutex.h"
 #include "agent/common/log.h"
 #include "agent/common/token_id.h"
+#include "collector/policy/policy.h"
 #include "collector/store/credential_id.h"
 #include "collector/store/filter.h"
 #include "collector/store/page_token.h"
 #include "collector/store/sqlite/data_dir.h"
 #include "collector/store/sqlite/database.h"
+#include "collector/store/sqlite/owner_finder.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/schema.h"
 #include "collector/store/sqlite/tls_coverage.h"
@@ -75,6 +77,19 @@ class SqliteStore final : public Store {
     last_use_ = writer_->last_use();
     written_at_ = status.ok() ? now : absl::InfinitePast();
     return status;
+  }
+
+  void SetPolicy(std::shared_ptr<const Policy> policy) override {
+    absl::MutexLock lock(&sessions_mutex_);
+    policy_ = std::move(policy);
+  }
+
+  absl::StatusOr<std::vector<v1::Owner>> SumOwners(const v1::ListRequest& request) override {
+    if (absl::Status status = CheckNoUser(request); !status.ok()) return status;
+    const absl::StatusOr<Filter> filter = ParseFilter(request, now_());
+    if (!filter.ok()) return filter.status();
+    return Read<std::vector<v1::Owner>>(
+        [&](Session* session) { return sqlite::SumOwners(session, *filter); });
   }
 
   absl::StatusOr<uint64_t> CommittedSequence(const std::string& agent,
@@ -148,7 +163,8 @@ class SqliteStore final : public Store {
           {"endpoint", &request.endpoint()},
           {"status", &request.status()},
           {"trait", &request.trait()},
-          {"user", &request.user()}}) {
+          {"user", &request.user()},
+          {"owner", &request.owner()}}) {
       if (!value->empty()) {
         return absl::InvalidArgumentError(absl::StrCat(
             name, ": does not choose among agents; for example since=1h or host=web-1 does"));
@@ -293,6 +309,7 @@ class SqliteStore final : public Store {
         +[](std::vector<Session*>* free) { return !free->empty(); }, &free_sessions_));
     Session* const session = free_sessions_.back();
     free_sessions_.pop_back();
+    session->dimensions->owners()->SetPolicy(policy_);
     return session;
   }
 
@@ -313,6 +330,8 @@ class SqliteStore final : public Store {
   std::vector<Session> sessions_;
   absl::Mutex sessions_mutex_;
   std::vector<Session*> free_sessions_ ABSL_GUARDED_BY(sessions_mutex_);
+  std::shared_ptr<const Policy> policy_ ABSL_GUARDED_BY(sessions_mutex_) =
+      std::make_shared<const Policy>();
 };
 
 absl::StatusOr<std::unique_ptr<Database>> OpenWriter(const std::string& path) {

@@ -13,6 +13,7 @@
 #include "agent/common/token_id.h"
 #include "collector/store/scopes.h"
 #include "collector/store/sqlite/credentials.h"
+#include "collector/store/sqlite/owner_finder.h"
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/token_facts.h"
@@ -59,6 +60,52 @@ struct Spread {
     names[dimensions->Text(program.script).empty() ? program.exe : program.script] += row.uses;
   }
 };
+
+// Uses of a token by who owns them.
+using OwnedUses = absl::flat_hash_map<const OwnerRow*, uint64_t>;
+
+// Of all outbound uses of the group's tokens, whatever a list's filters leave.
+OwnedUses OwnersOf(Session* session, TokenFold* fold, const Group& group) {
+  OwnedUses owned;
+  OwnerFinder* const owners = session->dimensions->owners();
+  if (!owners->HasOwners()) return owned;
+  Statement& query =
+      session->database->Cached("SELECT program, resource, uses FROM usage WHERE token = ?");
+  absl::flat_hash_set<int64_t> numbers;
+  for (const Group::Member& member : group.members) {
+    if (numbers.size() >= kMaxDetailTokens) break;
+    for (const int64_t number : fold->Siblings(member.number)) numbers.insert(number);
+  }
+  for (const int64_t number : numbers) {
+    query.Start(number);
+    while (query.Next()) {
+      if (session->dimensions->Resource(query.Int(1)).inbound) continue;
+      owned[owners->OfUsage(number, query.Int(0), query.Int(1))] +=
+          static_cast<uint64_t>(query.Int(2));
+    }
+  }
+  return owned;
+}
+
+// Who owns it, most uses first. A token that is well in all else is unmapped where nobody does.
+void ShowOwners(const OwnerFinder& owners, const OwnedUses& owned, v1::Token* token) {
+  if (!owners.HasOwners()) return;
+  absl::flat_hash_map<std::string_view, uint64_t> uses;
+  for (const auto& [row, count] : owned) {
+    if (row != nullptr) uses[row->owner] += count;
+  }
+  std::vector<std::pair<uint64_t, std::string_view>> rows;
+  for (const auto& [owner, count] : uses) rows.emplace_back(count, owner);
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  for (const auto& [count, owner] : rows) {
+    if (token->owners_size() < static_cast<int>(kMaxNames)) token->add_owners(std::string(owner));
+  }
+  if (rows.empty() && token->uses() > 0 && (token->state().empty() || token->state() == "active")) {
+    token->set_state("unmapped");
+  }
+}
 
 // The strings with the most uses.
 std::vector<std::string> MostUsed(Dimensions* dimensions,
@@ -217,6 +264,8 @@ std::optional<v1::TokenDetail> UnusedToken(Session* session, const std::array<ui
   v1::TokenDetail detail;
   detail.mutable_token()->set_token_id(TokenIdText(id));
   detail.mutable_token()->set_issued(1);
+  const OwnerFinder& owners = *session->dimensions->owners();
+  ShowOwners(owners, {{owners.OfUnused(detail.token().token_id()), 0}}, detail.mutable_token());
   ShowFacts(facts, &detail);
   return detail;
 }
@@ -275,7 +324,9 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
       session->database.get(), session->dimensions.get(), &selection,
       [&](const UsageRow& row) { spreads[row_of[row.token]].Add(session->dimensions.get(), row); });
   for (size_t i = 0; i < rows.size(); ++i) {
-    FillToken(session, &fold, *rows[i].group, spreads[i], response.add_tokens());
+    v1::Token* const token = response.add_tokens();
+    FillToken(session, &fold, *rows[i].group, spreads[i], token);
+    ShowOwners(*session->dimensions->owners(), OwnersOf(session, &fold, *rows[i].group), token);
   }
   AddInboundUses(session, &fold, filter, std::move(row_of), &response);
   return response;
@@ -325,6 +376,7 @@ std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter) {
   v1::TokenDetail detail;
   FillToken(session, &fold, group, spread, detail.mutable_token());
   FillFacts(session, group, &detail);
+  ShowOwners(*dimensions->owners(), OwnersOf(session, &fold, group), detail.mutable_token());
   detail.mutable_token()->set_inbound_uses(inbound_uses);
   std::vector<std::pair<Shown, Sums>> rows(usage.begin(), usage.end());
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {

@@ -61,7 +61,10 @@ class Reader {
         row.token = query.Int(0);
         row.program = query.Int(1);
         row.resource = query.Int(2);
-        if (!selection_->MatchesPlace(row.program, row.resource)) continue;
+        if (!selection_->MatchesPlace(row.program, row.resource) ||
+            !selection_->MatchesOwner(row.token, row.program, row.resource)) {
+          continue;
+        }
         row.uses = static_cast<uint64_t>(query.Int(3));
         row.denied = static_cast<uint64_t>(query.Int(4));
         row.failed = static_cast<uint64_t>(query.Int(5));
@@ -94,7 +97,8 @@ class Reader {
         row.resource = query.Int(3);
         const auto status = static_cast<uint32_t>(query.Int(4));
         if (!selection_->MatchesToken(row.token) || !selection_->MatchesStatus(status) ||
-            !selection_->MatchesPlace(row.program, row.resource)) {
+            !selection_->MatchesPlace(row.program, row.resource) ||
+            !selection_->MatchesOwner(row.token, row.program, row.resource)) {
           continue;
         }
         Count(static_cast<uint64_t>(query.Int(5)), status, &row);

@@ -6,6 +6,7 @@
 #include "collector/store/outcome.h"
 #include "collector/store/pod_labels.h"
 #include "collector/store/sqlite/credentials.h"
+#include "collector/store/sqlite/owner_finder.h"
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/text.h"
@@ -42,6 +43,10 @@ class UseBuilder {
     use.set_stream(source.stream);
     use.set_agent_address(source.address);
     *use.mutable_workload() = Workload(stored.workload);
+    if (const OwnerRow* owner =
+            dimensions_->owners()->OfUse(stored.token, stored.workload, stored.shape)) {
+      use.set_owner(owner->owner);
+    }
     return use;
   }
 

@@ -38,7 +38,8 @@ uint32_t ActiveHours(Database* database, Selection* selection, int64_t day) {
     while (query.Next()) {
       if (selection->MatchesToken(query.Int(0)) &&
           selection->MatchesStatus(static_cast<uint32_t>(query.Int(3))) &&
-          selection->MatchesPlace(query.Int(1), query.Int(2))) {
+          selection->MatchesPlace(query.Int(1), query.Int(2)) &&
+          selection->MatchesOwner(query.Int(0), query.Int(1), query.Int(2))) {
         hours |= 1U << hour;
         break;
       }

@@ -78,6 +78,9 @@ class HttpApiTest : public testing::Test {
     detail.add_unneeded_scopes("gist");
     store_.token_detail = detail;
     store_.stats.set_uses(2);
+    v1::Owner& nobody = store_.owners.emplace_back();
+    nobody.set_owner("none");
+    nobody.set_tokens(7);
     v1::Agent* agent = store_.list_agents.add_agents();
     agent->set_agent("agt_on");
     (*agent->mutable_counters())["ring_full_lost"] = 1;
@@ -138,6 +141,8 @@ TEST_F(HttpApiTest, EveryAnswerIsAsDescribed) {
       "scope");
   EXPECT_EQ(ask("/v1/uses?trait=foreignHost", "/v1/uses")["uses"].size(), 2U);
   EXPECT_EQ(ask("/v1/stats", "/v1/stats")["uses"], 2);
+  EXPECT_EQ(ask("/v1/owners?since=1h", "/v1/owners")["owners"][0]["tokens"], 7);
+  EXPECT_EQ(ask("/v1/policy", "/v1/policy")["file"], "");
   const Json agents = ask("/v1/agents?host=h", "/v1/agents");
   EXPECT_EQ(agents["agents"][0]["connected"], true);
   EXPECT_EQ(agents["agents"][1]["connected"], false);
@@ -199,13 +204,13 @@ TEST_F(HttpApiTest, MistakesAreJsonWithTheRightStatus) {
   api_.SetReady(&queries_);
   ExpectError(Get("/v1/uses?colour=red"), 400, "invalid_argument",
               "unknown parameter 'colour'; there are since, until, token, host, provider, "
-              "workload, endpoint, status, limit, pageToken, direction, trait, user");
+              "workload, endpoint, status, limit, pageToken, direction, trait, user, owner");
   ExpectError(Get("/v1/agents?token=x"), 400, "invalid_argument",
               "unknown parameter 'token'; there are since, until, host, limit, pageToken, "
               "coverage");
   ExpectError(Get("/v1/uses?coverage=true"), 400, "invalid_argument",
               "unknown parameter 'coverage'; there are since, until, token, host, provider, "
-              "workload, endpoint, status, limit, pageToken, direction, trait, user");
+              "workload, endpoint, status, limit, pageToken, direction, trait, user, owner");
   ExpectError(Get("/v1/agents?coverage=1"), 400, "invalid_argument",
               "parameter 'coverage' must be true or false");
   ExpectError(Get("/healthz?x"), 400, "invalid_argument",

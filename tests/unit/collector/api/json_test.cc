@@ -38,7 +38,7 @@ TEST(JsonTest, AUseHasEveryFieldOfTheDesign) {
             R"("pod":"","namespace":"","serviceAccount":"","unit":"","containerName":"",)"
             R"("image":"","labels":{}},"foreignHost":false,"inQuery":false,"cleartext":false,)"
             R"("expired":false,"algNone":false,"redirected":false,"byContext":false,)"
-            R"("badChecksum":false,"userId":""})");
+            R"("badChecksum":false,"userId":"","owner":""})");
 }
 
 TEST(JsonTest, AnUnresolvedUseHasNoTokenId) {

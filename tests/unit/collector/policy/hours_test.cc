@@ -43,6 +43,12 @@ TEST(Hours, KnowWhatIsIn) {
   }
 }
 
+TEST(Hours, AreShownAsTheyWereGiven) {
+  EXPECT_EQ(Hours::Create("mon-fri", "07:00", "19:30", "Europe/Berlin")->text(),
+            "mon-fri 07:00-19:30 Europe/Berlin");
+  EXPECT_EQ(Hours::Create("", "", "", "UTC")->text(), "00:00-24:00 UTC");
+}
+
 TEST(Hours, RefuseWhatTheyAreNot) {
   const struct {
     const char *days, *from, *to, *zone, *what;

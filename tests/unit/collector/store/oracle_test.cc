@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "collector/policy/policy.h"
 #include "collector/store/outcome.h"
 #include "tests/unit/collector/store/store_testing.h"
 #include "tokenwatch/v1/event.pb.h"
@@ -29,6 +30,31 @@ struct Known {
 uint64_t RowOf(uint64_t token) {
   if (token == 2 || token == 3) return 1002;
   return token >= 8 ? 1008 : token;
+}
+
+// Who owns a use, as OraclePolicy says it: the first row that fits.
+std::string OwnerOf(const Known& use) {
+  const UseContext& context = *use.row.context;
+  if (context.host == "git.example.org" && context.method == "POST") return "git";
+  if (context.workload.script() == "/srv/a.py" && context.workload.user() == "app") return "sync";
+  if (use.token == 2) return "three";
+  if (context.workload.host() == "web-2" && context.provider == "Example") return "git";
+  return "none";
+}
+
+std::shared_ptr<const Policy> OraclePolicy() {
+  std::vector<std::string> problems;
+  auto policy = Policy::Parse(absl::StrCat("owners:\n"
+                                           "- {owner: git, match: {host: git.*, method: post}}\n"
+                                           "- {owner: sync, match: {workload: a.py, user: app}}\n"
+                                           "- {owner: three, match: {token: ",
+                                           TokenText(2),
+                                           "}}\n"
+                                           "- {owner: git, match: {machine: web-2, provider: "
+                                           "Exam*}}\n"),
+                              "policy", &problems);
+  EXPECT_TRUE(problems.empty()) << problems[0];
+  return policy;
 }
 
 bool IsInbound(const Known& use) { return use.row.context->direction == "inbound"; }
@@ -76,6 +102,7 @@ class Oracle : public ::testing::TestWithParam<int> {
         if (Dice(3) == 0) made.traits |= v1::USE_TRAIT_CLEARTEXT;
       }));
     }
+    fixture_.store().SetPolicy(OraclePolicy());
     // Tokens 1 to 12; the ids of 1 and 2 are joined with 101 and 102 when both keys are in force.
     for (uint64_t i = 1; i <= 12; ++i) {
       auto& forms = tokens_.emplace_back();
@@ -205,6 +232,11 @@ class Oracle : public ::testing::TestWithParam<int> {
       const uint32_t bit = foreign ? v1::USE_TRAIT_FOREIGN_HOST : v1::USE_TRAIT_CLEARTEXT;
       require([bit](const Known& use) { return (use.row.context->traits & bit) != 0; });
     }
+    if (Dice(3) == 0) {
+      const std::string owner = Pick({"git", "sync", "three", "none", "nobody"});
+      question.request.set_owner(owner);
+      require([owner](const Known& use) { return OwnerOf(use) == owner; });
+    }
     if (Dice(4) == 0) question.request.set_direction(Pick({"inbound", "outbound"}));
     if (Dice(4) == 0) {
       const std::string status =
@@ -241,10 +273,14 @@ class Oracle : public ::testing::TestWithParam<int> {
     } while (!request.page_token().empty());
     ASSERT_EQ(got.size(), expected.size());
     std::set<uint64_t> sequences;
+    std::map<uint64_t, std::string> owners;
+    for (const Known& use : known_) owners[use.order + 1] = OwnerOf(use);
     for (size_t i = 0; i < got.size(); ++i) {
       // Within one microsecond any order will do.
       EXPECT_EQ(Micros(got[i].time()), expected[i]->row.time_us);
       EXPECT_TRUE(sequences.insert(got[i].sequence()).second);
+      const std::string& owner = owners[got[i].sequence()];
+      EXPECT_EQ(got[i].owner(), owner == "none" ? "" : owner);
     }
     for (const Known* use : expected) EXPECT_TRUE(sequences.contains(use->order + 1));
   }
@@ -327,6 +363,10 @@ class Oracle : public ::testing::TestWithParam<int> {
   void CheckTokens(const Question& question) {
     std::map<uint64_t, Sums> expected = SumTokens(question);
     expected.erase(0);
+    std::map<uint64_t, std::set<uint64_t>> expected_tokens;
+    for (const Known& use : known_) {
+      if (!IsInbound(use)) expected_tokens[RowOf(use.token)].insert(use.token);
+    }
     v1::ListRequest request = question.request;
     request.set_limit(static_cast<uint32_t>(1 + Dice(6)));
     int64_t last = INT64_MAX;
@@ -338,6 +378,17 @@ class Oracle : public ::testing::TestWithParam<int> {
         EXPECT_EQ(!token.credential_id().empty(), number > 1000);
         ASSERT_TRUE(expected.contains(number)) << "twice, or not selected: " << number;
         ExpectSame(token, expected[number]);
+        // A token of a credential whose other tokens the filters left out shows what it has.
+        if (expected[number].tokens.size() == expected_tokens[number].size()) {
+          const std::map<std::string, uint64_t> owned = OwnedUses(number);
+          ASSERT_EQ(static_cast<size_t>(token.owners_size()), owned.size());
+          EXPECT_EQ(token.state() == "unmapped", owned.empty());
+          for (int i = 0; i < token.owners_size(); ++i) {
+            ASSERT_TRUE(owned.contains(token.owners(i)));
+            if (i == 0) continue;
+            EXPECT_LE(owned.at(token.owners(i)), owned.at(token.owners(i - 1)));
+          }
+        }
         expected.erase(number);
         EXPECT_LE(Micros(token.last_used()), last);
         last = Micros(token.last_used());
@@ -363,6 +414,36 @@ class Oracle : public ::testing::TestWithParam<int> {
     EXPECT_EQ(stats.tokens(), tokens.size() - tokens.count(0));
     EXPECT_EQ(stats.workloads(), all.programs.size());
     EXPECT_EQ(stats.resources(), all.resources.size());
+  }
+
+  void CheckOwners(const Question& question) {
+    std::map<std::string, Sums> expected;
+    for (const Known& use : known_) {
+      if (!question.Counts(use) || use.token == 0) continue;
+      Sums& sums = expected[OwnerOf(use)];
+      sums.Add(use);
+      sums.tokens.erase(use.token);
+      sums.tokens.insert(RowOf(use.token));
+    }
+    const auto owners = fixture_.store().SumOwners(question.request);
+    ASSERT_TRUE(owners.ok()) << owners.status();
+    EXPECT_EQ(owners->size(), expected.size());
+    for (const v1::Owner& owner : *owners) {
+      const Sums& sums = expected[owner.owner()];
+      EXPECT_EQ(owner.uses(), sums.uses);
+      EXPECT_EQ(owner.tokens(), sums.tokens.size());
+      EXPECT_EQ(Micros(owner.last_used()), sums.last);
+    }
+  }
+
+  // Of all uses, whatever a list's filters leave.
+  std::map<std::string, uint64_t> OwnedUses(uint64_t row) const {
+    std::map<std::string, uint64_t> owned;
+    for (const Known& use : known_) {
+      if (!IsInbound(use) && RowOf(use.token) == row) owned[OwnerOf(use)] += use.row.count;
+    }
+    owned.erase("none");
+    return owned;
   }
 
   void CheckDetails() {
@@ -416,10 +497,14 @@ TEST_P(Oracle, AgreesWithCounting) {
       CheckUses(question);
       CheckTokens(question);
       CheckStats(question);
+      CheckOwners(question);
       if (HasFailure()) return;
     }
     CheckDetails();
-    if (commit == 2) fixture_.Reopen();
+    if (commit == 2) {
+      fixture_.Reopen();
+      fixture_.store().SetPolicy(OraclePolicy());
+    }
   }
 }
 
