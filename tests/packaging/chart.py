@@ -37,6 +37,7 @@ WAYS = {
     "narrow": ({"agent.scopeNamespaces": ["payments"], "agent.extraArgs": ["--pod-labels=app"],
                 "image.registry": "registry.example.com/security", "image.tag": "1.2.3",
                 "collector.serverNames": ["tokens.example.com"],
+                "collector.policy.configMap": "tokenwatch-policy",
                 "collector.persistence.storageClass": "fast"}, {}),
 }
 # What a review would ask about, each with the comment in the templates that answers.
