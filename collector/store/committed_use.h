@@ -17,7 +17,8 @@ struct UseSource {
   std::string stream;  // 16 bytes
 };
 
-// A use that was committed for the first time: retries are none.
+// A use that was committed for the first time: retries are none, nor are those of days that
+// retention has dropped, which go into sums alone.
 struct CommittedUse {
   uint64_t number = 0;  // of the commit order: one more than the use before
   uint64_t sequence = 0;

@@ -40,7 +40,7 @@ struct Delivery {
 
 // A named part of what is known as normal, opaque to the store.
 struct StoredBaseline {
-  std::string name;  // e.g. "t/tok_...", at most 512 bytes
+  std::string name;   // e.g. "t/tok_...", at most 512 bytes
   std::string bytes;  // empty: forget it
 };
 
@@ -49,7 +49,9 @@ struct DetectionCommit {
   std::vector<StoredBaseline> baselines;  // by name: added, replaced or forgotten
   // Every use numbered up to it is in the baselines; none: as before.
   std::optional<uint64_t> judged;
-  std::vector<Delivery> deliveries;  // added; one of the same receiver and key is there only once
+  std::vector<Delivery> deliveries;  // added; one of the same receiver and key waits only once
+  // What detection learnt of tokens: kept as if an agent had told it, and no observer is told.
+  std::vector<TokenFactRow> facts;
 };
 
 // Thread safe.
@@ -57,7 +59,8 @@ class DetectionStore {
  public:
   virtual ~DetectionStore() = default;
 
-  // All of it in one durable transaction, or nothing.
+  // All of it in one durable transaction, or nothing. InvalidArgument where an id, severity or
+  // state of a finding is none, or a name is empty or too long.
   virtual absl::Status CommitDetection(const DetectionCommit& commit) = 0;
 
   // What `judged` was last set to; 0 where it never was.
@@ -67,21 +70,26 @@ class DetectionStore {
   // Findings whose last evidence is not older than that, in any order: those that may be joined.
   virtual absl::StatusOr<std::vector<StoredFinding>> FindingsSince(int64_t last_seen_us) = 0;
   // Up to `limit` committed uses numbered above `*number`, in their order; `*number` moves to the
-  // last one looked at, and stays where there is none. Uses that retention dropped are left out.
+  // last one looked at, and stays where there is none; an empty answer is not the end unless it
+  // reached LastUse(). Uses that retention dropped are left out. Ids of contexts and tokens are
+  // unique in the process's run, and mostly the same for what was given before.
   virtual absl::StatusOr<std::vector<CommittedUse>> UsesSince(uint64_t* number, size_t limit) = 0;
   // The newest use's number; 0: none.
   virtual uint64_t LastUse() const = 0;
-  // Every kept fact with one of these names, in any order.
+  // Every kept fact with one of these names, in any order; its time is when it was told last.
   virtual absl::Status ForEachFact(absl::Span<const std::string_view> names,
                                    const std::function<void(const TokenFactRow&)>& take) = 0;
 
-  // Newest first by last_seen, pages by page_token; filters since, until (of last_seen), token,
-  // rule, severity, owner, state, provider, workload (of its `workload`), host (of evidence), limit.
-  // A state that time has changed is told as it is now: "closed" a day after the last evidence.
+  // Newest first by last_seen, pages by page_token; filters since, until (of last_seen), token (a
+  // token or credential, of the finding or of its evidence), rule, severity, owner, state,
+  // provider, workload (of its `workload`), host (of evidence), limit; others are InvalidArgument.
+  // A finding that was joined between two pages stands on the first one. A state that time has
+  // changed is told as it is now: "closed" a day after the last evidence.
   virtual absl::StatusOr<v1::ListFindingsResponse> ListFindings(const v1::ListRequest& request) = 0;
   // NotFound where there is none; InvalidArgument where it is no finding's id.
   virtual absl::StatusOr<v1::Finding> GetFinding(const std::string& finding_id) = 0;
-  // Open findings by one column of theirs ("owner", "policy_rule", "rule", "severity").
+  // Open findings by one column of theirs ("owner", "policy_rule", "rule", "severity"; another is
+  // InvalidArgument), those without it under "".
   virtual absl::StatusOr<std::vector<std::pair<std::string, uint64_t>>> CountOpenFindings(
       const std::string& by) = 0;
 

@@ -1,5 +1,11 @@
 #include "collector/store/fake_store.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "agent/common/facts.h"
+#include "collector/store/committed_use.h"
+
 namespace tokenwatch {
 
 void FakeStore::SetCommitHook(std::function<absl::Status(absl::Span<const IngestBatch>)> hook) {
@@ -51,9 +57,41 @@ absl::Status FakeStore::Commit(absl::Span<const IngestBatch> batches) {
   if (hook) {
     if (auto status = hook(batches); !status.ok()) return status;
   }
+  const absl::MutexLock commit_lock(&commit_mutex_);
+  std::vector<CommittedUse> uses;
+  std::vector<TokenFactRow> facts;
+  Keep(batches, &uses, &facts);
+  for (const TokenFactRow& fact : facts) {
+    if (fact.name != fact::kCredential) continue;
+    for (const auto& [key, id] : fact.token->ids) {
+      credentials_[id] = std::make_shared<std::string>(fact.value);
+    }
+  }
+  for (CommittedUse& use : uses) {
+    if (use.row.token == nullptr || use.row.token->ids.empty()) continue;
+    const auto found = credentials_.find(use.row.token->ids[0].second);
+    if (found != credentials_.end()) use.credential = found->second;
+  }
+  detection_.AddFacts(facts);
+  detection_.AddUses(&uses);
+  if (observer_ != nullptr && (!uses.empty() || !facts.empty())) {
+    observer_->OnCommitted(std::move(uses), std::move(facts));
+  }
+  return absl::OkStatus();
+}
+
+void FakeStore::Observe(CommitObserver* observer) {
+  const absl::MutexLock lock(&commit_mutex_);
+  observer_ = observer;
+}
+
+void FakeStore::Keep(absl::Span<const IngestBatch> batches, std::vector<CommittedUse>* observed,
+                     std::vector<TokenFactRow>* facts) {
   const absl::MutexLock lock(&mutex_);
   ++commits_;
   for (const IngestBatch& batch : batches) {
+    const auto source =
+        std::make_shared<UseSource>(UseSource{batch.agent, batch.agent_address, batch.stream});
     uint64_t& committed = committed_[{batch.agent, batch.stream}];
     uint64_t sequence = batch.first_sequence;
     const auto keep = [&](auto* rows, const auto& row) {
@@ -65,12 +103,21 @@ absl::Status FakeStore::Commit(absl::Span<const IngestBatch> batches) {
       }
       ++sequence;
     };
-    for (const UseRow& row : batch.uses) keep(&uses_, row);
+    for (const UseRow& row : batch.uses) {
+      if (sequence > committed) {
+        CommittedUse& use = observed->emplace_back();
+        use.sequence = sequence;
+        use.source = source;
+        use.row = row;
+        use.row.count = std::max<uint32_t>(row.count, 1);
+      }
+      keep(&uses_, row);
+    }
     for (const GapRow& row : batch.gaps) keep(&gaps_, row);
     for (const TlsCoverageRow& row : batch.tls_coverage) keep(&tls_coverage_, row);
-    token_facts_.insert(token_facts_.end(), batch.token_facts.begin(), batch.token_facts.end());
+    facts->insert(facts->end(), batch.token_facts.begin(), batch.token_facts.end());
   }
-  return absl::OkStatus();
+  token_facts_.insert(token_facts_.end(), facts->begin(), facts->end());
 }
 
 absl::StatusOr<uint64_t> FakeStore::CommittedSequence(const std::string& agent,

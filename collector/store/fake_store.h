@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "collector/store/fake_detection_store.h"
 #include "collector/store/store.h"
 
 namespace tokenwatch {
@@ -20,6 +22,9 @@ namespace tokenwatch {
 // Commits as the interface says; answers queries with what a test has set. Thread safe.
 class FakeStore : public Store {
  public:
+  // As FakeDetectionStore has it.
+  explicit FakeStore(std::function<absl::Time()> now = absl::Now) : detection_(std::move(now)) {}
+
   // {agent, stream, sequence}
   using RecordKey = std::tuple<std::string, std::string, uint64_t>;
 
@@ -48,7 +53,10 @@ class FakeStore : public Store {
   std::vector<v1::Owner> owners;
   absl::Status health;
 
+  // Also fills `detection()`; uses are numbered as they come.
   absl::Status Commit(absl::Span<const IngestBatch> batches) override;
+  void Observe(CommitObserver* observer) override;
+  FakeDetectionStore* detection() override { return &detection_; }
   absl::StatusOr<uint64_t> CommittedSequence(const std::string& agent,
                                              const std::string& stream) override;
   absl::Status RecordAgent(const AgentInfo& info) override;
@@ -68,6 +76,15 @@ class FakeStore : public Store {
   absl::Status CheckHealth() override;
 
  private:
+  void Keep(absl::Span<const IngestBatch> batches, std::vector<CommittedUse>* observed,
+            std::vector<TokenFactRow>* facts);
+
+  FakeDetectionStore detection_;
+  absl::Mutex commit_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // held until the observer was told
+  CommitObserver* observer_ ABSL_GUARDED_BY(commit_mutex_) = nullptr;
+  // By one id of a token.
+  std::map<std::string, std::shared_ptr<const std::string>> credentials_
+      ABSL_GUARDED_BY(commit_mutex_);
   mutable absl::Mutex mutex_;
   std::function<absl::Status(absl::Span<const IngestBatch>)> hook_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, uint64_t> committed_ ABSL_GUARDED_BY(mutex_);

@@ -15,6 +15,8 @@
 #include "agent/common/duration_text.h"
 #include "agent/common/token_id.h"
 #include "collector/store/credential_id.h"
+#include "collector/store/finding_words.h"
+#include "collector/store/token_state.h"
 #include "collector/store/use_traits.h"
 #include "collector/store/user_id.h"
 
@@ -110,6 +112,34 @@ absl::Status ParseEndpoint(absl::string_view text, Filter* filter) {
   return absl::OkStatus();
 }
 
+absl::Status ParseRule(const std::string& text, Filter* filter) {
+  if (!std::all_of(text.begin(), text.end(), [](char c) {
+        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+      })) {
+    return Bad("rule", text, "is no rule's id", "new_host");
+  }
+  filter->rule = text;
+  return absl::OkStatus();
+}
+
+absl::Status ParseSeverity(const std::string& text, Filter* filter) {
+  const std::optional<uint32_t> rank = SeverityRank(text);
+  if (!rank) return Bad("severity", text, "is no severity", absl::StrJoin(kSeverities, ", "));
+  filter->severity = *rank;
+  return absl::OkStatus();
+}
+
+absl::Status ParseState(const std::string& text, Filter* filter) {
+  if (!IsTokenState(text) && text != kFindingOpen && text != kFindingSuppressed &&
+      text != kFindingClosed) {
+    return Bad("state", text, "is no state",
+               absl::StrCat(absl::StrJoin(kTokenStates, ", "), " of a token, ", kFindingOpen, ", ",
+                            kFindingSuppressed, ", ", kFindingClosed, " of a finding"));
+  }
+  filter->state = text;
+  return absl::OkStatus();
+}
+
 // Whether `text` matches a pattern in which '*' stands for any run of characters.
 bool Glob(absl::string_view pattern, absl::string_view text) {
   size_t p = 0;
@@ -145,7 +175,8 @@ uint64_t Fingerprint(const v1::ListRequest& request) {
   for (const std::string* field :
        {&request.since(), &request.until(), &request.token(), &request.host(), &request.provider(),
         &request.workload(), &request.endpoint(), &request.status(), &request.direction(),
-        &request.trait(), &request.user(), &request.owner()}) {
+        &request.trait(), &request.user(), &request.owner(), &request.rule(), &request.severity(),
+        &request.state()}) {
     for (const char c : *field) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     hash = (hash ^ 0xff) * 0x100000001b3;
   }
@@ -163,7 +194,9 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
       {"provider", &request.provider()},   {"workload", &request.workload()},
       {"endpoint", &request.endpoint()},   {"status", &request.status()},
       {"direction", &request.direction()}, {"trait", &request.trait()},
-      {"user", &request.user()},           {"owner", &request.owner()}};
+      {"user", &request.user()},           {"owner", &request.owner()},
+      {"rule", &request.rule()},           {"severity", &request.severity()},
+      {"state", &request.state()}};
   for (const auto& [name, text] : texts) {
     if (text->size() > kMaxFilterBytes) {
       return absl::InvalidArgumentError(
@@ -203,6 +236,15 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   filter.provider = request.provider();
   filter.workload = request.workload();
   filter.owner = request.owner();
+  if (absl::Status status = ParseRule(request.rule(), &filter); !status.ok()) return status;
+  if (!request.severity().empty()) {
+    if (absl::Status status = ParseSeverity(request.severity(), &filter); !status.ok()) {
+      return status;
+    }
+  }
+  if (!request.state().empty()) {
+    if (absl::Status status = ParseState(request.state(), &filter); !status.ok()) return status;
+  }
   if (!request.endpoint().empty()) {
     if (absl::Status status = ParseEndpoint(request.endpoint(), &filter); !status.ok()) {
       return status;

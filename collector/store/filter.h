@@ -20,6 +20,9 @@ namespace tokenwatch {
 inline constexpr int64_t kNoSince = std::numeric_limits<int64_t>::min();
 inline constexpr int64_t kNoUntil = std::numeric_limits<int64_t>::max();
 
+// As the filter `owner`: what nobody owns.
+inline constexpr char kNoOwner[] = "none";
+
 // Text fields are empty where the request does not filter by them.
 struct Filter {
   int64_t since_us = kNoSince;                   // inclusive
@@ -29,7 +32,7 @@ struct Filter {
   std::string host;
   std::string provider;
   std::string workload;
-  std::string owner;     // under the policy in force; "none": nobody
+  std::string owner;     // under the policy in force; kNoOwner: nobody
   std::string method;    // of `endpoint`, upper case; empty: any
   std::string endpoint;  // of `endpoint`, a pattern over "host/path" in which '*' is any run
   std::optional<Outcome> outcome;
@@ -40,6 +43,9 @@ struct Filter {
   uint32_t status_high = std::numeric_limits<uint32_t>::max();
   uint32_t limit = 0;
   bool coverage = false;  // of agents: TLS coverage by program is asked for
+  std::string rule;       // of findings
+  uint32_t severity = 0;  // of findings: at least, as a SeverityRank (finding_words.h)
+  std::string state;      // of tokens or findings
   // Equal for requests with the same filters, whatever the page or its size.
   uint64_t fingerprint = 0;
 

@@ -14,6 +14,7 @@ constexpr uint32_t AnswerCode(uint32_t http_status, uint32_t grpc_status) {
   return grpc_status * 1000 + http_status;
 }
 constexpr uint32_t HttpStatusOf(uint32_t code) { return code % 1000; }
+constexpr uint32_t GrpcStatusOf(uint32_t code) { return code / 1000; }
 
 Outcome Classify(uint32_t code);
 

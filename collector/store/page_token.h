@@ -9,7 +9,7 @@
 
 namespace tokenwatch {
 
-enum class ListKind : uint8_t { kUses = 1, kTokens = 2, kAgents = 3 };
+enum class ListKind : uint8_t { kUses = 1, kTokens = 2, kAgents = 3, kFindings = 4 };
 
 // The last row of the page before, and what must not move between pages.
 struct PagePosition {

@@ -148,10 +148,10 @@ class Store {
 
   // Tells `observer` of every commit from now on; null: nobody. It must outlive the store or be
   // taken away before. Once at start, before the first commit.
-  virtual void Observe(CommitObserver* /*observer*/) {}
+  virtual void Observe(CommitObserver* observer) = 0;
 
   // What detection and delivery keep, in the same place; lives as long as this.
-  virtual DetectionStore* detection() { return nullptr; }
+  virtual DetectionStore* detection() = 0;
 
   // Who owns tokens and uses in every answer from now on; never null. Before, nobody owns any.
   virtual void SetPolicy(std::shared_ptr<const Policy> /*policy*/) {}

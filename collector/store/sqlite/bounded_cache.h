@@ -38,6 +38,12 @@ class BoundedCache {
     return &young_.insert_or_assign(std::move(key), std::move(value)).first->second;
   }
 
+  template <typename Lookup>
+  void Erase(const Lookup& key) {
+    young_.erase(key);
+    old_.erase(key);
+  }
+
   void Clear() {
     young_.clear();
     old_.clear();

@@ -49,26 +49,29 @@ int64_t Join(Database* database, int64_t one, int64_t other) {
   return kept;
 }
 
-// `token`: any number of it.
-void Assign(Database* database, int64_t token, int64_t credential) {
+// `token`: any number of it. Returns how many numbers it has.
+int64_t Assign(Database* database, int64_t token, int64_t credential) {
   database
       ->Cached(
           "INSERT OR REPLACE INTO token_credentials SELECT number, ?2 FROM tokens, (SELECT "
           "ifnull(joined, number) AS root FROM tokens WHERE number = ?1) WHERE number = root OR "
           "joined = root")
       .Run(token, credential);
+  return database->ChangedRows();
 }
 
 }  // namespace
 
-void NoteCredential(Database* database, const ToldCredential& told) {
-  const int64_t credential = FindOrAdd(database, told);
+NotedCredential NoteCredential(Database* database, const ToldCredential& told) {
+  NotedCredential noted = {told.token, FindOrAdd(database, told)};
   const int64_t present = CredentialOf(database, told.token);
   if (present == 0) {
-    Assign(database, told.token, credential);
-  } else if (present != credential && told.has_keys) {
-    Join(database, present, credential);
+    noted.others = Assign(database, told.token, noted.credential) > 1;
+  } else if (present != noted.credential && told.has_keys) {
+    Join(database, present, noted.credential);
+    noted.others = true;
   }
+  return noted;
 }
 
 void UniteCredentials(Database* database, int64_t root) {

@@ -22,9 +22,16 @@ struct ToldCredential {
   int64_t time_us = 0;
 };
 
+// What a telling may have changed of CredentialOf and CredentialText.
+struct NotedCredential {
+  int64_t token = 0;       // told of
+  int64_t credential = 0;  // its text
+  bool others = false;     // other tokens may stand for another one now
+};
+
 // A token under one key keeps the first credential that it was told to stand for. Under several its
 // credentials are joined, unless one would then have two ids under one key.
-void NoteCredential(Database* database, const ToldCredential& told);
+NotedCredential NoteCredential(Database* database, const ToldCredential& told);
 
 // After ids of the token `root` were joined: they stand for one credential from now on.
 void UniteCredentials(Database* database, int64_t root);

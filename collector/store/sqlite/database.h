@@ -113,6 +113,9 @@ class Database {
 
   int64_t LastInsertedRow() const { return sqlite3_last_insert_rowid(handle_); }
 
+  // Rows that the last INSERT, UPDATE or DELETE changed itself.
+  int64_t ChangedRows() const { return sqlite3_changes64(handle_); }
+
   bool ok() const { return status_.ok(); }
   // The first error since the last call, which is forgotten.
   absl::Status TakeStatus();

@@ -221,7 +221,9 @@ void Interner::Join(const UseToken& token) {
     root = kept;
     joined = true;
   }
-  if (joined) UniteCredentials(database_, root);
+  if (!joined) return;
+  ++joins_;
+  UniteCredentials(database_, root);
 }
 
 void Interner::Forget() {

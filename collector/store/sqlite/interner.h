@@ -55,6 +55,9 @@ class Interner {
   // writes them.
   absl::flat_hash_map<int64_t, NewToken> TakeNewTokens() { return std::exchange(new_tokens_, {}); }
 
+  // How often ids were joined, ever: a token may stand for another credential since.
+  uint64_t joins() const { return joins_; }
+
   // Forgets everything: after a rollback, or when rows were deleted.
   void Forget();
 
@@ -81,6 +84,7 @@ class Interner {
   BoundedCache<std::string, int64_t> token_numbers_{kTokens};  // by token id
   BoundedCache<std::string, int64_t> strings_{kStrings};
   int64_t next_token_ = 0;  // 0: not known
+  uint64_t joins_ = 0;
   absl::flat_hash_map<int64_t, NewToken> new_tokens_;
 };
 

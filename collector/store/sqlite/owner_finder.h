@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/types/span.h"
 #include "collector/policy/policy.h"
+#include "collector/store/filter.h"
 #include "collector/store/sqlite/database.h"
 
 namespace tokenwatch::sqlite {
@@ -21,7 +22,7 @@ namespace tokenwatch::sqlite {
 class Dimensions;
 
 // What answers and filters call it where nobody owns something.
-inline constexpr std::string_view kNobody = "none";
+inline constexpr std::string_view kNobody = kNoOwner;
 inline std::string_view OwnerName(const OwnerRow* row) {
   return row == nullptr ? kNobody : std::string_view(row->owner);
 }

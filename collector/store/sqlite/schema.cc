@@ -194,9 +194,39 @@ CREATE INDEX token_credentials_by_credential ON token_credentials(credential);
 ALTER TABLE agents ADD COLUMN facts_dropped INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// A finding's columns choose, its details are a v1.Finding. severity: a rank (finding_words.h);
+// last_seen, queued, due: microseconds since the epoch. subject: 16 bytes of a token or credential
+// that the finding is about, or of its evidence.
+constexpr char kDetection[] = R"sql(
+CREATE TABLE findings(
+  id INTEGER PRIMARY KEY, finding BLOB NOT NULL UNIQUE, last_number INTEGER NOT NULL,
+  last_seen INTEGER NOT NULL, severity INTEGER NOT NULL, state TEXT NOT NULL, rule TEXT NOT NULL,
+  policy_rule TEXT NOT NULL, owner TEXT NOT NULL) STRICT;
+CREATE INDEX findings_by_last_seen ON findings(last_seen);
+CREATE TABLE finding_details(id INTEGER PRIMARY KEY, details BLOB NOT NULL) STRICT;
+CREATE TABLE finding_subjects(
+  subject BLOB NOT NULL, finding INTEGER NOT NULL,
+  PRIMARY KEY(subject, finding)) STRICT, WITHOUT ROWID;
+CREATE INDEX finding_subjects_by_finding ON finding_subjects(finding);
+
+CREATE TABLE baselines(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL) STRICT;
+
+-- judged: every use numbered up to it is in the baselines.
+CREATE TABLE detection(id INTEGER PRIMARY KEY, judged INTEGER NOT NULL) STRICT;
+
+-- Numbers are not given out again: a receiver's outcome may come after its row was dropped.
+CREATE TABLE deliveries(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, receiver TEXT NOT NULL, key TEXT NOT NULL,
+  queued INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL, finding BLOB NOT NULL,
+  UNIQUE(receiver, key)) STRICT;
+CREATE INDEX deliveries_due ON deliveries(receiver, due);
+)sql";
+
 // [i] makes of version i the next; version 0 is an empty database. What has been released is never
 // changed here: a new version is a new entry.
-constexpr const char* kUpgrades[] = {kTables, kTlsCoverageTables, kContainerNames, kTokenFacts};
+constexpr const char* kUpgrades[] = {kTables, kTlsCoverageTables, kContainerNames, kTokenFacts,
+                                     kDetection};
 static_assert(std::size(kUpgrades) == kSchemaVersion);
 
 int64_t Number(Database* database, absl::string_view sql) {

@@ -7,6 +7,7 @@
 // time at a 60th of its size. `hourly` and `usage` are the rollups; `tls_hourly` and `tls_usage`
 // are those of TLS coverage, whose single rows are not kept. `token_facts` and `credentials` hold
 // what was learnt of tokens beside their uses; they stay as long as the tokens, which is for ever.
+// `findings`, `baselines`, `detection` and `deliveries` are detection's.
 #ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
 
@@ -18,7 +19,7 @@
 
 namespace tokenwatch::sqlite {
 
-inline constexpr int kSchemaVersion = 4;
+inline constexpr int kSchemaVersion = 5;
 inline constexpr int kZoneBits = 8;  // a zone is 256 numbers
 
 inline constexpr int64_t kMicrosPerHour = 3600LL * 1000 * 1000;

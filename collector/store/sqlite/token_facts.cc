@@ -130,6 +130,7 @@ void TokenFactWriter::AddUser(int64_t agent, const std::shared_ptr<const UseToke
 }
 
 void TokenFactWriter::Write() {
+  noted_.clear();
   // A token's facts lie together, and are counted once.
   std::stable_sort(told_.begin(), told_.end(),
                    [](const Told& a, const Told& b) { return a.token < b.token; });
@@ -194,11 +195,12 @@ void TokenFactWriter::WriteFact(const Told& told) {
   std::array<uint8_t, 16> id{};
   if (fact.name != fact::kCredential || !ParseCredentialIdText(fact.value, &id)) return;
   const auto& ids = fact.token->ids;
-  NoteCredential(database_, {.token = told.token,
-                             .has_keys = ids.size() > 1,
-                             .key = ids.size() == 1 ? interner_->String(ids[0].first) : 0,
-                             .id = {reinterpret_cast<const char*>(id.data()), id.size()},
-                             .time_us = told.time_us});
+  noted_.push_back(
+      NoteCredential(database_, {.token = told.token,
+                                 .has_keys = ids.size() > 1,
+                                 .key = ids.size() == 1 ? interner_->String(ids[0].first) : 0,
+                                 .id = {reinterpret_cast<const char*>(id.data()), id.size()},
+                                 .time_us = told.time_us}));
 }
 
 int64_t TokenFactWriter::Count(int64_t token) {
@@ -243,6 +245,7 @@ void TokenFactWriter::Forget() {
   whole_.Clear();
   told_.clear();
   made_.clear();
+  noted_.clear();
 }
 
 Facts ReadFacts(Database* database, Dimensions* dimensions, absl::Span<const int64_t> tokens) {

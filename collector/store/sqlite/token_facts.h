@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "collector/store/sqlite/bounded_cache.h"
+#include "collector/store/sqlite/credentials.h"
 #include "collector/store/sqlite/database.h"
 #include "collector/store/sqlite/dimensions.h"
 #include "collector/store/sqlite/interner.h"
@@ -44,6 +45,9 @@ class TokenFactWriter {
 
   // Writes what was added since the last time.
   void Write();
+
+  // Credentials that the last Write told of.
+  absl::Span<const NotedCredential> noted() const { return noted_; }
 
   // After a rollback.
   void Forget();
@@ -80,6 +84,7 @@ class TokenFactWriter {
   BoundedCache<std::string, Whole> whole_{kKnown};  // by token and name
   std::vector<Told> told_;
   std::deque<TokenFactRow> made_;  // by AddUser, until Write
+  std::vector<NotedCredential> noted_;
 };
 
 struct FactValue {

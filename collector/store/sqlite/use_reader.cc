@@ -218,7 +218,10 @@ std::vector<StoredUse> UsesAfterNumber(Database* database, Selection* selection,
       }
       next_zone.Reset();
     }
-    const int64_t last = std::min(first + kStepNumbers - 1, last_number);
+    const auto missing = static_cast<int64_t>(std::min<size_t>(limit - uses.size(), kStepNumbers));
+    // Where nothing is passed over no more are read than are wanted.
+    const int64_t last =
+        std::min(first + (selection->TakesAll() ? missing : kStepNumbers) - 1, last_number);
     const size_t held = uses.size();
     for (auto& [day, partition] : partitions) {
       partition.Read(first, last, Within(day, filter.since_us, filter.until_us), take);

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "collector/store/finding_filter.h"
 #include "collector/store/outcome.h"
+#include "collector/store/sqlite/detection_writer.h"
 #include "collector/store/sqlite/schema.h"
 #include "collector/store/sqlite/text.h"
 
@@ -69,6 +71,8 @@ absl::StatusOr<std::unique_ptr<Writer>> Writer::Create(std::unique_ptr<Database>
 absl::Status Writer::ReadState() {
   if (state_known_) return absl::OkStatus();
   days_.clear();
+  // What a commit that failed gave out is given out again.
+  next_use_ = 1;
   Transaction transaction(database_.get(), Transaction::Kind::kRead);
   Statement& query = database_->Cached("SELECT day, last_use, dropped FROM partitions");
   query.Start();
@@ -85,17 +89,22 @@ absl::Status Writer::ReadState() {
   return status;
 }
 
-absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_us) {
+absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_us,
+                            Observation* observation) {
   for (const IngestBatch& batch : batches) {
     if (absl::Status status = CheckBatch(batch); !status.ok()) return status;
   }
   if (absl::Status status = ReadState(); !status.ok()) return status;
   Transaction transaction(database_.get(), Transaction::Kind::kWrite);
   std::vector<Use> uses;
-  for (const IngestBatch& batch : batches) TakeBatch(batch, now_us, &uses);
-  WriteUses(&uses);
+  for (const IngestBatch& batch : batches) TakeBatch(batch, now_us, &uses, observation);
+  WriteUses(&uses, observation);
   rollups_.Write(database_.get(), &interner_);
   token_facts_.Write();
+  if (observation != nullptr) {
+    observer_.NoteChanges(interner_.joins(), token_facts_.noted());
+    observer_.AddCredentials(observation);
+  }
   return Finish(&transaction);
 }
 
@@ -106,6 +115,7 @@ absl::Status Writer::Finish(Transaction* transaction) {
     interner_.Forget();
     tls_coverage_.Forget();
     token_facts_.Forget();
+    observer_.Forget();
     rollups_.Clear();
     streams_.Clear();
     inserts_.clear();
@@ -155,9 +165,11 @@ int64_t Writer::AgentRow(absl::string_view agent, int64_t now_us) {
   return database_->LastInsertedRow();
 }
 
-void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses) {
+void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses,
+                       Observation* observation) {
   const std::string key = absl::StrCat(batch.agent, batch.stream);
   Stream stream = FindStream(batch, key, now_us);
+  if (observation != nullptr) ObservationMaker::NoteSource(stream.source, batch, observation);
   const uint64_t records = batch.Records();
   const uint64_t gaps_end = batch.uses.size() + batch.gaps.size();
   const uint64_t seen =
@@ -196,7 +208,12 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
     tls_coverage_.Add(stream.agent, row, span.since_us, span.until_us);
   }
   for (const TokenFactRow& fact : batch.token_facts) {
-    token_facts_.Add(stream.agent, fact, IsPossible(fact.time_us, now_us) ? fact.time_us : now_us);
+    const int64_t time_us = IsPossible(fact.time_us, now_us) ? fact.time_us : now_us;
+    token_facts_.Add(stream.agent, fact, time_us);
+    if (observation != nullptr) {
+      observation->facts.push_back(fact);
+      observation->facts.back().time_us = time_us;
+    }
   }
   if (seen < records) {
     stream.committed = batch.first_sequence + records - 1;
@@ -211,7 +228,7 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
   streams_.Insert(key, std::move(stream));
 }
 
-void Writer::WriteUses(std::vector<Use>* uses) {
+void Writer::WriteUses(std::vector<Use>* uses, Observation* observation) {
   // By time, whichever agent they come from, so that a zone spans little of it.
   std::stable_sort(uses->begin(), uses->end(), [](const Use& a, const Use& b) {
     return std::tie(a.day, a.time) < std::tie(b.day, b.time);
@@ -231,6 +248,14 @@ void Writer::WriteUses(std::vector<Use>* uses) {
       const uint32_t code = AnswerCode(row.status, row.grpc_status);
       rollups_.Add(use.context, use.token, code, day * kMicrosPerDay + use.time, count, next_use_);
       if (!kept) continue;
+      if (observation != nullptr) {
+        ObservationMaker::Add({.number = next_use_,
+                               .sequence = use.sequence,
+                               .source = use.source,
+                               .token = use.token,
+                               .time_us = day * kMicrosPerDay + use.time},
+                              row, observation);
+      }
       const StoredRequestId request = StoreRequestId(row.request_id);
       const auto latency = static_cast<int64_t>(std::min<uint64_t>(
           row.latency_us, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
@@ -307,6 +332,32 @@ absl::Status Writer::RecordAgent(const AgentInfo& info, int64_t now_us) {
   return status.ok() ? restored : status;
 }
 
+absl::Status Writer::CommitDetection(const DetectionCommit& commit) {
+  if (absl::Status status = CheckDetectionCommit(commit); !status.ok()) return status;
+  Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+  WriteDetection(database_.get(), commit);
+  // Without facts nothing that is remembered has changed, and a failure need not forget it.
+  if (commit.facts.empty()) return transaction.Commit();
+  for (const TokenFactRow& fact : commit.facts) token_facts_.Add(0, fact, fact.time_us);
+  rollups_.Write(database_.get(), &interner_);  // new tokens' rows
+  token_facts_.Write();
+  observer_.NoteChanges(interner_.joins(), token_facts_.noted());
+  return Finish(&transaction);
+}
+
+absl::Status Writer::FinishDeliveries(absl::Span<const DetectionStore::DeliveryOutcome> outcomes) {
+  Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+  sqlite::FinishDeliveries(database_.get(), outcomes);
+  return transaction.Commit();
+}
+
+absl::StatusOr<uint64_t> Writer::BoundDeliveries(const std::string& receiver, uint64_t most) {
+  Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+  const uint64_t dropped = sqlite::BoundDeliveries(database_.get(), receiver, most);
+  if (absl::Status status = transaction.Commit(); !status.ok()) return status;
+  return dropped;
+}
+
 absl::Status Writer::DropOld(int64_t now_us) {
   if (retention_days_ <= 0) return absl::OkStatus();
   if (absl::Status status = ReadState(); !status.ok()) return status;
@@ -325,6 +376,7 @@ absl::Status Writer::DropOld(int64_t now_us) {
   Transaction transaction(database_.get(), Transaction::Kind::kWrite);
   database_->Cached("DELETE FROM gaps WHERE until < ?").Run(oldest_us);
   tls_coverage_.DropOld(oldest_us);
+  DropFindings(database_.get(), oldest_us);
   if (dropped) {
     // Not the newest row: its number would be given out again, and readers remember numbers.
     for (const absl::string_view table : {"workloads", "shapes"}) {

@@ -13,9 +13,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "collector/store/detection_store.h"
 #include "collector/store/sqlite/bounded_cache.h"
 #include "collector/store/sqlite/database.h"
 #include "collector/store/sqlite/interner.h"
+#include "collector/store/sqlite/observation.h"
 #include "collector/store/sqlite/rollups.h"
 #include "collector/store/sqlite/tls_coverage.h"
 #include "collector/store/sqlite/token_facts.h"
@@ -32,8 +34,15 @@ class Writer {
 
   // As Store::Commit. A time that cannot be, more than 100 days ago or a day ahead, is replaced by
   // `now_us` and counted in the agent's counter `store_times_replaced`: an agent with a wild clock
-  // makes no partitions.
-  absl::Status Commit(absl::Span<const IngestBatch> batches, int64_t now_us);
+  // makes no partitions. What the commit's observer is told is put into `observation`, which means
+  // nothing where the commit failed; null: nobody observes.
+  absl::Status Commit(absl::Span<const IngestBatch> batches, int64_t now_us,
+                      Observation* observation);
+  // As DetectionStore::CommitDetection and FinishDeliveries.
+  absl::Status CommitDetection(const DetectionCommit& commit);
+  absl::Status FinishDeliveries(absl::Span<const DetectionStore::DeliveryOutcome> outcomes);
+  // As DetectionStore::BoundDeliveries.
+  absl::StatusOr<uint64_t> BoundDeliveries(const std::string& receiver, uint64_t most);
   // As Store::RecordAgent; durable with the next commit.
   absl::Status RecordAgent(const AgentInfo& info, int64_t now_us);
   // Drops what is older than the retention. Does nothing where retention is off.
@@ -41,7 +50,7 @@ class Writer {
   // Writes a row, durably.
   absl::Status Probe(int64_t now_us);
 
-  // The number of the newest committed use.
+  // The number of the newest committed use, after what succeeded.
   int64_t last_use() const { return next_use_ - 1; }
 
  private:
@@ -67,14 +76,16 @@ class Writer {
         retention_days_(retention_days),
         interner_(database_.get()),
         tls_coverage_(database_.get(), &interner_),
-        token_facts_(database_.get(), &interner_) {}
+        token_facts_(database_.get(), &interner_),
+        observer_(database_.get()) {}
 
   // Learns the days and the numbers in the database; does nothing while they are known.
   absl::Status ReadState();
   Stream FindStream(const IngestBatch& batch, const std::string& key, int64_t now_us);
   int64_t AgentRow(absl::string_view agent, int64_t now_us);
-  void TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses);
-  void WriteUses(std::vector<Use>* uses);
+  void TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses,
+                 Observation* observation);
+  void WriteUses(std::vector<Use>* uses, Observation* observation);
   Statement& InsertInto(int64_t day);
   void WriteGap(int64_t agent, const GapRow& gap, int64_t now_us);
   absl::Status Finish(Transaction* transaction);
@@ -84,6 +95,7 @@ class Writer {
   Interner interner_;
   TlsCoverageWriter tls_coverage_;
   TokenFactWriter token_facts_;
+  ObservationMaker observer_;
   Rollups rollups_;
   BoundedCache<std::string, Stream> streams_{8192};  // by agent and stream
   absl::flat_hash_map<int64_t, Statement> inserts_;  // by day

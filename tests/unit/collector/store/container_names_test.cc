@@ -105,6 +105,7 @@ TEST(ContainerNames, ADatabaseOfTheSecondVersionIsUpgraded) {
   const std::string path = fixture.path() + "/tokenwatch.db";
   {
     const auto database = sqlite::Database::Open(path, sqlite::Database::Mode::kReadWrite).value();
+    database->Execute(kUndoDetection);
     database->Execute(kUndoTokenFacts);
     database->Execute(kUndoContainerNames);
     ASSERT_TRUE(database->ok()) << database->TakeStatus();

@@ -104,7 +104,18 @@ int64_t Micros(const google::protobuf::Timestamp& time);
 // A request with one filter set by its name.
 v1::ListRequest Filtered(const std::string& name, const std::string& value);
 
-// Makes of a database of version 4 one of version 3, without what that cannot hold.
+// Makes of a database of version 5 one of version 4, without what that cannot hold.
+inline constexpr char kUndoDetection[] = R"sql(
+DROP TABLE findings;
+DROP TABLE finding_details;
+DROP TABLE finding_subjects;
+DROP TABLE baselines;
+DROP TABLE detection;
+DROP TABLE deliveries;
+PRAGMA user_version = 4;
+)sql";
+
+// And of that one of version 3, without what that cannot hold.
 inline constexpr char kUndoTokenFacts[] = R"sql(
 CREATE TABLE old_resources(
   id INTEGER PRIMARY KEY, host INTEGER NOT NULL, path INTEGER NOT NULL, method INTEGER NOT NULL,

@@ -288,6 +288,7 @@ TEST_F(TlsCoverageStoreTest, ADatabaseOfTheFirstVersionIsUpgraded) {
   const std::string path = fixture_.path() + "/tokenwatch.db";
   {
     const auto database = sqlite::Database::Open(path, sqlite::Database::Mode::kReadWrite).value();
+    database->Execute(kUndoDetection);
     database->Execute(kUndoTokenFacts);
     database->Execute(kUndoContainerNames);
     database->Execute(

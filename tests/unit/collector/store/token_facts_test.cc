@@ -634,6 +634,7 @@ TEST(TokenFacts, ADatabaseOfTheThirdVersionIsUpgraded) {
     const auto database = sqlite::Database::Open(fixture.path() + "/tokenwatch.db",
                                                  sqlite::Database::Mode::kReadWrite)
                               .value();
+    database->Execute(kUndoDetection);
     database->Execute(kUndoTokenFacts);
     ASSERT_TRUE(database->ok()) << database->TakeStatus();
   }
