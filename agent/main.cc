@@ -249,6 +249,7 @@ int main(int argc, char** argv) {
   root.AddCommand("doctor", "says what works on this host and what does not, and starts nothing")
       .Add("json", &doctor_json, "as one JSON object")
       .FlagOnly();
+  config.AddCompletion();
   const auto is_health = [&config] { return config.CommandName() == "health"; };
   const auto is_doctor = [&config] { return config.CommandName() == "doctor"; };
   config.AddCheck([&] {

@@ -462,6 +462,7 @@ int main(int argc, char** argv) {
        .summary = "Takes in the token uses that agents report, keeps them, and answers queries.",
        .file = "/etc/tokenwatch/collector.yaml"});
   tokenwatch::AddOptions(&options, &config);
+  config.AddCompletion();
   config.AddCheck([&] { return tokenwatch::Check(options, config.CommandName()); });
   if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
   if (!config.CommandName().empty()) return tokenwatch::RunCommand(config.CommandName(), options);

@@ -21,6 +21,8 @@
 namespace tokenwatch {
 namespace {
 
+constexpr char kCompletion[] = "completion";
+
 std::string Shown(const std::string& text) { return absl::CHexEscape(text.substr(0, 60)); }
 
 absl::Status MustBe(const std::string& what, const std::string& text) {
@@ -190,6 +192,12 @@ void Command::Positional(std::string name, std::string* value, std::string help)
   positional_ = value;
 }
 
+void Command::Positional(std::string name, std::vector<std::string>* values, std::string help) {
+  positional_name_ = std::move(name);
+  positional_help_ = std::move(help);
+  positionals_ = values;
+}
+
 Command& Command::AddCommand(std::string name, std::string help) {
   commands_.push_back(std::unique_ptr<Command>(new Command(std::move(name), std::move(help))));
   return *commands_.back();
@@ -307,12 +315,38 @@ absl::Status Config::Apply(const Given& given, const Environment& environment) {
   return ApplyFile(config_path_, explicit_path, is_set);
 }
 
+void Config::AddCompletion() {
+  Command& completion =
+      root_.AddCommand(kCompletion, "print what completes commands and flags in a shell");
+  for (const std::string& shell : CompletionShells()) {
+    completion.AddCommand(shell, absl::StrCat("for ", shell));
+  }
+}
+
+CompletionCommand Config::Describe(const Command& command) {
+  CompletionCommand described{.name = command.name_, .help = command.help_};
+  for (const auto& option : command.options_) {
+    const bool is_switch = option->kind_ == Option::Kind::kSwitch;
+    described.flags.push_back({absl::StrCat("--", option->name_), option->help_,
+                               is_switch ? "" : option->placeholder_, option->words_});
+  }
+  described.flags.push_back({"--help", "print this help, and leave", "", {}});
+  described.takes_files = command.positionals_ != nullptr;
+  for (const auto& child : command.commands_) described.commands.push_back(Describe(*child));
+  return described;
+}
+
 Config::Parsed Config::Parse(const std::vector<std::string>& arguments,
                              const Environment& environment) {
   Given given;
   Parsed parsed;
   absl::Status status = ReadArguments(arguments, &given, &parsed);
   if (status.ok() && parsed.exit_status.has_value()) return parsed;
+  if (status.ok() && chosen_.size() == 3 && chosen_[1]->name_ == kCompletion) {
+    CompletionCommand root = Describe(root_);
+    root.name = program_.name;
+    return {kExitOk, CompletionScript(chosen_[2]->name_, root)};
+  }
   if (status.ok()) status = Apply(given, environment);
   for (const auto& check : checks_) {
     if (status.ok()) status = check();

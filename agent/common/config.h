@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "agent/common/completion.h"
 
 namespace tokenwatch {
 
@@ -82,6 +83,8 @@ class Command {
 
   // The command's only argument, which must be given. `name` is what help calls it, e.g. "ID".
   void Positional(std::string name, std::string* value, std::string help);
+  // One argument or more.
+  void Positional(std::string name, std::vector<std::string>* values, std::string help);
 
   // Adds a command below this one. The root's options may follow it.
   Command& AddCommand(std::string name, std::string help);
@@ -99,6 +102,7 @@ class Command {
   std::vector<std::unique_ptr<Command>> commands_;
   std::string positional_name_, positional_help_;
   std::string* positional_ = nullptr;
+  std::vector<std::string>* positionals_ = nullptr;
 };
 
 class Config {
@@ -118,6 +122,9 @@ class Config {
   explicit Config(Program program);
 
   Command& Root() { return root_; }
+  // Adds `completion bash`, `zsh` and `fish`, which print what completes this program in that
+  // shell. They read no environment and no file, and run no check.
+  void AddCompletion();
   // A command must be given.
   void RequireCommand() { command_required_ = true; }
   // Adds a check over the finished values; its error is wrong use. `--check` ends after all of
@@ -141,6 +148,7 @@ class Config {
 
   struct Arguments;  // CLI11's view of the tree
 
+  static CompletionCommand Describe(const Command& command);
   absl::Status ReadArguments(const std::vector<std::string>& arguments, Given* given,
                              Parsed* parsed);
   absl::Status Reject(const std::string& rest) const;

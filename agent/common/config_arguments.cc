@@ -56,10 +56,11 @@ struct Config::Arguments {
               ? node->add_flag(flag, help)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
               : TakeTexts(node, flag, help)->option_text(option->placeholder_));
     }
-    if (command.positional_ != nullptr) {
-      positionals.emplace(
-          &command,
-          TakeTexts(node, command.positional_name_, command.positional_help_)->option_text(" "));
+    if (command.positional_ != nullptr || command.positionals_ != nullptr) {
+      CLI::Option* const positional =
+          TakeTexts(node, command.positional_name_, command.positional_help_)->option_text(" ");
+      if (command.positionals_ != nullptr) positional->expected(-1);
+      positionals.emplace(&command, positional);
     }
     for (const auto& child : command.commands_) {
       Build(*child, node->add_subcommand(child->name_, child->help_));
@@ -161,13 +162,17 @@ absl::Status Config::ReadArguments(const std::vector<std::string>& arguments, Gi
         absl::StrCat("give a command: ", absl::StrJoin(command.CommandNames(), ", "), "; ",
                      SeeHelp(program_.name, command_)));
   }
-  if (command.positional_ != nullptr) {
+  if (command.positional_ != nullptr || command.positionals_ != nullptr) {
     const CLI::results_t& results = tree.positionals.at(&command)->results();
     if (results.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(
           "'", command_, "' needs ", command.positional_name_, ": ", command.positional_help_));
     }
-    *command.positional_ = results.back();
+    if (command.positionals_ != nullptr) {
+      *command.positionals_ = results;
+    } else {
+      *command.positional_ = results.back();
+    }
   }
   return absl::OkStatus();
 }

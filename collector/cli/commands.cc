@@ -1,80 +1,17 @@
 #include "collector/cli/commands.h"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/common/http_target.h"
+#include "collector/cli/list.h"
 #include "collector/cli/rows.h"
 #include "collector/cli/table.h"
 
 namespace tokenwatch {
 namespace {
-
-constexpr uint64_t kPage = 1000;
-
-Parameters FilterParameters(const Filters& filters) {
-  return {{"since", filters.since},
-          {"until", filters.until},
-          {"token", filters.token},
-          {"host", filters.host},
-          {"provider", filters.provider},
-          {"workload", filters.workload},
-          {"endpoint", filters.endpoint},
-          {"status", filters.status},
-          {"direction", filters.direction},
-          {"trait", filters.trait},
-          {"user", filters.user}};
-}
-
-struct Page {
-  std::vector<Json> objects;
-  std::string next;
-};
-
-absl::StatusOr<Page> GetPage(const CliOptions& options, const std::string& path, const char* member,
-                             uint64_t limit, const std::string& page_token) {
-  Parameters parameters = FilterParameters(options.filters);
-  parameters.emplace_back("limit", absl::StrCat(std::min(kPage, limit)));
-  parameters.emplace_back("pageToken", page_token);
-  const absl::StatusOr<Json> answer = Client(options.server).Get(path, parameters);
-  if (!answer.ok()) return answer.status();
-  return Page{ObjectsOf(*answer, member), Cell(*answer, "nextPageToken")};
-}
-
-// Follows pages until the limit. What needs no look at all rows is printed as it comes: `--limit 0`
-// may be more than fits into memory. A table's objects may be shown once more, by `below`.
-absl::Status List(const CliOptions& options, const std::string& path, const char* member,
-                  const RowKind& kind, const char* nothing, std::ostream* out,
-                  void (*below)(const CliOptions&, const std::vector<Json>&,
-                                std::ostream*) = nullptr) {
-  Printer printer(options.output, kind, out);
-  std::vector<Json> kept;
-  uint64_t left =
-      options.filters.limit == 0 ? std::numeric_limits<uint64_t>::max() : options.filters.limit;
-  bool found = false;
-  std::string page_token;
-  do {
-    absl::StatusOr<Page> page = GetPage(options, path, member, left, page_token);
-    if (!page.ok()) return page.status();
-    if (page->objects.size() > left) page->objects.resize(left);
-    left -= page->objects.size();
-    found = found || !page->objects.empty();
-    page_token = std::move(page->next);
-    if (options.output.form == "table") {
-      std::move(page->objects.begin(), page->objects.end(), std::back_inserter(kept));
-    } else if (!printer.Print(page->objects)) {
-      return absl::OkStatus();  // main says why
-    }
-  } while (!page_token.empty() && left > 0);
-  printer.Print(kept);
-  printer.Finish();
-  if (below != nullptr) below(options, kept, out);
-  return found ? absl::OkStatus() : absl::NotFoundError(nothing);
-}
 
 // A line for each kind of gap of each agent.
 void PrintGaps(const CliOptions& options, const std::vector<Json>& agents, std::ostream* out) {
@@ -139,16 +76,17 @@ void PrintIdentity(const CliOptions& options, const Json& detail, const Json& to
 
 absl::Status ListTokens(const CliOptions& options, std::ostream* out) {
   const RowKind& kind = options.output.form == "table" ? TokenRows() : TokenDetailRows();
-  return List(options, "/v1/tokens", "tokens", kind, "no token was found", out);
+  return ListPages(options, "/v1/tokens", "tokens", kind, "no token was found", out);
 }
 
 absl::Status ListUses(const CliOptions& options, std::ostream* out) {
   const RowKind& kind = options.output.form == "table" ? UseRows() : UseDetailRows();
-  return List(options, "/v1/uses", "uses", kind, "no use was found", out);
+  return ListPages(options, "/v1/uses", "uses", kind, "no use was found", out);
 }
 
 absl::Status ListAgents(const CliOptions& options, std::ostream* out) {
-  return List(options, "/v1/agents", "agents", AgentRows(), "no agent was found", out, PrintGaps);
+  return ListPages(options, "/v1/agents", "agents", AgentRows(), "no agent was found", out,
+                   PrintGaps);
 }
 
 absl::Status ShowToken(const CliOptions& options, const std::string& id, std::ostream* out) {

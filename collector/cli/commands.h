@@ -6,6 +6,7 @@
 #include <functional>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -16,7 +17,7 @@ namespace tokenwatch {
 
 struct Filters {
   std::string since, until, token, host, provider, workload, endpoint, status, direction, trait,
-      user;
+      user, owner, rule, severity, state;
   uint32_t limit = 100;  // 0: all
 };
 
@@ -34,6 +35,19 @@ absl::Status ListAgents(const CliOptions& options, std::ostream* out);
 // TLS connections by program and how many were seen, the most dark first; the limit is of programs.
 // A table ends in a sentence about all of them.
 absl::Status ListCoverage(const CliOptions& options, std::ostream* out);
+
+absl::Status ListFindings(const CliOptions& options, std::ostream* out);
+// One finding, for a person who has to act on it.
+absl::Status ShowFinding(const CliOptions& options, const std::string& id, std::ostream* out);
+// Who owns tokens under the collector's policy.
+absl::Status ListOwners(const CliOptions& options, std::ostream* out);
+// The collector's policy, detection and receivers; NotFound where a file of theirs has problems
+// now.
+absl::Status ShowPolicy(const CliOptions& options, std::ostream* out);
+// Reads policy files as a collector would, and asks none. Every problem is a line "file:line: what"
+// on `*problems`; NotFound where there is one.
+absl::Status CheckPolicy(const CliOptions& options, const std::vector<std::string>& files,
+                         std::ostream* out, std::ostream* problems);
 
 // Prints a token's totals and where it is used, as GET /v1/tokens/{id} answered.
 void PrintToken(const CliOptions& options, const Json& detail, std::ostream* out);

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
@@ -36,14 +37,27 @@ void AddHost(Command* command, Filters* filters) {
   AddFilter(command, filters, "host", &Filters::host, "NAME", "to this host, or from this machine");
 }
 
+void AddProvider(Command* command, Filters* filters) {
+  AddFilter(command, filters, "provider", &Filters::provider, "NAME", "of this provider's tokens");
+}
+
+void AddWorkload(Command* command, Filters* filters) {
+  AddFilter(command, filters, "workload", &Filters::workload, "NAME",
+            "by this command, executable, script, unit, container, image, pod, namespace, service "
+            "account or user");
+}
+
+void AddOwner(Command* command, Filters* filters) {
+  AddFilter(command, filters, "owner", &Filters::owner, "NAME",
+            "owned by this one under the collector's policy; none: by nobody");
+}
+
 void AddUseFilters(Command* command, Filters* filters) {
   AddFilter(command, filters, "token", &Filters::token, "ID",
             "of this token alone, or of all tokens of this credential");
   AddHost(command, filters);
-  AddFilter(command, filters, "provider", &Filters::provider, "NAME", "of this provider's tokens");
-  AddFilter(command, filters, "workload", &Filters::workload, "NAME",
-            "by this command, executable, script, unit, container, image, pod, namespace, service "
-            "account or user");
+  AddProvider(command, filters);
+  AddWorkload(command, filters);
   AddFilter(command, filters, "endpoint", &Filters::endpoint, "'METHOD host/path'",
             "to this resource; '*' stands for any run of characters");
   AddFilter(command, filters, "status", &Filters::status, "STATUS",
@@ -54,6 +68,7 @@ void AddUseFilters(Command* command, Filters* filters) {
       command, filters, "trait", &Filters::trait, "WORD",
       "that are foreignHost, inQuery, cleartext, expired, algNone, redirected, badChecksum or "
       "byContext");
+  AddOwner(command, filters);
 }
 
 void AddUser(Command* command, Filters* filters) {
@@ -63,6 +78,28 @@ void AddUser(Command* command, Filters* filters) {
 
 void AddLimit(Command* command, uint32_t* limit) {
   command->Add("limit", limit, "show at most so many; 0: all").FlagOnly();
+}
+
+void AddFindings(Command* root, Filters* filters, std::string* id) {
+  Command& findings = root->AddCommand("findings", "what was unusual, newest first");
+  AddTimes(&findings, filters);
+  AddFilter(&findings, filters, "token", &Filters::token, "ID",
+            "about this token, or a token of this credential");
+  AddFilter(&findings, filters, "rule", &Filters::rule, "ID",
+            "of this rule, as 'tokenwatch policy show' lists them");
+  findings.Add("severity", &filters->severity, "of this severity at least")
+      .OneOf({"info", "low", "medium", "high", "critical"})
+      .FlagOnly();
+  findings.Add("state", &filters->state, "in this state only")
+      .OneOf({"open", "suppressed", "closed"})
+      .FlagOnly();
+  AddOwner(&findings, filters);
+  AddWorkload(&findings, filters);
+  AddProvider(&findings, filters);
+  AddHost(&findings, filters);
+  AddLimit(&findings, &filters->limit);
+  root->AddCommand("finding", "one finding: what was seen, what was normal, and what to do")
+      .Positional("ID", id, "a finding's id, as 'tokenwatch findings' shows it");
 }
 
 size_t TerminalWidth() {
@@ -79,16 +116,32 @@ int ExitStatus(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? kExitUsage : kExitNothing;
 }
 
-absl::Status Run(const std::string& command, const CliOptions& options, uint32_t tail_limit,
-                 bool coverage, const std::string& id, const WhoOptions& who) {
+// What commands take beside filters.
+struct Arguments {
+  std::string id;
+  std::vector<std::string> files;
+  uint32_t tail_limit = 0;
+  bool coverage = false;
+  WhoOptions who;
+};
+
+absl::Status Run(const std::string& command, const CliOptions& options,
+                 const Arguments& arguments) {
   if (command == "tokens") return ListTokens(options, &std::cout);
-  if (command == "token") return ShowToken(options, id, &std::cout);
+  if (command == "token") return ShowToken(options, arguments.id, &std::cout);
   if (command == "uses") return ListUses(options, &std::cout);
-  if (command == "agents" && coverage) return ListCoverage(options, &std::cout);
+  if (command == "agents" && arguments.coverage) return ListCoverage(options, &std::cout);
   if (command == "agents") return ListAgents(options, &std::cout);
-  if (command == "who") return Who(options, who, STDIN_FILENO, &std::cout);
+  if (command == "findings") return ListFindings(options, &std::cout);
+  if (command == "finding") return ShowFinding(options, arguments.id, &std::cout);
+  if (command == "owners") return ListOwners(options, &std::cout);
+  if (command == "policy show") return ShowPolicy(options, &std::cout);
+  if (command == "policy check") {
+    return CheckPolicy(options, arguments.files, &std::cout, &std::cerr);
+  }
+  if (command == "who") return Who(options, arguments.who, STDIN_FILENO, &std::cout);
   CliOptions tail = options;
-  tail.filters.limit = tail_limit;
+  tail.filters.limit = arguments.tail_limit;
   return TailUses(tail, {.notice = Complain}, &std::cout);
 }
 
@@ -96,11 +149,9 @@ absl::Status Run(const std::string& command, const CliOptions& options, uint32_t
 
 int main(int argc, char** argv) {
   CliOptions options;
-  WhoOptions who;
+  Arguments given;
+  WhoOptions& who = given.who;
   who.notice = Complain;
-  std::string id;
-  uint32_t tail_limit = 0;
-  bool coverage = false;
   Config config({.name = "tokenwatch",
                  .summary = "Asks the collector which API tokens are used, by whom, and for what.",
                  .file = ""});
@@ -126,7 +177,7 @@ int main(int argc, char** argv) {
   }
   AddUser(&uses, &filters);
   root.AddCommand("token", "one token: who uses it, for what")
-      .Positional("ID", &id,
+      .Positional("ID", &given.id,
                   "a token id, as 'tokenwatch tokens' shows it, or the id of a credential");
   Command& who_command =
       root.AddCommand("who", "who uses the secret on standard input; only its id leaves here");
@@ -139,16 +190,29 @@ int main(int argc, char** argv) {
             "show first what was used from this time on");
   AddUseFilters(&tail, &filters);
   AddUser(&tail, &filters);
-  tail.Add("limit", &tail_limit, "leave after so many; 0: never").FlagOnly();
+  tail.Add("limit", &given.tail_limit, "leave after so many; 0: never").FlagOnly();
   Command& agents = root.AddCommand("agents", "the agents, and what they could not see");
   agents
-      .Add("coverage", &coverage,
+      .Add("coverage", &given.coverage,
            "instead: TLS connections by program, how many were seen, and why others were not; "
            "--since and --until choose whole hours")
       .FlagOnly();
   AddTimes(&agents, &filters);
   AddHost(&agents, &filters);
   AddLimit(&agents, &filters.limit);
+  AddFindings(&root, &filters, &given.id);
+  Command& owners = root.AddCommand("owners", "who owns tokens under the collector's policy");
+  AddTimes(&owners, &filters);
+  AddHost(&owners, &filters);
+  AddProvider(&owners, &filters);
+  AddWorkload(&owners, &filters);
+  AddOwner(&owners, &filters);
+  AddLimit(&owners, &filters.limit);
+  Command& policy = root.AddCommand("policy", "who owns what, and what uses may be");
+  policy.AddCommand("show", "the collector's policy, its rules of detection, and its receivers");
+  policy.AddCommand("check", "says what is wrong with policy files, and asks no collector")
+      .Positional("FILES", &given.files, "one file or more, as --policy-file of a collector");
+  config.AddCompletion();
   config.RequireCommand();
   if (const std::optional<int> status = config.ParseMain(argc, argv)) return *status;
 
@@ -157,7 +221,7 @@ int main(int argc, char** argv) {
   std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters
   options.output.width = TerminalWidth();
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  const absl::Status status = Run(config.CommandName(), options, tail_limit, coverage, id, who);
+  const absl::Status status = Run(config.CommandName(), options, given);
   curl_global_cleanup();
   if (!std::cout.flush()) {
     Complain("standard output cannot be written");

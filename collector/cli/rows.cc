@@ -2,31 +2,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "collector/cli/cells.h"
 #include "collector/cli/dark_reasons.h"
 #include "collector/cli/gap_kinds.h"
 #include "collector/store/use_traits.h"
 
 namespace tokenwatch {
 namespace {
-
-// 2026-11-22T10:11:12.123456Z to 2026-11-22 10:11:12.123Z, as tables show it.
-std::string TimeCell(const Json& object, const char* name) {
-  std::string time = Cell(object, name);
-  if (time.size() < 23) return time;
-  time[10] = ' ';
-  return time.substr(0, 23) + "Z";
-}
-
-std::string Words(const Json& object, const char* name) {
-  std::vector<std::string> words;
-  const auto at = object.find(name);
-  if (at != object.end() && at->is_array()) {
-    for (const Json& word : *at) {
-      if (word.is_string()) words.push_back(word.get<std::string>());
-    }
-  }
-  return absl::StrJoin(words, " ");
-}
 
 // The program that used a token most, by its file's name, and how many others there are.
 std::string WhoCell(const Json& token) {
@@ -43,16 +25,6 @@ std::string PeerCell(const Json& use) {
   const bool is_v6 = address.find(':') != std::string::npos;
   return absl::StrCat(is_v6 ? "[" : "", address, is_v6 ? "]:" : ":", Cell(use, "peerPort"),
                       Cell(use, "peerCertainty") == "exact" ? "" : "?");
-}
-
-// Where a program runs, as a person tells workloads apart.
-std::string PlaceCell(const Json& program) {
-  constexpr size_t kShortContainerId = 12;
-  const std::string pod = Cell(program, "pod");
-  const std::string name_space = Cell(program, "namespace");
-  if (!pod.empty()) return name_space.empty() ? pod : absl::StrCat(name_space, "/", pod);
-  const std::string container = Cell(program, "containerId");
-  return container.empty() ? Cell(program, "unit") : container.substr(0, kShortContainerId);
 }
 
 // A hash, as far as it tells rows of a table apart: "usr_" or "cred_" and the first digits.
@@ -85,12 +57,6 @@ std::string IdentityCell(const Json& token) {
     if (!name.empty()) return name;
   }
   return "";
-}
-
-// 2026-11-22 10:11:12Z: what tells tokens apart in a list.
-std::string SecondCell(const Json& object, const char* name) {
-  const std::string time = TimeCell(object, name);
-  return time.size() < 23 ? time : time.substr(0, 19) + "Z";
 }
 
 std::vector<std::string> TokenCells(const Json& token) {
@@ -255,11 +221,6 @@ std::vector<std::string> CoverageDetailCells(const Json& program) {
           TimeCell(program, "firstSeen"),
           TimeCell(program, "lastSeen"),
           ReasonsCell(program)};
-}
-
-Column Number(const char* title) { return {.title = title, .is_number = true}; }
-Column Shrinking(const char* title, size_t least = 12) {
-  return {.title = title, .may_shrink = true, .least = least};
 }
 
 }  // namespace

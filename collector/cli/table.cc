@@ -90,6 +90,8 @@ std::string CsvCell(const std::string& text) {
 
 }  // namespace
 
+size_t CellsOf(const std::string& text) { return Width(text); }
+
 std::string ShownSafely(const std::string& text) {
   std::string shown;
   for (std::string_view rest = text; !rest.empty();) {

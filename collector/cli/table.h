@@ -38,6 +38,9 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+// How many cells of a terminal `text` takes, after LC_CTYPE.
+size_t CellsOf(const std::string& text);
+
 // `text` with \u{HEX} for what a terminal acts on instead of showing it: control characters (C1's
 // too), Unicode's line ends, direction marks and invisible characters. Bytes that are no UTF-8
 // become U+FFFD.
