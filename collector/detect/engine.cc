@@ -130,7 +130,8 @@ class OneRule final : public Reporter {
 
 class Engine::Impl {
  public:
-  explicit Impl(const Options& options) : features_(&baselines_.words, options.countries) {}
+  explicit Impl(const Options& options)
+      : is_reporting_(options.is_reporting), features_(&baselines_.words, options.countries) {}
 
   void SetPolicy(std::shared_ptr<const Policy> policy) { policy_ = std::move(policy); }
 
@@ -141,7 +142,10 @@ class Engine::Impl {
   void Learn(const TokenFactRow& fact);
   void AdvanceTo(int64_t time_us);
 
-  std::vector<StoredFinding> TakeFindings(bool joined) { return book_.Take(joined); }
+  std::vector<StoredFinding> TakeFindings(bool joined, int64_t now_us) {
+    return book_.Take(joined, now_us);
+  }
+  std::vector<TokenFactRow> TakeFacts() { return std::exchange(facts_, {}); }
   std::vector<StoredBaseline> TakeBaselines() { return baselines_.TakeChanged(); }
 
  private:
@@ -167,6 +171,13 @@ class Engine::Impl {
   static void LearnFact(const TokenFactRow& fact, Profile* profile);
   FindingSubject FindingSubjectOf(const Profile& profile, const OwnerRow* owner) const;
 
+  bool IsReporting(const Profile& profile) const {
+    return !is_reporting_ || profile.newest == nullptr ||
+           is_reporting_(profile.newest->source->agent);
+  }
+
+  const std::function<bool(const std::string&)> is_reporting_;
+  std::vector<TokenFactRow> facts_;
   Baselines baselines_;
   FeatureReader features_;
   FindingBook book_;
@@ -528,6 +539,10 @@ bool Engine::Impl::HasSuccessor(Profile* profile, const SharedProfile& workload)
     if (!same_hosts) continue;
     profile->successor = other->subject;
     profile->changed = true;
+    if (profile->newest->row.token != nullptr && other->subject.starts_with("tok_")) {
+      facts_.push_back({profile->newest->row.token, std::string(fact::kRotatedTo), other->subject,
+                        other->first_us});
+    }
     return true;
   }
   return false;
@@ -599,6 +614,11 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
   };
   baselines_.ForEachProfile([&](Profile* profile) {
     if (profile->uses == 0) return;
+    if (!IsReporting(*profile)) {
+      // What it did meanwhile comes later, and its hours are closed then.
+      profile->quiet_excused = true;
+      return;
+    }
     CloseHours(profile, hour);
     if (profile->active_days < kRegularDays || !profile->successor.empty() ||
         hour - HourOf(profile->last_us) > kQuietHours) {
@@ -613,6 +633,7 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
   });
   baselines_.ForEachProfile([&](Profile* profile) {
     if (profile->uses == 0 || profile->last_us == profile->told_quiet_us) return;
+    if (!IsReporting(*profile)) return;
     LookAtQuiet(profile, time_us, kind_of(*profile).IsQuiet());
   });
   if (hour % 24 == 0) {
@@ -629,7 +650,10 @@ void Engine::Restore(const StoredFinding& finding) { impl_->Restore(finding); }
 void Engine::Judge(const CommittedUse& use) { impl_->Judge(use); }
 void Engine::Learn(const TokenFactRow& fact) { impl_->Learn(fact); }
 void Engine::AdvanceTo(int64_t time_us) { impl_->AdvanceTo(time_us); }
-std::vector<StoredFinding> Engine::TakeFindings(bool joined) { return impl_->TakeFindings(joined); }
+std::vector<StoredFinding> Engine::TakeFindings(bool joined, int64_t now_us) {
+  return impl_->TakeFindings(joined, now_us);
+}
+std::vector<TokenFactRow> Engine::TakeFacts() { return impl_->TakeFacts(); }
 std::vector<StoredBaseline> Engine::TakeBaselines() { return impl_->TakeBaselines(); }
 
 Engine::Engine(const Options& options) : impl_(std::make_unique<Impl>(options)) {}

@@ -4,6 +4,7 @@
 #define TOKENWATCH_COLLECTOR_DETECT_ENGINE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ class Engine {
   struct Options {
     // Where addresses are; may be null. Outlives the engine.
     const CountryDatabase* countries = nullptr;
+    // Whether an agent tells what it sees, up to now; empty: all do. What the machine of another
+    // one does not use is not known to be unused.
+    std::function<bool(const std::string& agent)> is_reporting;
   };
 
   explicit Engine(const Options& options);
@@ -46,7 +50,10 @@ class Engine {
 
   // Findings that are new, or to be told again, since the last call; with `joined` also those that
   // only gained evidence.
-  std::vector<StoredFinding> TakeFindings(bool joined);
+  // `now_us` is when they are told of, for those that are new.
+  std::vector<StoredFinding> TakeFindings(bool joined, int64_t now_us = 0);
+  // What was learnt of tokens, since the last call: one that took another's place.
+  std::vector<TokenFactRow> TakeFacts();
   // Baselines that changed since the last call, serialized.
   std::vector<StoredBaseline> TakeBaselines();
 

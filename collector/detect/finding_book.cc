@@ -217,7 +217,7 @@ void FindingBook::Restore(const StoredFinding& stored) {
   if (there.last_us <= entry.last_us) there = std::move(entry);
 }
 
-std::vector<StoredFinding> FindingBook::Take(bool joined) {
+std::vector<StoredFinding> FindingBook::Take(bool joined, int64_t now_us) {
   std::vector<StoredFinding> taken;
   std::vector<std::string> left;
   for (std::string& key : changed_) {
@@ -228,6 +228,9 @@ std::vector<StoredFinding> FindingBook::Take(bool joined) {
       left.push_back(std::move(key));
       continue;
     }
+    v1::Finding& finding = entry.stored.finding;
+    if (!finding.has_raised()) SetTime(now_us, finding.mutable_raised());
+    entry.stored.tell = entry.change == Change::kTold;
     entry.change = Change::kNone;
     entry.listed = false;
     taken.push_back(entry.stored);

@@ -42,7 +42,7 @@ class FindingBook {
 
   void Restore(const StoredFinding& finding);
   // What is new or to be told again; with `joined` also what only gained evidence.
-  std::vector<StoredFinding> Take(bool joined);
+  std::vector<StoredFinding> Take(bool joined, int64_t now_us);
   // Forgets those that nothing can join any more.
   void Forget(int64_t before_us);
 

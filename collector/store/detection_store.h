@@ -24,6 +24,7 @@ struct StoredFinding {
   // Of the newest use that is in the finding's evidence: when uses are judged again after a
   // restart, evidence up to it is not counted twice.
   uint64_t last_number = 0;
+  bool tell = false;  // new, or with another revision; not stored
 };
 
 // A message that waits for its receiver.

@@ -5,7 +5,7 @@ namespace tokenwatch::rules {
 
 namespace {
 
-constexpr double kRarePerUse = 0.02, kRareEver = 0.09;
+constexpr double kRarePerUse = 0.005, kRareEver = 0.08;
 
 }  // namespace
 

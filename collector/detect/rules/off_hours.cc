@@ -6,7 +6,10 @@
 namespace tokenwatch::rules {
 namespace {
 
-constexpr double kRare = 0.003, kOdd = 0.01;
+constexpr double kRare = 0.002, kOdd = 0.01;
+// A program's hours are its own: its kind says little of them.
+constexpr uint32_t kProgramHours = 200;
+constexpr double kProgramConcentration = 0.8;
 constexpr int kFar = 5;             // hours from the middle of its own
 constexpr uint32_t kLeastDays = 4;  // with uses
 
@@ -19,6 +22,11 @@ void OffHours(const UseView& view, Reporter* reporter) {
   const HourShape& hours = *view.hours;
   const int distance = hours.Distance(view.hour);
   if (distance < kFar) return;
+  if (!IsPersonal(view.features.habitat, hours) &&
+      (hours.hours < kProgramHours || hours.concentration < kProgramConcentration ||
+       hours.Beyond(distance - 1) > 0)) {
+    return;
+  }
   const double chance = view.hour_chance;
   if (chance <= kRare || (chance <= kOdd && reporter->IsOpen())) {
     return reporter->Add(

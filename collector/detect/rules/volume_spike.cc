@@ -14,7 +14,7 @@ constexpr double kDeviations = 10;
 // Over the greatest hour so far; more where few hours say how great it may be.
 constexpr double kOverPeak = 4, kOverYoungPeak = 6;
 constexpr uint32_t kYoungHours = 100;
-constexpr double kOverHour = 6, kOverDay = 2.5;
+constexpr double kOverHour = 6, kOverDay = 3;
 constexpr size_t kTroubled = 2;  // other workloads with errors of the same provider
 
 // Clients try again what a provider fails to do.
@@ -43,7 +43,7 @@ void VolumeSpike(const UseView& view, Reporter* reporter) {
                          uses > again * (kOverHour * week.PeakAround(view.hour) + 30) &&
                          uses > 0.5 * week.Peak();
   const double day = static_cast<double>(week.DayUses()) + uses;
-  const bool over_day = week.DaysLike(view.hour) >= kLearnedDays && day > 100 &&
+  const bool over_day = week.DaysLike(view.hour) >= kLearnedDays && day > 150 &&
                         day > again * kOverDay * week.day_peak() &&
                         day > week.DayMean(view.hour) + 6 * week.DayDeviation(view.hour);
   if (!over_all && !over_hour && !over_day) return;
