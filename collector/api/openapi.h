@@ -2,7 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_API_OPENAPI_H_
 #define TOKENWATCH_COLLECTOR_API_OPENAPI_H_
 
-#include "collector/api/json.h"
+#include "collector/json/json.h"
 
 namespace tokenwatch {
 

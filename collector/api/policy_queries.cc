@@ -5,9 +5,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "collector/api/json.h"
 #include "collector/api/public_status.h"
 #include "collector/api/queries.h"
+#include "collector/json/json.h"
 #include "collector/policy/policy_text.h"
 #include "collector/store/detection_store.h"
 

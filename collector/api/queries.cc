@@ -5,8 +5,8 @@
 
 #include "agent/common/log.h"
 #include "agent/common/token_id.h"
-#include "collector/api/json.h"
 #include "collector/api/public_status.h"
+#include "collector/json/json.h"
 #include "collector/store/credential_id.h"
 
 namespace tokenwatch {

@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "collector/api/json.h"
+#include "collector/json/json.h"
 #include "collector/api/parameters.h"
 #include "collector/api/queries.h"
 

@@ -1,15 +1,11 @@
 // YAML to Policy. Every problem is told, so that a file is put right in one go.
 #include <algorithm>
-#include <initializer_list>
-#include <map>
 #include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "agent/common/config.h"
-#include "agent/common/duration_text.h"
+#include "agent/common/yaml_reader.h"
 #include "agent/common/yaml_tree.h"
 #include "collector/policy/policy.h"
 
@@ -18,13 +14,6 @@ namespace {
 
 constexpr size_t kNameMax = 64;
 constexpr size_t kTextMax = 512;
-constexpr size_t kListMax = 256;
-constexpr size_t kRowsMax = 10'000;
-constexpr absl::Duration kShortestPeriod = absl::Minutes(1);
-
-bool IsPrintable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
-}
 
 bool IsId(std::string_view text) {
   return !text.empty() && text.size() <= kNameMax &&
@@ -35,32 +24,13 @@ bool IsId(std::string_view text) {
 
 }  // namespace
 
-class PolicyReader {
+class PolicyReader final : public YamlReader {
  public:
-  explicit PolicyReader(const std::string& name) : name_(name) {}
+  using YamlReader::YamlReader;
 
   std::shared_ptr<const Policy> Read(const YamlNode& root);
-  // In the order of their lines.
-  std::vector<std::string> Problems() const {
-    std::vector<std::string> problems;
-    for (const auto& [line, what] : problems_) {
-      problems.push_back(absl::StrCat(name_, ":", line, ": ", what));
-    }
-    return problems;
-  }
 
  private:
-  using Entries = std::map<std::string, const YamlNode*>;
-
-  void Refuse(int line, std::string what) { problems_.emplace(line, std::move(what)); }
-  std::string Where(const YamlNode& node) const { return absl::StrCat(name_, ":", node.line); }
-
-  // The values of a map by key: those that `known` has, with a value, once.
-  Entries Take(const YamlNode& map, std::string_view what, const std::vector<std::string>& known);
-  const std::vector<YamlNode>& Rows(const YamlNode& list, std::string_view what);
-  std::string Text(const YamlNode& node, std::string_view key, size_t most);
-  std::vector<std::string> Texts(const YamlNode& node, std::string_view key);
-  std::optional<absl::Duration> Period(const Entries& row, const std::string& key);
   // `owners`: where the row may ask for the owner; else null.
   void ReadMatch(const YamlNode& node, Match* match, std::vector<std::string>* owners);
   void ReadOwner(const YamlNode& node);
@@ -71,89 +41,10 @@ class PolicyReader {
   void ReadSuppression(const YamlNode& node);
   void CheckOwners(const std::vector<int>& lines);
 
-  const std::string& name_;
   Policy policy_;
-  std::multimap<int, std::string> problems_;
   std::set<std::string> rule_ids_;
   std::vector<int> owner_lines_;
 };
-
-PolicyReader::Entries PolicyReader::Take(const YamlNode& map, std::string_view what,
-                                         const std::vector<std::string>& known) {
-  Entries entries;
-  if (map.kind != YamlNode::Kind::kMap) {
-    Refuse(map.line, absl::StrCat("'", absl::string_view(what.data(), what.size()),
-                                  "' must be a map of ", absl::StrJoin(known, ", ")));
-    return entries;
-  }
-  for (size_t i = 0; i + 1 < map.children.size(); i += 2) {
-    const YamlNode& key = map.children[i];
-    const YamlNode& value = map.children[i + 1];
-    if (std::find(known.begin(), known.end(), key.text) == known.end()) {
-      const std::string nearest = NearestWord(key.text, known);
-      Refuse(key.line,
-             absl::StrCat("'", absl::string_view(what.data(), what.size()), "' has no key '",
-                          ShownYaml(key.text), "'; ",
-                          nearest.empty() ? absl::StrCat("it may have ", absl::StrJoin(known, ", "))
-                                          : absl::StrCat("did you mean '", nearest, "'?")));
-    } else if (value.kind == YamlNode::Kind::kNull) {
-      Refuse(key.line, absl::StrCat("'", key.text, "' has no value: give one or remove the line"));
-    } else if (!entries.emplace(key.text, &value).second) {
-      Refuse(key.line, absl::StrCat("'", key.text, "' was given already"));
-    }
-  }
-  return entries;
-}
-
-const std::vector<YamlNode>& PolicyReader::Rows(const YamlNode& list, std::string_view what) {
-  static const std::vector<YamlNode> kNone;
-  if (list.kind != YamlNode::Kind::kList) {
-    Refuse(list.line, absl::StrCat("'", absl::string_view(what.data(), what.size()),
-                                   "' must be a list, '- ...'"));
-    return kNone;
-  }
-  if (list.children.size() > kRowsMax) {
-    Refuse(list.line, absl::StrCat("more than ", kRowsMax, " rows"));
-    return kNone;
-  }
-  return list.children;
-}
-
-std::string PolicyReader::Text(const YamlNode& node, std::string_view key, size_t most) {
-  if (node.kind == YamlNode::Kind::kScalar && !node.text.empty() && node.text.size() <= most &&
-      IsPrintable(node.text)) {
-    return node.text;
-  }
-  Refuse(node.line, absl::StrCat("'", absl::string_view(key.data(), key.size()),
-                                 "' must be a printable text of at most ", most, " bytes"));
-  return "";
-}
-
-std::vector<std::string> PolicyReader::Texts(const YamlNode& node, std::string_view key) {
-  if (node.kind == YamlNode::Kind::kScalar) return {Text(node, key, kTextMax)};
-  std::vector<std::string> texts;
-  if (node.kind != YamlNode::Kind::kList || node.children.empty() ||
-      node.children.size() > kListMax) {
-    Refuse(node.line, absl::StrCat("'", absl::string_view(key.data(), key.size()),
-                                   "' must be a text or a list of 1 to ", kListMax, " texts"));
-    return texts;
-  }
-  for (const YamlNode& item : node.children) texts.push_back(Text(item, key, kTextMax));
-  return texts;
-}
-
-std::optional<absl::Duration> PolicyReader::Period(const Entries& row, const std::string& key) {
-  const auto found = row.find(key);
-  if (found == row.end()) return std::nullopt;
-  const YamlNode& node = *found->second;
-  const std::optional<absl::Duration> period = ParseDurationText(node.text);
-  if (node.kind == YamlNode::Kind::kScalar && period.has_value() && *period >= kShortestPeriod) {
-    return period;
-  }
-  Refuse(node.line,
-         absl::StrCat("'", key, "' takes a time such as 90d, 12h or 30m, of a minute at least"));
-  return std::nullopt;
-}
 
 void PolicyReader::ReadMatch(const YamlNode& node, Match* match, std::vector<std::string>* owners) {
   std::vector<std::string> known(MatchFieldNames().begin(), MatchFieldNames().end());
@@ -335,7 +226,7 @@ std::shared_ptr<const Policy> PolicyReader::Read(const YamlNode& root) {
       for (const YamlNode& node : Rows(*found->second, "suppressions")) ReadSuppression(node);
     }
   }
-  if (!problems_.empty()) return nullptr;
+  if (has_problems()) return nullptr;
   return std::make_shared<const Policy>(std::move(policy_));
 }
 

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "collector/api/json.h"
 #include "collector/api/queries.h"
+#include "collector/json/json.h"
 #include "collector/store/fake_store.h"
 
 namespace tokenwatch {

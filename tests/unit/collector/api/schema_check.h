@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "collector/api/json.h"
+#include "collector/json/json.h"
 
 namespace tokenwatch {
 

@@ -1,4 +1,4 @@
-#include "collector/api/json.h"
+#include "collector/json/json.h"
 
 #include <gtest/gtest.h>
 

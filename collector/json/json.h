@@ -1,6 +1,6 @@
 // Answers as JSON: one function for every message, so that HTTP and gRPC cannot differ.
-#ifndef TOKENWATCH_COLLECTOR_API_JSON_H_
-#define TOKENWATCH_COLLECTOR_API_JSON_H_
+#ifndef TOKENWATCH_COLLECTOR_JSON_JSON_H_
+#define TOKENWATCH_COLLECTOR_JSON_JSON_H_
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
@@ -32,4 +32,4 @@ void MakeUtf8Valid(google::protobuf::Message* message);
 
 }  // namespace tokenwatch
 
-#endif  // TOKENWATCH_COLLECTOR_API_JSON_H_
+#endif  // TOKENWATCH_COLLECTOR_JSON_JSON_H_
