@@ -62,6 +62,13 @@ void AppendUtf8(char32_t code_point, std::string* text) {
   put(0x80 | (code_point & 0x3f));
 }
 
+bool IsUnsafeToShow(char32_t code) {
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0xad ||
+         (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+         (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
+         (code >= 0xfff0 && code <= 0xfffb) || code >= 0xe0000;
+}
+
 bool IsValidUtf8(std::string_view text) {
   while (!text.empty()) {
     const std::string_view before = text;

@@ -16,6 +16,10 @@ char32_t TakeCodePoint(std::string_view* text);
 
 void AppendUtf8(char32_t code_point, std::string* text);
 
+// What a terminal or a page acts on instead of showing it: controls, spaces without width, line and
+// paragraph separators, what turns the direction of text, and tags.
+bool IsUnsafeToShow(char32_t code_point);
+
 bool IsValidUtf8(std::string_view text);
 
 // `text` with U+FFFD where it is no UTF-8.

@@ -14,14 +14,6 @@
 namespace tokenwatch {
 namespace {
 
-// What a terminal acts on instead of showing it.
-bool IsUnsafe(char32_t code) {
-  return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0xad ||
-         (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-         (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
-         (code >= 0xfff0 && code <= 0xfffb) || code >= 0xe0000;
-}
-
 size_t WidthOf(char32_t code) {
   // Characters that this C library does not know take one cell on most terminals.
   const int width = wcwidth(static_cast<wchar_t>(code));
@@ -96,7 +88,7 @@ std::string ShownSafely(const std::string& text) {
   std::string shown;
   for (std::string_view rest = text; !rest.empty();) {
     const char32_t code = TakeCodePoint(&rest);
-    if (IsUnsafe(code)) {
+    if (IsUnsafeToShow(code)) {
       absl::StrAppend(&shown, "\\u{", absl::Hex(static_cast<uint32_t>(code)), "}");
     } else {
       AppendUtf8(code, &shown);

@@ -1,0 +1,19 @@
+// Findings as alerts of Prometheus' Alertmanager.
+#ifndef TOKENWATCH_COLLECTOR_NOTIFY_ALERTMANAGER_H_
+#define TOKENWATCH_COLLECTOR_NOTIFY_ALERTMANAGER_H_
+
+#include <string>
+
+#include "tokenwatch/v1/query.pb.h"
+
+namespace tokenwatch {
+
+// The body of POST /api/v2/alerts: one alert. Its labels say which alert it is, so that repeats of
+// a finding are one, and what routes and silences ask for: alertname (the rule), severity, owner,
+// provider, token (of a credential: its id) and finding. All that changes is in annotations. It
+// ends a day after the last evidence, as the finding is closed then.
+std::string AlertmanagerBody(const v1::Finding& finding);
+
+}  // namespace tokenwatch
+
+#endif  // TOKENWATCH_COLLECTOR_NOTIFY_ALERTMANAGER_H_
