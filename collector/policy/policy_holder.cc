@@ -1,7 +1,6 @@
 #include "collector/policy/policy_holder.h"
 
 #include <openssl/sha.h>
-#include <sys/stat.h>
 
 #include <array>
 #include <utility>
@@ -28,16 +27,8 @@ PolicyHolder::PolicyHolder(std::string file, const Clock* clock)
   state_.file = file_;
 }
 
-// Of a file that cannot be looked at, all zeros.
-PolicyHolder::Stamp PolicyHolder::StampOf(const std::string& file) {
-  struct stat now{};
-  if (stat(file.c_str(), &now) != 0) return {};
-  return {now.st_ino, static_cast<uint64_t>(now.st_size), now.st_mtim.tv_sec, now.st_mtim.tv_nsec};
-}
-
 bool PolicyHolder::Read() {
-  // Before the file: a change while it is read is seen the next time.
-  stamp_ = StampOf(file_);
+  stamp_ = FileStamp::Of(file_);
   std::vector<std::string> problems;
   const absl::StatusOr<std::string> text = ReadConfigFile(file_);
   if (!text.ok()) {
@@ -72,7 +63,7 @@ absl::Status PolicyHolder::Load() {
 bool PolicyHolder::Refresh(bool always) {
   if (file_.empty()) return false;
   absl::MutexLock lock(&mutex_);
-  if (!always && StampOf(file_) == stamp_) return false;
+  if (!always && FileStamp::Of(file_) == stamp_) return false;
   return Read();
 }
 

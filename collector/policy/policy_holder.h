@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agent/common/clock.h"
+#include "agent/common/file_stamp.h"
 #include "collector/policy/policy.h"
 
 namespace tokenwatch {
@@ -42,19 +43,13 @@ class PolicyHolder {
   PolicyState Get() const;
 
  private:
-  struct Stamp {
-    uint64_t inode = 0, size = 0;
-    int64_t seconds = 0, nanoseconds = 0;
-    friend bool operator==(const Stamp&, const Stamp&) = default;
-  };
-  static Stamp StampOf(const std::string& file);
   bool Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string file_;
   const Clock* const clock_;
   mutable absl::Mutex mutex_;
   PolicyState state_ ABSL_GUARDED_BY(mutex_);
-  Stamp stamp_ ABSL_GUARDED_BY(mutex_);
+  FileStamp stamp_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tokenwatch
