@@ -5,14 +5,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <memory>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/common/address.h"
 #include "agent/common/certificate.h"
+#include "agent/common/curl_handles.h"
 #include "agent/common/http_target.h"
 #include "agent/common/secret_file.h"
 
@@ -22,28 +21,6 @@ namespace {
 constexpr long kConnectSeconds = 5;
 constexpr long kTotalSeconds = 60;
 constexpr size_t kMaxAnswer = size_t{256} << 20;
-
-struct CurlDeleter {
-  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
-};
-struct ListDeleter {
-  // A field may be the credential.
-  void operator()(curl_slist* list) const {
-    for (curl_slist* each = list; each != nullptr; each = each->next) {
-      OPENSSL_cleanse(each->data, std::strlen(each->data));
-    }
-    curl_slist_free_all(list);
-  }
-};
-using Fields = std::unique_ptr<curl_slist, ListDeleter>;
-
-void AddField(const char* field, Fields* fields) {
-  // The list stays whole where there is no memory for one more.
-  if (curl_slist* const longer = curl_slist_append(fields->get(), field); longer != nullptr) {
-    static_cast<void>(fields->release());
-    fields->reset(longer);
-  }
-}
 
 // http://HOST[:PORT] names this machine.
 bool IsLocalUrl(const std::string& url) {
@@ -82,7 +59,7 @@ std::string SocketProblem(const std::string& path) {
 }
 
 // Adds the field that carries what is in the file.
-absl::Status AddCredential(const std::string& file, Fields* fields) {
+absl::Status AddCredential(const std::string& file, CurlFields* fields) {
   const absl::StatusOr<SecretBuffer> text = ReadSecretText(file, "the credential");
   if (!text.ok()) {
     return absl::InvalidArgumentError(
@@ -98,7 +75,7 @@ absl::Status AddCredential(const std::string& file, Fields* fields) {
   SecretBuffer field("Authorization: Bearer ");
   field.Append(text->view());
   field.Append('\0');
-  AddField(field.view().data(), fields);
+  AddCurlField(field.view().data(), fields);
   return absl::OkStatus();
 }
 
@@ -160,7 +137,7 @@ absl::StatusOr<Json> Client::Post(const std::string& path, std::string_view body
 }
 
 absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_view* body) const {
-  const std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
+  const CurlHandle curl(curl_easy_init());
   if (curl == nullptr) return absl::InternalError("libcurl cannot be used");
   std::string base = server_.url, socket;
   while (absl::EndsWith(base, "/")) base.pop_back();
@@ -175,7 +152,7 @@ absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_
                      server_.url, "'"));
   }
   const bool tls = absl::StartsWith(base, "https://");
-  Fields fields;
+  CurlFields fields;
   if (!server_.credential_file.empty()) {
     if (socket.empty() && !tls && !IsLocalUrl(base)) {
       return absl::InvalidArgumentError(
@@ -211,7 +188,7 @@ absl::StatusOr<Json> Client::Perform(const std::string& path, const std::string_
   }
   if (body != nullptr) {
     // No "Expect: 100-continue" for a body of a few bytes.
-    AddField("Expect:", &fields);
+    AddCurlField("Expect:", &fields);
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, static_cast<long>(body->size()));
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, body->data());
   }
