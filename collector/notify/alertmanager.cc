@@ -6,13 +6,14 @@
 #include "absl/time/time.h"
 #include "collector/json/json.h"
 #include "collector/notify/shown_text.h"
+#include "collector/store/finding_words.h"
 
 namespace tokenwatch {
 namespace {
 
 constexpr size_t kLabelMost = 256;
 constexpr size_t kAnnotationMost = 1024;
-constexpr absl::Duration kOpen = absl::Hours(24);
+constexpr absl::Duration kOpen = absl::Microseconds(kFindingOpenMicros);
 
 absl::Time TimeOf(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
@@ -49,7 +50,7 @@ std::string AlertmanagerBody(const v1::Finding& finding) {
   // Evidence that came late, out of an agent's backlog, must not end its alert before it begins.
   const absl::Time last = std::max(TimeOf(finding.last_seen()), TimeOf(finding.raised()));
   const absl::Time start = std::min(TimeOf(finding.first_seen()), last);
-  const bool closed = finding.state() == "closed";
+  const bool closed = finding.state() == kFindingClosed;
   const Json alert = {{"labels", std::move(labels)},
                       {"annotations", std::move(annotations)},
                       {"startsAt", TimeText(start)},

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "collector/notify/severity.h"
 #include "collector/policy/match.h"
+#include "collector/store/finding_words.h"
 
 namespace tokenwatch {
 namespace {
@@ -18,14 +18,14 @@ bool AnyMatches(const std::vector<std::string>& patterns, const std::string& tex
 
 bool RouteConfig::Fits(const v1::Finding& finding) const {
   // A severity that this version does not know is told rather than not.
-  const int rank = SeverityRank(finding.severity());
-  return (rank < 0 || rank >= severity) && AnyMatches(rules, finding.rule()) &&
+  return SeverityRank(finding.severity()).value_or(severity) >= severity &&
+         AnyMatches(rules, finding.rule()) &&
          AnyMatches(owners, finding.owner().empty() ? "none" : finding.owner());
 }
 
 std::vector<std::string> NotifyConfig::ReceiversOf(const v1::Finding& finding) const {
   std::vector<std::string> names;
-  if (finding.state() == "suppressed") return names;
+  if (finding.state() == kFindingSuppressed) return names;
   for (const ReceiverConfig& receiver : receivers) {
     const bool told =
         routes.empty() || std::any_of(routes.begin(), routes.end(), [&](const RouteConfig& route) {

@@ -52,7 +52,7 @@ struct ReceiverConfig {
 // Fits where all that it asks for holds.
 struct RouteConfig {
   std::vector<std::string> to;      // receivers by name
-  int severity = 0;                 // at least, by SeverityRank
+  uint32_t severity = 0;            // at least, by SeverityRank
   std::vector<std::string> owners;  // patterns, "none" for what nobody owns; empty: any
   std::vector<std::string> rules;   // patterns; empty: any
 

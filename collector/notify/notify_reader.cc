@@ -19,8 +19,8 @@
 #include "agent/common/yaml_reader.h"
 #include "agent/common/yaml_tree.h"
 #include "collector/notify/notify_config.h"
-#include "collector/notify/severity.h"
 #include "collector/notify/syslog.h"
+#include "collector/store/finding_words.h"
 
 namespace tokenwatch {
 namespace {
@@ -326,8 +326,9 @@ void NotifyReader::ReadRoute(const YamlNode& node) {
     Refuse(node.line, "'to' is needed: the names of receivers");
   }
   if (row.contains("severity")) {
-    const std::vector<std::string> words(kSeverities.begin(), kSeverities.end());
-    route.severity = static_cast<int>(OneOf(*row.at("severity"), "severity", words).value_or(0));
+    const std::vector<std::string> words(std::begin(kSeverities), std::end(kSeverities));
+    route.severity =
+        static_cast<uint32_t>(OneOf(*row.at("severity"), "severity", words).value_or(0));
   }
   if (row.contains("owners")) route.owners = Texts(*row.at("owners"), "owners");
   if (row.contains("rules")) route.rules = Texts(*row.at("rules"), "rules");

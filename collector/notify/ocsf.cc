@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/common/version.h"
-#include "collector/notify/severity.h"
+#include "collector/store/finding_words.h"
 
 namespace tokenwatch {
 namespace {
@@ -59,31 +60,21 @@ Json Event(int class_uid, const char* class_name, int category_uid, const char* 
 }
 
 Choice SeverityOf(const std::string& severity) {
-  switch (SeverityRank(severity)) {
-    case 0:
-      return {1, "Informational"};
-    case 1:
-      return {2, "Low"};
-    case 2:
-      return {3, "Medium"};
-    case 3:
-      return {4, "High"};
-    case 4:
-      return {5, "Critical"};
-    default:
-      return {kOther, severity.empty() ? "Other" : severity};
-  }
+  static constexpr const char* kCaptions[] = {"Informational", "Low", "Medium", "High", "Critical"};
+  const std::optional<uint32_t> rank = SeverityRank(severity);
+  if (!rank.has_value()) return {kOther, severity.empty() ? "Other" : severity};
+  return {static_cast<int>(*rank) + 1, kCaptions[*rank]};
 }
 
 Choice ActivityOf(const v1::Finding& finding) {
-  if (finding.state() == "closed") return {3, "Close"};
+  if (finding.state() == kFindingClosed) return {3, "Close"};
   return finding.revision() > 1 ? Choice{2, "Update"} : Choice{1, "Create"};
 }
 
 Choice StateOf(const std::string& state) {
-  if (state == "open") return {1, "New"};
-  if (state == "suppressed") return {3, "Suppressed"};
-  if (state == "closed") return {4, "Resolved"};
+  if (state == kFindingOpen) return {1, "New"};
+  if (state == kFindingSuppressed) return {3, "Suppressed"};
+  if (state == kFindingClosed) return {4, "Resolved"};
   return {kOther, state.empty() ? "Other" : state};
 }
 
@@ -295,7 +286,7 @@ Json OcsfOfFinding(const v1::Finding& finding, std::string_view key) {
   const Choice state = StateOf(finding.state());
   event["status_id"] = state.id;
   event["status"] = state.caption;
-  event["is_alert"] = finding.state() == "open";
+  event["is_alert"] = finding.state() == kFindingOpen;
   event["finding_info"] = FindingInfoOf(finding);
   const Choice confidence = ConfidenceOf(finding.confidence());
   event["confidence_id"] = confidence.id;

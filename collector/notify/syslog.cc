@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
-#include "collector/notify/severity.h"
 #include "collector/notify/shown_text.h"
+#include "collector/store/finding_words.h"
 
 namespace tokenwatch {
 namespace {
@@ -57,8 +57,8 @@ std::optional<int> SyslogFacility(std::string_view name) {
 
 std::string SyslogMessage(const v1::Finding& finding, std::string_view key, int facility,
                           std::string_view hostname) {
-  const int rank = SeverityRank(finding.severity());
-  const int severity = rank < 0 ? kNotice : kNumbers[static_cast<size_t>(rank)];
+  const std::optional<uint32_t> rank = SeverityRank(finding.severity());
+  const int severity = rank.has_value() ? kNumbers[*rank] : kNotice;
   std::string message =
       absl::StrCat("<", facility * 8 + severity, ">1 ",
                    absl::FormatTime("%E4Y-%m-%dT%H:%M:%E6SZ", TimeOf(finding), absl::UTCTimeZone()),
