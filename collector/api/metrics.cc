@@ -15,6 +15,9 @@ struct CounterRow {
   const char* name;
   bool gauge;
   const char* help;
+  // Prometheus wants seconds: the name that is shown, and how many of the counter are one of it.
+  const char* shown = nullptr;
+  double divisor = 1;
 };
 
 // What other rooms count. A counter that is not here is shown too, with its name as help.
@@ -30,12 +33,13 @@ constexpr CounterRow kCounters[] = {
     {"ingest_agent_record_failures", false, "Updates of an agent's row that failed."},
     {"ingest_batches", false, "Batches committed, retries included."},
     {"ingest_commit_failures", false, "Commits that failed and were tried again."},
-    {"ingest_commit_microseconds", false, "Time that commits took."},
+    {"ingest_commit_microseconds", false, "Time that commits took.", "ingest_commit_seconds", 1e6},
     {"ingest_commits", false, "Transactions committed."},
     {"ingest_connected_agents", true, "Agents connected now."},
     {"ingest_gaps", false, "Gap records committed, retries included."},
     {"ingest_lag_milliseconds", true,
-     "How old the oldest use of the last commit with uses was once it was committed."},
+     "How old the oldest use of the last commit with uses was once it was committed.",
+     "ingest_lag_seconds", 1e3},
     {"ingest_malformed", false, "Messages that were no valid report; their stream was ended."},
     {"ingest_pauses", false, "Times that reading from an agent waited for commits."},
     {"ingest_pending_bytes", true, "Bytes received and not committed yet."},
@@ -127,12 +131,17 @@ std::string MetricsPage(const MetricsInput& input) {
                      [&name = name](const CounterRow& counter) { return name == counter.name; });
     const bool known = row != std::end(kCounters);
     const bool gauge = known && row->gauge;
-    text.Family(absl::StrCat("tokenwatch_", name, gauge ? "" : "_total"),
+    const bool other = known && row->shown != nullptr;
+    text.Family(absl::StrCat("tokenwatch_", other ? row->shown : name, gauge ? "" : "_total"),
                 gauge ? "gauge" : "counter",
                 known ? row->help
                       : absl::StrCat("Total of ", absl::StrReplaceAll(name, {{"_", " "}}),
                                      " since the start."));
-    text.Sample({}, value);
+    if (other) {
+      text.Sample({}, static_cast<double>(value) / row->divisor);
+    } else {
+      text.Sample({}, value);
+    }
   }
   return text.Page();
 }
