@@ -167,6 +167,7 @@ void Calls::UseSecret(const Fleet& fleet, const ProviderRow& provider, uint32_t 
   use.status = oddity.status >= 0
                    ? static_cast<uint16_t>(oddity.status)
                    : StatusOf(provider, endpoint, endpoint_index == refused, time_us);
+  last_status_ = use.status;
   use.latency_us = static_cast<uint32_t>(random_->LogNormal(60'000, 0.6));
   traffic_->Add(use);
 }

@@ -48,6 +48,9 @@ class Calls {
                  uint32_t instance, uint32_t endpoint, int64_t time_us, std::string_view user_agent,
                  uint32_t refused, const Oddity& oddity);
 
+  // Of the last use.
+  uint32_t last_status() const { return last_status_; }
+
   std::vector<Incident> incidents;
 
  private:
@@ -63,6 +66,7 @@ class Calls {
 
   Random* const random_;
   Traffic* const traffic_;
+  uint32_t last_status_ = 0;
   std::vector<HostEntry> hosts_;
   absl::flat_hash_map<std::string, uint32_t> host_by_name_;
   std::vector<Endpoint> endpoints_;

@@ -270,35 +270,35 @@ constexpr ProviderRow kRare[] = {
      .length = 36},
 };
 
-constexpr std::string_view kServiceAgents[] = {
-    "python-requests/2.3$.0",
-    "acme-@/1.$.0 (go1.22)",
-    "axios/1.6.$",
-    "okhttp/4.1$.0",
-    "aws-sdk-go-v2/1.2$.1 os/linux lang/go#1.22.4 md/GOOS#linux",
-    "Boto3/1.34.$ md/Botocore#1.34.$ ua/2.0 os/linux#6.1.0 lang/python#3.11.9",
-    "Go-http-client/2.0",
-    "node",
-    "Apache-HttpClient/5.$ (Java/21.0.3)",
-    "stripe-node/15.$.0",
-    "ruby/3.3.$ faraday/2.9.0",
+constexpr AgentRow kServiceAgents[] = {
+    {"python", "python-requests/2.3$.0"},
+    {"python", "Boto3/1.34.$ md/Botocore#1.34.$ ua/2.0 os/linux#6.1.0 lang/python#3.11.9"},
+    {"python", "python-httpx/0.2$.0"},
+    {"go", "acme-@/1.$.0 (go1.22)"},
+    {"go", "aws-sdk-go-v2/1.2$.1 os/linux lang/go#1.22.4 md/GOOS#linux"},
+    {"go", "Go-http-client/2.0"},
+    {"node", "axios/1.6.$"},
+    {"node", "node"},
+    {"node", "stripe-node/15.$.0"},
+    {"java", "okhttp/4.1$.0"},
+    {"java", "Apache-HttpClient/5.$ (Java/21.0.3)"},
 };
 
-constexpr std::string_view kToolAgents[] = {
-    "GitHub CLI 2.5$.0",
-    "curl/8.$.0",
-    "HashiCorp Terraform/1.$.0 (+https://www.terraform.io)",
-    "python-requests/2.3$.0",
-    "glab/1.4$.0 (linux, amd64)",
-    "npm/10.$.0 node/v20.11.1 linux x64 workspaces/false",
+constexpr AgentRow kToolAgents[] = {
+    {"/usr/bin/gh", "GitHub CLI 2.5$.0"},
+    {"/usr/bin/curl", "curl/8.$.0"},
+    {"/usr/bin/terraform", "HashiCorp Terraform/1.$.0 (+https://www.terraform.io)"},
+    {"python", "python-requests/2.3$.0"},
+    {"/usr/bin/glab", "glab/1.4$.0 (linux, amd64)"},
+    {"node", "npm/10.$.0 node/v20.11.1 linux x64 workspaces/false"},
 };
 
 }  // namespace
 
 absl::Span<const ProviderRow> Providers() { return kProviders; }
 absl::Span<const ProviderRow> RareProviders() { return kRare; }
-absl::Span<const std::string_view> ServiceAgents() { return kServiceAgents; }
-absl::Span<const std::string_view> ToolAgents() { return kToolAgents; }
+absl::Span<const AgentRow> ServiceAgents() { return kServiceAgents; }
+absl::Span<const AgentRow> ToolAgents() { return kToolAgents; }
 
 std::vector<std::string> Split(std::string_view list, char divider) {
   return absl::StrSplit(std::string(list), divider, absl::SkipEmpty());

@@ -34,10 +34,13 @@ absl::Span<const ProviderRow> RareProviders();
 // "METHOD path" of a list of ProviderRow.
 std::vector<std::string> Split(std::string_view list, char divider);
 
-// What programs call themselves: '$' stands for a number that
-// versions change, '@' for the workload's name.
-absl::Span<const std::string_view> ServiceAgents();
-absl::Span<const std::string_view> ToolAgents();
+// What programs call themselves, and what they are written in: "python", "node", "java" or "go", or
+// a tool's executable. '$' stands for a number that versions change, '@' for the workload's name.
+struct AgentRow {
+  std::string_view language, pattern;
+};
+absl::Span<const AgentRow> ServiceAgents();
+absl::Span<const AgentRow> ToolAgents();
 // `pattern` with its numbers, which grow with `version`.
 std::string AgentOfVersion(std::string_view pattern, std::string_view workload, uint32_t version);
 

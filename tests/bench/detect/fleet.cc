@@ -109,30 +109,20 @@ class Builder {
                                              : random_->Chance(0.5);
     const bool tool = shape == Shape::kHuman || shape == Shape::kCi;
     const auto agents = tool ? ToolAgents() : ServiceAgents();
-    workload.agent_pattern = std::string(agents[random_->Below(agents.size())]);
-    const std::string& agent = workload.agent_pattern;
-    if (agent.starts_with("python") || agent.starts_with("Boto3")) {
+    const AgentRow& agent = agents[random_->Below(agents.size())];
+    workload.agent_pattern = std::string(agent.pattern);
+    workload.language = std::string(agent.language);
+    if (workload.language == "python") {
       workload.exe = "/usr/bin/python3.11";
       workload.script = absl::StrCat("/srv/", workload.name, "/main.py");
-    } else if (agent.starts_with("axios") || agent.starts_with("node") ||
-               agent.starts_with("stripe-node")) {
+    } else if (workload.language == "node") {
       workload.exe = "/usr/local/bin/node";
-      workload.script = absl::StrCat("/srv/", workload.name, "/server.js");
-    } else if (agent.starts_with("GitHub")) {
-      workload.exe = "/usr/bin/gh";
-    } else if (agent.starts_with("curl")) {
-      workload.exe = "/usr/bin/curl";
-    } else if (agent.starts_with("HashiCorp")) {
-      workload.exe = "/usr/bin/terraform";
-    } else if (agent.starts_with("glab")) {
-      workload.exe = "/usr/bin/glab";
-    } else if (agent.starts_with("npm")) {
-      workload.exe = "/usr/bin/node";
-      workload.script = "/usr/lib/node_modules/npm/bin/npm-cli.js";
-    } else if (agent.starts_with("okhttp") || agent.starts_with("Apache")) {
+      workload.script = tool ? std::string("/usr/lib/node_modules/npm/bin/npm-cli.js")
+                             : absl::StrCat("/srv/", workload.name, "/server.js");
+    } else if (workload.language == "java") {
       workload.exe = "/opt/java/openjdk/bin/java";
     } else {
-      workload.exe = absl::StrCat("/usr/local/bin/", workload.name);
+      workload.exe = tool ? workload.language : absl::StrCat("/usr/local/bin/", workload.name);
     }
     // Some services come in the middle of the month, some go.
     const uint32_t days = fleet_.options.days;
@@ -178,6 +168,12 @@ class Builder {
           {laptop.agent, absl::StrFormat("10.90.1.%d", fleet_.laptops.size() % 250 + 2),
            random_->Bytes(16)});
       fleet_.laptops.push_back(token.laptop);
+      if (random_->Chance(0.03)) {
+        token.next_laptop_us = kStartUs + random_->Between(4, 25) * kDayUs;
+        token.next_laptop = Add(absl::StrCat("lap-", token.user, "-2"), 80,
+                                static_cast<uint32_t>(fleet_.laptops.size()));
+        fleet_.laptops.push_back(token.next_laptop);
+      }
     } else if (workload.shape == Shape::kService && random_->Chance(0.05)) {
       // A worker beside the service uses it too.
       for (uint32_t i = 0; i < workload_index; ++i) {
@@ -319,19 +315,21 @@ class Builder {
     if (workload->shape != Shape::kService) replicas = 1;
     int64_t at = workload->from_us;
     for (bool first = true; at < workload->to_us; first = false) {
-      if (!first) {
+      // Now and then pods only move, because their node is replaced.
+      const bool moved = !first && workload->pods && random_->Chance(0.15);
+      if (moved) AddNode(workload);
+      if (!first && !moved) {
         ++version;
-        if (random_->Chance(0.03)) {  // another library
-          workload->agent_pattern =
-              std::string(ServiceAgents()[random_->Below(ServiceAgents().size())]);
-        }
+        if (random_->Chance(0.03)) AnotherLibrary(workload);
         if (workload->shape == Shape::kService && random_->Chance(0.15)) ++replicas;
         if (random_->Chance(0.3) && !human) NewEndpoint(*workload, at);
         if (workload->pods && random_->Chance(0.1)) AddNode(workload);
       }
-      // Kubernetes writes a 32-bit hash with the ten letters that its digits become.
-      workload->template_hash =
-          random_->Word(static_cast<size_t>(random_->Between(8, 10)), "456789bcdf");
+      if (!moved) {
+        // Kubernetes writes a 32-bit hash with the ten letters that its digits become.
+        workload->template_hash =
+            random_->Word(static_cast<size_t>(random_->Between(8, 10)), "456789bcdf");
+      }
       Release release;
       release.from_us = at;
       release.user_agent = AgentOfVersion(workload->agent_pattern, workload->name, version);
@@ -349,6 +347,14 @@ class Builder {
       } while (!IsWeekday(day));
       at = OfficeTime(kStartUs + day * kDayUs, workload->zone_hours, random_);
     }
+  }
+
+  void AnotherLibrary(Workload* workload) {
+    std::vector<std::string> others;
+    for (const AgentRow& row : ServiceAgents()) {
+      if (row.language == workload->language) others.emplace_back(row.pattern);
+    }
+    if (!others.empty()) workload->agent_pattern = random_->Of(others);
   }
 
   void NewEndpoint(const Workload& workload, int64_t at) {
@@ -473,10 +479,14 @@ uint32_t InstanceAt(const Token& token, uint32_t workload_index, int64_t time_us
   const Workload& workload = fleet->workloads[workload_index];
   const Release& release = ReleaseAt(workload, time_us);
   if (!release.instances.empty()) return random->Of(release.instances);
-  const auto day = static_cast<size_t>((time_us - kStartUs) / kDayUs);
-  const uint32_t machine = token.laptop != UINT32_MAX     ? token.laptop
-                           : workload.shape == Shape::kCi ? random->Of(fleet->runners_of_day[day])
-                                                          : random->Of(workload.machines);
+  uint32_t machine = 0;
+  if (token.laptop != UINT32_MAX) {
+    machine = time_us >= token.next_laptop_us ? token.next_laptop : token.laptop;
+  } else if (workload.shape == Shape::kCi) {
+    machine = random->Of(fleet->runners_of_day[static_cast<size_t>((time_us - kStartUs) / kDayUs)]);
+  } else {
+    machine = random->Of(workload.machines);
+  }
   return AddInstance(workload, machine, time_us, token.user, random, fleet);
 }
 

@@ -61,7 +61,7 @@ struct Workload {
   int zone_hours = 0;  // of its users, from UTC
   bool office_only = false;
   bool flat = false;  // no difference between day and night
-  std::string exe, script, agent_pattern;
+  std::string exe, script, agent_pattern, language;
   std::string template_hash;  // in the names of a release's pods
   std::vector<Release> releases;
   std::vector<uint32_t> machines;
@@ -85,8 +85,10 @@ struct Endpoint {
 struct Token {
   const ProviderRow* provider = nullptr;
   uint32_t workload = 0;
-  uint32_t second = UINT32_MAX;  // another workload that uses it by design
-  uint32_t laptop = UINT32_MAX;  // of a person's
+  uint32_t second = UINT32_MAX;       // another workload that uses it by design
+  uint32_t laptop = UINT32_MAX;       // of a person's
+  uint32_t next_laptop = UINT32_MAX;  // which they get then
+  int64_t next_laptop_us = INT64_MAX;
   std::string user;
   std::vector<Secret> secrets;
   std::vector<uint32_t> endpoints;  // of the Calls, the most used first

@@ -78,7 +78,14 @@ class Normal {
 
   void One(const Token& token, uint32_t instance, int64_t time_us, const std::string& agent) {
     if (time_us < token.from_us || time_us >= token.to_us) return;
-    calls_->Use(*fleet_, token, instance, calls_->UsualEndpoint(token, time_us), time_us, agent);
+    const uint32_t endpoint = calls_->UsualEndpoint(token, time_us);
+    // What fails is often tried again, soon.
+    for (int tries = 0; tries < 3; ++tries) {
+      if (!calls_->Use(*fleet_, token, instance, endpoint, time_us, agent)) return;
+      const uint32_t status = calls_->last_status();
+      if ((status != 0 && status != 429 && status < 500) || random_->Chance(0.4)) return;
+      time_us += static_cast<int64_t>(random_->In(0.5, 6) * kSecondUs) << tries;
+    }
   }
 
   // Uses of a process that begins now, one after the other.

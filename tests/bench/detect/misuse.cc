@@ -78,7 +78,8 @@ class Misuses {
   };
   using Fits = absl::FunctionRef<bool(const Token&, const Workload&)>;
 
-  // A token that was in use for a week before `time` and will be for three days, and was not misused.
+  // A token that was in use for a week before `time` and will be for three days, and was not
+  // misused.
   Token* Pick(int64_t time_us, double uses_a_day, Fits fits) {
     for (int i = 0; i < 20'000; ++i) {
       Token& token = fleet_->tokens[random_->Below(fleet_->tokens.size())];
