@@ -106,7 +106,7 @@ absl::StatusOr<int> CopyOf(const std::string& path) {
       put += std::max<ssize_t>(0, written);
     }
     if (got < 0 || put < got) {
-      const absl::Status problem = ErrnoStatus(path, "cannot read");
+      absl::Status problem = ErrnoStatus(path, "cannot read");
       close(copy);
       return problem;
     }

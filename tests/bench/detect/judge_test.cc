@@ -131,8 +131,8 @@ TEST(Judge, KnowsTheRulesOfKinds) {
   EXPECT_TRUE(RulesOfKind("something else").empty());
 }
 
-// Says of every third use of a day that it is too much, and of an hour that something is missing.
-class EveryNoonDetector {
+// Finds one use of the labelled day too much, and minds the order of what it is given.
+class OneSpikeDetector {
  public:
   void Judge(const CommittedUse& use) {
     ++uses;
@@ -158,7 +158,7 @@ class EveryNoonDetector {
 TEST(Play, GivesUsesInOrderAndAdvancesEachHour) {
   const Traffic traffic = TenDays();
   Judge judge(&traffic);
-  EveryNoonDetector detector;
+  OneSpikeDetector detector;
   Play(traffic, &detector, &judge);
   EXPECT_EQ(detector.uses, 480u);
   EXPECT_EQ(detector.hours, 240u);
@@ -175,7 +175,7 @@ TEST(Play, JumpsOverLongSilence) {
   late.time_us += 40 * 365 * kDayUs;
   traffic.Add(late);
   Judge judge(&traffic);
-  EveryNoonDetector detector;
+  OneSpikeDetector detector;
   Play(traffic, &detector, &judge);
   EXPECT_LT(detector.hours, 1'000u);
 }

@@ -496,8 +496,9 @@ class Misuses {
 
   void TokenInvention() {
     const int64_t time = SomeTime();
-    Token* token =
-        Pick(time, 10, [](const Token&, const Workload& w) { return w.shape == Shape::kService; });
+    Token* token = Pick(time, 10, [](const Token& t, const Workload& w) {
+      return w.shape == Shape::kService && !t.provider->jwt;
+    });
     if (token == nullptr) return;
     const uint32_t instance = Usual(*token, time);
     label_ = Label();
