@@ -16,6 +16,7 @@
 #include "collector/store/sqlite/owner_finder.h"
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
+#include "collector/store/sqlite/timeline.h"
 #include "collector/store/sqlite/token_facts.h"
 #include "collector/store/sqlite/token_groups.h"
 #include "collector/store/sqlite/usage_reader.h"
@@ -378,6 +379,7 @@ std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter) {
   FillFacts(session, group, &detail);
   ShowOwners(*dimensions->owners(), OwnersOf(session, &fold, group), detail.mutable_token());
   detail.mutable_token()->set_inbound_uses(inbound_uses);
+  FillTimeline(session, filter, group.sums.first_us, group.sums.last_us, &detail);
   std::vector<std::pair<Shown, Sums>> rows(usage.begin(), usage.end());
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
     return a.second.uses != b.second.uses ? a.second.uses > b.second.uses : a.first < b.first;
