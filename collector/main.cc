@@ -25,6 +25,7 @@
 #include "collector/api/http_api.h"
 #include "collector/api/queries.h"
 #include "collector/api/query_service.h"
+#include "collector/detection.h"
 #include "collector/enrol/commands.h"
 #include "collector/enrol/enrol_directory.h"
 #include "collector/enrol/enrolment_service.h"
@@ -45,6 +46,7 @@ struct Options {
   uint32_t retention_days = 90;
   std::string certificate_lifetime = "30d";
   std::string policy_file;
+  std::string notify_file, country_database;
   bool plaintext = false;
   EnrolCommandOptions enrol;
 
@@ -118,6 +120,12 @@ void AddOptions(Options* options, Config* config) {
   root.Add("policy-file", &options->policy_file,
            "YAML that says who owns tokens and what their uses may be; read again when it changes")
       .Placeholder("FILE");
+  root.Add("notify-file", &options->notify_file,
+           "YAML that says where findings are delivered to; read again when it changes")
+      .Placeholder("FILE");
+  root.Add("country-database", &options->country_database,
+           "MaxMind database of addresses' countries, for findings about new ones")
+      .Placeholder("FILE");
   root.Add("plaintext", &options->plaintext,
            "serve without TLS on listeners that are a loopback address or a Unix socket");
   AddEnrolCommands(options, config);
@@ -155,6 +163,11 @@ absl::Status Check(const Options& options, const std::string& command) {
   if (const absl::Status status = PolicyHolder(options.policy_file, &clock).Load(); !status.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--policy-file cannot be used:\n", status.message()));
+  }
+  if (absl::Status status = Detection::Check(
+          {.notify_file = options.notify_file, .country_database = options.country_database});
+      !status.ok()) {
+    return status;
   }
   if (absl::Status status = CheckListen(options, "grpc-listen", options.grpc_listen);
       !status.ok()) {
@@ -200,12 +213,14 @@ class Collector {
                          .retention_days = static_cast<int>(options_.retention_days)});
     if (!store.ok()) return store.status();
     store_ = *std::move(store);
-    ApplyPolicy();
     ingest_ = std::make_unique<Ingest>(store_.get(), CommitterOptions(),
                                        plain_grpc_ ? nullptr : gatekeeper_.get());
     queries_ = std::make_unique<Queries>(
         store_.get(), [this](const std::string& agent) { return ingest_->IsConnected(agent); },
-        Queries::Options{.policy = &policy_});
+        Queries::Options{.policy = &policy_, .add_status = [this](v1::PolicyStatus* status) {
+                           detection_->AddStatus(status);
+                         }});
+    if (absl::Status status = StartDetection(); !status.ok()) return status;
     QueryService::Authorize authorize;
     if (!plain_grpc_) {
       authorize = [this](std::string_view authorization) {
@@ -233,6 +248,7 @@ class Collector {
   // but what is told. Called by one thread, after Start.
   void RefreshPolicy(bool always) {
     if (policy_.Refresh(always)) ApplyPolicy();
+    detection_->Refresh(always);
   }
 
   // Whether agents cannot come any more and only another process can help. After Start.
@@ -266,15 +282,29 @@ class Collector {
       grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
     }
     grpc_.reset();
+    detection_.reset();
   }
 
  private:
+  absl::Status StartDetection() {
+    absl::StatusOr<std::unique_ptr<Detection>> detection = Detection::Start(
+        store_.get(), &clock_, policy_.Get().policy,
+        {.notify_file = options_.notify_file,
+         .country_database = options_.country_database,
+         .is_connected = [this](const std::string& agent) { return ingest_->IsConnected(agent); }});
+    if (!detection.ok()) return detection.status();
+    detection_ = *std::move(detection);
+    ApplyPolicy();
+    return absl::OkStatus();
+  }
+
   void ApplyPolicy() {
     const PolicyState state = policy_.Get();
     for (const std::string& problem : state.problems) {
       Log(LogLevel::kError, "the policy stays as it was: ", problem);
     }
     store_->SetPolicy(state.policy);
+    detection_->SetPolicy(state.policy);
     if (!state.problems.empty() || state.file.empty()) return;
     Log(LogLevel::kInfo, "policy in force from ", state.file, ": ", state.policy->owners().size(),
         " rows of owners, ", state.policy->rules().size(), " rules, ",
@@ -358,6 +388,7 @@ class Collector {
     (*counters)["policy_refusals"] = policy.refusals;
     if (started_) {
       ingest_->AddCounters(counters);
+      detection_->AddCounters(counters);
       (*counters)["grpc_self_check_failures"] = listener_check_->Failures();
     }
     if (gatekeeper_ != nullptr) gatekeeper_->AddCounters(counters);
@@ -388,6 +419,7 @@ class Collector {
   std::unique_ptr<Store> store_;
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<Queries> queries_;
+  std::unique_ptr<Detection> detection_;
   std::unique_ptr<QueryService> service_;
   std::unique_ptr<EnrolmentService> enrolment_;
   std::unique_ptr<grpc::Server> grpc_;
