@@ -76,7 +76,7 @@ std::string Calls::PeerOf(const HostEntry& host, uint32_t machine, int64_t time_
   // of the month, as such hosts move, of each at another time.
   const int64_t slot = (time_us + static_cast<int64_t>(machine) * kHourUs) / (6 * kHourUs);
   const uint64_t mixed = Mix(host.salt ^ Mix(static_cast<uint64_t>(slot) * 1'000 + machine % 50));
-  const int64_t moves_us = kStartUs + static_cast<int64_t>(host.salt % (40 * 24)) * kHourUs;
+  const int64_t moves_us = kStartUs + static_cast<int64_t>(host.salt % 960) * kHourUs;
   const size_t in_use = time_us < moves_us ? networks - 1 : networks;
   // Some networks answer far more often than others.
   const size_t network = std::min<size_t>(mixed % (in_use + 3), in_use + 1) % in_use;

@@ -23,8 +23,8 @@ FleetOptions Small(uint64_t seed) {
 }
 
 const Traffic& SmallTraffic() {
-  static const Traffic* const kTraffic = new Traffic(Generate(Small(7)));
-  return *kTraffic;
+  static const Traffic* const traffic = new Traffic(Generate(Small(7)));
+  return *traffic;
 }
 
 std::vector<TrafficUse> UsesOf(const Traffic& traffic, const Label& label) {

@@ -58,7 +58,7 @@ struct KindRow {
   std::vector<std::string> rules;
 };
 const std::vector<KindRow>& KindRows() {
-  static const std::vector<KindRow>* const kRows = new std::vector<KindRow>{
+  static const std::vector<KindRow>* const rows = new std::vector<KindRow>{
       {"stolen", {"new_machine", "new_source", "new_workload"}},
       {"theft", {"new_machine", "new_source", "new_workload"}},
       {"low_slow", {"slow_probing", "new_resource", "off_hours"}},
@@ -105,7 +105,7 @@ const std::vector<KindRow>& KindRows() {
       {"workload", {"new_workload"}},
       {"resource", {"new_resource"}},
   };
-  return *kRows;
+  return *rows;
 }
 
 double Share(uint64_t part, uint64_t whole) {

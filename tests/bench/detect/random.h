@@ -40,7 +40,11 @@ class Random {
     }
     const double limit = std::exp(-mean);
     int n = 0;
-    for (double product = Unit(); product > limit; product *= Unit()) ++n;
+    double product = Unit();
+    while (product > limit) {
+      product *= Unit();
+      ++n;
+    }
     return n;
   }
   // Below `n`; the smaller the likelier, by Zipf's law with exponent 1.

@@ -81,9 +81,9 @@ CommittedUse Traffic::At(size_t index) const {
 }
 
 const std::string& Traffic::CredentialOf(uint32_t token) const {
-  static const std::string* const kNone = new std::string;
+  static const auto* const none = new std::string;
   const auto& credential = tokens_[token - 1].credential;
-  return credential == nullptr ? *kNone : *credential;
+  return credential == nullptr ? *none : *credential;
 }
 
 uint32_t Traffic::SubjectOf(std::string_view token_or_credential) const {
