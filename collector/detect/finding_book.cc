@@ -106,12 +106,13 @@ bool FindingBook::IsFolded(const Rule& rule, const FindingSubject& subject, int6
 
 void FindingBook::Add(const Rule& rule, const FindingSubject& subject, const Report& report,
                       const CommittedUse* use, int64_t time_us) {
-  std::string key = KeyOf(rule.id, subject.id, report);
+  FindingSubject of = subject;
+  const std::string many = absl::StrCat("many tokens of ", View(subject.service));
+  if (report.of_workload) of.id = many;
+  std::string key = KeyOf(rule.id, of.id, report);
   Entry* entry = FindOpen(key, time_us);
   if (entry == nullptr) {
-    FindingSubject of = subject;
-    const std::string many = absl::StrCat("many tokens of ", View(subject.service));
-    if (IsFolded(rule, subject, time_us)) {
+    if (!report.of_workload && IsFolded(rule, subject, time_us)) {
       of.id = many;
       key = KeyOf(rule.id, of.id, report);
       entry = FindOpen(key, time_us);

@@ -31,12 +31,15 @@ int HourShape::Distance(Hour hour) const {
   return static_cast<int>(std::lround(std::min(away, 24 - away)));
 }
 
-uint32_t HourShape::Beyond(int distance) const {
-  uint32_t count = 0;
-  for (int hour = 0; hour < 24; ++hour) {
-    if (Distance(hour) >= distance) count += used[static_cast<size_t>(hour)];
-  }
-  return count;
+int HourShape::Offset(Hour hour) const {
+  const double after = static_cast<double>(((hour % 24) + 24) % 24) + 0.5 - middle;
+  return static_cast<int>(std::lround(after) + 48) % kOffsets;
+}
+
+uint32_t HourShape::Near(Hour hour) const {
+  const int at = ((hour % 24) + 24) % 24;
+  return used[static_cast<size_t>((at + 23) % 24)] + used[static_cast<size_t>(at)] +
+         used[static_cast<size_t>((at + 1) % 24)];
 }
 
 HourShape ShapeOf(const WeekModel& week, uint32_t active_days) {
@@ -65,23 +68,26 @@ size_t HourPool::KindOf(Habitat habitat, const HourShape& shape) {
 
 void HourPool::Add(Habitat habitat, const HourShape& shape, Hour hour) {
   if (!shape.HasHours() || shape.hours > kMostHoursOfOne) return;
-  const auto distance = static_cast<size_t>(shape.Distance(hour));
-  counts_[KindOf(habitat, shape) * kDistances + distance] += 1;
+  counts_[KindOf(habitat, shape) * kOffsets + static_cast<size_t>(shape.Offset(hour))] += 1;
 }
 
 double HourPool::Chance(Habitat habitat, const HourShape& shape, Hour hour) const {
   if (!shape.HasHours()) return 1;
-  const auto distance = static_cast<size_t>(shape.Distance(hour));
-  const float* const counts = counts_.data() + KindOf(habitat, shape) * kDistances;
-  float all = 0, beyond = 0;
-  for (size_t i = 0; i < kDistances; ++i) {
-    all += counts[i];
-    if (i >= distance) beyond += counts[i];
+  const float* const counts = counts_.data() + KindOf(habitat, shape) * kOffsets;
+  std::array<double, kOffsets> smooth{};
+  double all = 0;
+  for (size_t i = 0; i < kOffsets; ++i) {
+    smooth[i] =
+        (static_cast<double>(counts[(i + kOffsets - 1) % kOffsets]) +
+         2 * static_cast<double>(counts[i]) + static_cast<double>(counts[(i + 1) % kOffsets])) /
+        4;
+    all += static_cast<double>(counts[i]);
   }
   if (all < kLeastPool) return 1;
-  return (shape.Beyond(static_cast<int>(distance)) +
-          kPoolWeight * (static_cast<double>(beyond) + 0.5) / (static_cast<double>(all) + 1)) /
-         (shape.hours + kPoolWeight);
+  const double here = smooth[static_cast<size_t>(shape.Offset(hour))];
+  double as_rare = 0.5;
+  for (const double count : smooth) as_rare += count <= here ? count : 0;
+  return (shape.Near(hour) + kPoolWeight * as_rare / (all + 1)) / (shape.hours + kPoolWeight);
 }
 
 }  // namespace tokenwatch

@@ -12,7 +12,7 @@
 
 namespace tokenwatch {
 
-inline constexpr int kDistances = 13;  // 0 to 12 hours
+inline constexpr int kOffsets = 24;
 
 struct HourShape {
   double middle = 0;         // hour of the day, UTC
@@ -23,9 +23,11 @@ struct HourShape {
 
   // Whether it keeps hours at all.
   bool HasHours() const;
-  int Distance(Hour hour) const;
-  // Of its own hours, those that lie so far from the middle, or farther.
-  uint32_t Beyond(int distance) const;
+  int Distance(Hour hour) const;  // from the middle, 0 to 12 hours
+  // Hours after the middle, 0 to 23: late evenings are another thing than early mornings.
+  int Offset(Hour hour) const;
+  // Of its own hours, those that lie within an hour of this one.
+  uint32_t Near(Hour hour) const;
 };
 HourShape ShapeOf(const WeekModel& week, uint32_t active_days);
 
@@ -43,13 +45,13 @@ class HourPool {
   static constexpr size_t kKinds = 18;
 
   void Add(Habitat habitat, const HourShape& shape, Hour hour);
-  // The chance that a use lies as far from the middle as this hour, by the token's own hours and
-  // its kind's. 1 where too little is known.
+  // The chance of a use at an hour as rare as this one, by the token's own hours and its kind's. 1
+  // where too little is known.
   double Chance(Habitat habitat, const HourShape& shape, Hour hour) const;
 
   absl::Span<const float> counts() const { return counts_; }
   void Restore(size_t at, float count) { counts_[at] = count; }
-  static constexpr size_t kCounts = kKinds * kDistances;
+  static constexpr size_t kCounts = kKinds * kOffsets;
 
  private:
   static size_t KindOf(Habitat habitat, const HourShape& shape);

@@ -63,14 +63,17 @@ void SaveWeek(const WeekModel::State& week, detect::WeekState* state) {
   state->set_used_hours(week.used_hours);
   state->set_day(week.day);
   state->set_day_uses(week.day_uses);
+  for (const float peak : week.block_peaks) state->add_block_peaks(peak);
+  for (const uint64_t uses : week.last) state->add_last(uses);
+  state->set_last_hour(week.last_hour);
 }
 
 bool RestoreWeek(const detect::WeekState& state, WeekModel* model) {
   WeekModel::State week;
-  const bool whole = state.mean_size() == kSlots && state.peak_size() == kSlots &&
-                     state.days_size() == kSlots && state.used_size() == kSlots &&
-                     state.day_mean_size() == 2 && state.day_variance_size() == 2 &&
-                     state.day_count_size() == 2;
+  const bool whole =
+      state.mean_size() == kSlots && state.peak_size() == kSlots && state.days_size() == kSlots &&
+      state.used_size() == kSlots && state.day_mean_size() == 2 && state.day_variance_size() == 2 &&
+      state.day_count_size() == 2 && state.last_size() == 2 && state.block_peaks_size() == 24;
   if (!whole) return false;
   for (int i = 0; i < kSlots; ++i) {
     week.slots[i] = {state.mean(i), state.peak(i), static_cast<uint16_t>(state.days(i)),
@@ -87,6 +90,11 @@ bool RestoreWeek(const detect::WeekState& state, WeekModel* model) {
   week.used_hours = state.used_hours();
   week.day = state.day();
   week.day_uses = state.day_uses();
+  for (size_t i = 0; i < week.block_peaks.size(); ++i) {
+    week.block_peaks[i] = state.block_peaks(static_cast<int>(i));
+  }
+  week.last = {state.last(0), state.last(1)};
+  week.last_hour = state.last_hour();
   model->Restore(week);
   return true;
 }

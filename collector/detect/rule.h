@@ -92,7 +92,9 @@ struct FactView {
 // The engine adds the rest: subject, evidence, severity, owner, history.
 struct Report {
   double confidence = 0.8;
-  std::string value;     // the new value, where it is about one
+  std::string value;  // the new value, where it is about one
+  // Of what many tokens of the workload do: one finding for all of them.
+  bool of_workload = false;
   std::string observed;  // half a sentence each
   std::string normal;
   std::string kind, policy_rule;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Hour kDay = 24;
 constexpr Hour kWindow = 14 * kDay;
+constexpr Hour kSuspect = 3 * kDay;
 
 }  // namespace
 
@@ -47,7 +48,7 @@ double SeenSet::NewPerDay(Hour began, Hour now) const {
   const double days = static_cast<double>(now - from) / kDay;
   if (days < 1 || (overflowed_ != 0 && now - overflowed_ < kWindow)) return 2;
   const auto fresh = std::count_if(values_.begin(), values_.end(), [&](const SeenValue& value) {
-    return value.first >= from && !value.suspect;
+    return value.first >= from && (!value.suspect || now - value.first > kSuspect);
   });
   return (static_cast<double>(fresh) + 0.5) / days;
 }

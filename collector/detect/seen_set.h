@@ -37,8 +37,8 @@ class SeenSet {
 
   // How many new values a day are to be expected at `now` of something that is known since `began`:
   // those that came in the last two weeks, the first day left out, and half of one. Suspect values
-  // are none: what an intruder did makes the next intrusion no more normal. Above 1 where little is
-  // known, or where values gave way, so that what looks new may not be.
+  // are none for three days: what an intruder did makes the next step no more normal. Above 1 where
+  // little is known, or where values gave way, so that what looks new may not be.
   double NewPerDay(Hour began, Hour now) const;
   // Share of uses that were a value's only one: the chance that the next use brings a new value
   // (Good and Turing's estimate).

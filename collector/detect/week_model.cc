@@ -51,6 +51,10 @@ void WeekModel::Close(Hour hour, uint64_t uses) {
   slot.mean += Rate(slot.days) * (count - slot.mean);
   slot.peak = std::max(slot.peak * kFadeDay, count);
   peak_ = std::max(peak_ * kFadeHour, count);
+  float& block = block_peaks_[static_cast<size_t>(((hour % 24) + 24) % 24)];
+  block = std::max(block * kFadeDay, count + static_cast<float>(LastTwo(hour)));
+  last_ = {uses, hour == last_hour_ + 1 ? last_[0] : 0};
+  last_hour_ = hour;
   if (uses == 0) return;
   Grow(&slot.used);
   ++used_hours_;
@@ -86,6 +90,31 @@ double WeekModel::PeakAround(Hour hour) const {
   return peak;
 }
 
+uint64_t WeekModel::LastTwo(Hour hour) const {
+  if (hour == last_hour_ + 1) return last_[0] + last_[1];
+  return hour == last_hour_ + 2 ? last_[0] : 0;
+}
+
+double WeekModel::BlockPeakAround(Hour hour) const {
+  double peak = 0;
+  for (const int offset : {22, 23, 0, 1, 2}) {
+    const int at = (((hour + offset) % 24) + 24) % 24;
+    peak = std::max<double>(peak, block_peaks_[static_cast<size_t>(at)]);
+  }
+  return peak;
+}
+
+double WeekModel::Regularity() const {
+  double sum = 0;
+  int great = 0;
+  for (const Slot& slot : slots_) {
+    if (slot.days < 2 || slot.peak < 0.5F * peak_) continue;
+    sum += static_cast<double>(slot.mean) / std::max<double>(slot.peak, 1);
+    ++great;
+  }
+  return great == 0 ? 0 : sum / great;
+}
+
 int WeekModel::UsedSlots(Hour hour) const {
   const int base = SlotOf(hour) / 24 * 24;
   return static_cast<int>(std::count_if(slots_.begin() + base, slots_.begin() + base + 24,
@@ -93,8 +122,19 @@ int WeekModel::UsedSlots(Hour hour) const {
 }
 
 WeekModel::State WeekModel::Save() const {
-  return {slots_,        noise_, peak_,       day_peak_, day_mean_,
-          day_variance_, days_,  used_hours_, day_,      day_uses_};
+  return {.slots = slots_,
+          .noise = noise_,
+          .peak = peak_,
+          .day_peak = day_peak_,
+          .day_mean = day_mean_,
+          .day_variance = day_variance_,
+          .days = days_,
+          .used_hours = used_hours_,
+          .day = day_,
+          .day_uses = day_uses_,
+          .block_peaks = block_peaks_,
+          .last = last_,
+          .last_hour = last_hour_};
 }
 
 void WeekModel::Restore(const State& state) {
@@ -108,6 +148,9 @@ void WeekModel::Restore(const State& state) {
   used_hours_ = state.used_hours;
   day_ = state.day;
   day_uses_ = state.day_uses;
+  block_peaks_ = state.block_peaks;
+  last_ = state.last;
+  last_hour_ = state.last_hour;
 }
 
 }  // namespace tokenwatch

@@ -34,6 +34,12 @@ class WeekModel {
   // Most in any hour, and in this hour of the day or the ones beside it; faded.
   double Peak() const { return peak_; }
   double PeakAround(Hour hour) const;
+  // How regular the great hours are: the mean of such an hour over its peak. Near 1 for what runs
+  // by the clock, near 0 for what comes in bursts at any hour.
+  double Regularity() const;
+  // Uses in the two hours before, and the most in three hours that end around this one; faded.
+  uint64_t LastTwo(Hour hour) const;
+  double BlockPeakAround(Hour hour) const;
   // Days of this hour's kind (working days or weekends) that were watched.
   int DaysLike(Hour hour) const { return slots_[SlotOf(hour)].days; }
   // Hours with a use that were watched.
@@ -63,6 +69,9 @@ class WeekModel {
     uint32_t used_hours = 0;
     int32_t day = 0;
     uint64_t day_uses = 0;
+    std::array<float, 24> block_peaks{};
+    std::array<uint64_t, 2> last{};  // closed hours, the newest first
+    Hour last_hour = 0;              // of the newest
   };
   State Save() const;
   void Restore(const State& state);
@@ -78,6 +87,9 @@ class WeekModel {
   uint32_t used_hours_ = 0;
   int32_t day_ = 0;  // since the epoch, of day_uses_
   uint64_t day_uses_ = 0;
+  std::array<float, 24> block_peaks_{};
+  std::array<uint64_t, 2> last_{};
+  Hour last_hour_ = 0;
 };
 
 }  // namespace tokenwatch

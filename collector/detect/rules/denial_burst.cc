@@ -8,7 +8,7 @@ namespace tokenwatch::rules {
 
 namespace {
 
-constexpr uint32_t kLeast = 6;
+constexpr uint32_t kLeast = 6, kLeastUnknown = 20;
 constexpr double kShare = 0.4;
 constexpr double kOverPeak = 3;
 constexpr size_t kTroubled = 2;  // other workloads that the same provider refuses
@@ -20,6 +20,7 @@ void DenialBurst(const UseView& view, Reporter* reporter) {
   if (view.late || view.outcome != Outcome::kDenied) return;
   const Profile& profile = view.profile;
   if (profile.denials < kLeast || profile.denials < kShare * profile.answers) return;
+  if (!IsMature(view) && profile.denials < kLeastUnknown) return;
   if (profile.denials < kOverPeak * profile.denial_peak) return;
   if (view.fleet.OthersDenied(profile.provider, view.features.service) >= kTroubled) return;
   reporter->Add(

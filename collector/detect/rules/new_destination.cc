@@ -26,12 +26,12 @@ void NewDestination(const UseView& view, Reporter* reporter) {
   const SeenSet& peers = host.seen[Dimension::kPeer];
   if (novelty.is_new) {
     if (peers.size() > 1 || novelty.per_day > kRarePerDay) return;
-  } else if (!novelty.again) {
+  } else if (!novelty.again || !reporter->IsOpen()) {
     const SeenValue* const value = peers.Find(novelty.word);
     if (value == nullptr || value->only != view.machine || value->uses < kLeastAlone) return;
     const bool others =
         std::any_of(peers.values().begin(), peers.values().end(), [&](const SeenValue& other) {
-          return other.first < value->first && other.last >= value->first &&
+          return other.first < value->first && other.last > value->first &&
                  other.only != view.machine;
         });
     if (!others || novelty.per_day > kRareAlone) return;

@@ -24,7 +24,7 @@ void OffHours(const UseView& view, Reporter* reporter) {
   if (distance < kFar) return;
   if (!IsPersonal(view.features.habitat, hours) &&
       (hours.hours < kProgramHours || hours.concentration < kProgramConcentration ||
-       hours.Beyond(distance - 1) > 0)) {
+       hours.Near(view.hour) > 0)) {
     return;
   }
   const double chance = view.hour_chance;
@@ -34,9 +34,9 @@ void OffHours(const UseView& view, Reporter* reporter) {
          .observed = absl::StrFormat("use at %02d:%02d UTC, %d hours from the middle of its hours",
                                      view.hour % 24, view.time_us / (int64_t{60} * 1'000'000) % 60,
                                      distance),
-         .normal = absl::StrFormat("around %02.0f:00 UTC; so far from it once in %.0f hours with "
-                                   "uses",
-                                   hours.middle, 1 / chance)});
+         .normal =
+             absl::StrFormat("around %02.0f:00 UTC; at such hours once in %.0f hours with uses",
+                             hours.middle, 1 / chance)});
   }
   if (chance <= kOdd) reporter->AddOdd();
 }

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kRecent = 10, kBefore = 20;
 constexpr int kLeastDays = 4;
-constexpr int kMostADay = 12;
+constexpr int kMostADay = 100;
 
 }  // namespace
 

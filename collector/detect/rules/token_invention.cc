@@ -5,7 +5,7 @@ namespace tokenwatch::rules {
 
 namespace {
 
-constexpr size_t kLeast = 20;
+constexpr size_t kLeast = 12;
 constexpr double kOverPeak = 4;
 
 }  // namespace
@@ -20,6 +20,7 @@ void TokenInvention(const UseView& view, Reporter* reporter) {
   reporter->Add(
       {.confidence = 0.85,
        .value = view.Text(view.features.workload),
+       .of_workload = true,
        .observed = absl::StrFormat("%d tokens within an hour that nobody had used before", tokens),
        .normal = absl::StrFormat("at most %.0f in an hour", workload.token_peak)});
 }

@@ -9,6 +9,7 @@ constexpr double kLeastExpected = 25;
 constexpr double kOverLongest = 2.5;
 constexpr double kLeastHours = 3, kLeastDayHours = 24;
 constexpr uint32_t kLeastDays = 6;
+constexpr double kRegular = 0.2;  // as of volume_spike: what comes at any time may stay away
 
 }  // namespace
 
@@ -16,7 +17,9 @@ constexpr uint32_t kLeastDays = 6;
 // the fleet is quiet, another token took its place, or its workload has ended as a whole.
 void VolumeDrop(const QuietView& view, Reporter* reporter) {
   const Profile& profile = view.profile;
-  if (profile.active_days < kLeastDays || view.fleet_quiet || !profile.successor.empty()) return;
+  if (profile.week == nullptr || profile.active_days < kLeastDays || view.fleet_quiet ||
+      !profile.successor.empty())
+    return;
   const double hours =
       static_cast<double>(view.time_us - profile.last_us) / static_cast<double>(kMicrosPerHour);
   // A whole day, where a day has quiet hours of its own.
@@ -24,6 +27,7 @@ void VolumeDrop(const QuietView& view, Reporter* reporter) {
   if (view.expected < kLeastExpected || view.expected < kOverLongest * profile.longest_quiet) {
     return;
   }
+  if (profile.week->Regularity() < kRegular) return;
   if (view.workload_has_others && !view.workload_lives) return;
   reporter->Add({.confidence = 0.8,
                  .observed = absl::StrFormat("no use for %.0f hours", hours),

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_format.h"
 #include "collector/detect/novelty.h"
@@ -8,13 +9,18 @@ namespace tokenwatch::rules {
 
 namespace {
 
-constexpr int kLearnedDays = 4;
+constexpr int kLearnedDays = 4, kLearnedBlockDays = 7;
 constexpr double kLeastUses = 40;
 constexpr double kDeviations = 10;
 // Over the greatest hour so far; more where few hours say how great it may be.
 constexpr double kOverPeak = 4, kOverYoungPeak = 6;
 constexpr uint32_t kYoungHours = 100;
-constexpr double kOverHour = 6, kOverDay = 3;
+constexpr double kOverHour = 6, kOverDay = 3, kOverBlock = 4;
+// A person's longest session says little of the next one.
+constexpr double kOverPersonal = 10, kLeastPersonal = 150;
+// Below it great hours come at any time, and an hour of the day says nothing.
+constexpr double kRegular = 0.25;
+constexpr double kOddBlock = 7, kLeastBlock = 15;
 constexpr size_t kTroubled = 2;  // other workloads with errors of the same provider
 
 // Clients try again what a provider fails to do.
@@ -22,6 +28,32 @@ bool IsRetried(const UseView& view) {
   const Word provider = view.profile.provider;
   return 2 * view.profile.hour_failed > view.profile.hour_uses &&
          view.fleet.OthersFailed(provider, view.features.service) >= kTroubled;
+}
+
+bool IsPersonalBurst(const UseView& view, double uses) {
+  const WeekModel& week = *view.profile.week;
+  return IsPersonal(view.features.habitat, ShapeOf(week, view.profile.active_days)) &&
+         (uses < kLeastPersonal || uses < kOverPersonal * week.Peak());
+}
+
+// Three hours in which little ever happened: a few uses more, night after night, are odd.
+void LookAtBlock(const UseView& view, double uses, Reporter* reporter) {
+  const WeekModel& week = *view.profile.week;
+  if (week.Days(view.hour) < kLearnedBlockDays || week.Regularity() < kRegular) return;
+  const double block = uses + static_cast<double>(week.LastTwo(view.hour));
+  double expected = 0;
+  for (const int back : {0, 1, 2}) expected += week.Expected(view.hour - back);
+  const double peak = week.BlockPeakAround(view.hour);
+  const double deviation = std::sqrt(2 * (expected + 1));
+  if (block < kOddBlock || block < 2.5 * peak || block < expected + 5 * deviation) return;
+  if (block < kLeastBlock || block < kOverBlock * peak || block < expected + 8 * deviation) {
+    return reporter->AddOdd();
+  }
+  reporter->Add({.confidence = 0.75,
+                 .observed = absl::StrFormat("%.0f uses within three hours", block),
+                 .normal = absl::StrFormat("%.1f in these hours of the day, at most %.0f around "
+                                           "them",
+                                           expected, peak)});
 }
 
 }  // namespace
@@ -41,13 +73,13 @@ void VolumeSpike(const UseView& view, Reporter* reporter) {
   const bool over_hour = uses >= kLeastUses && week.DaysLike(view.hour) >= kLearnedDays &&
                          uses > expected + kDeviations * week.Deviation(view.hour) &&
                          uses > again * (kOverHour * week.PeakAround(view.hour) + 30) &&
-                         uses > 0.5 * week.Peak();
+                         uses > 0.5 * week.Peak() && week.Regularity() >= kRegular;
   const double day = static_cast<double>(week.DayUses()) + uses;
   const bool over_day = week.DaysLike(view.hour) >= kLearnedDays && day > 150 &&
                         day > again * kOverDay * week.day_peak() &&
                         day > week.DayMean(view.hour) + 6 * week.DayDeviation(view.hour);
-  if (!over_all && !over_hour && !over_day) return;
-  if (IsRetried(view)) return;
+  if (!over_all && !over_hour && !over_day) return LookAtBlock(view, uses, reporter);
+  if (IsRetried(view) || IsPersonalBurst(view, uses)) return;
   if (over_all || over_hour) {
     return reporter->Add(
         {.confidence = over_all ? 0.95 : 0.8,
