@@ -42,7 +42,7 @@ constexpr double kOddPerDay = 0.3;
 constexpr double kUsualHour = 0.05;  // chance above which nobody asks
 constexpr uint64_t kRarelyDenied = 50;
 constexpr Hour kKnownWorkloadHours = 48;
-constexpr Hour kAliveHours = 4;
+constexpr size_t kAliveShare = 3;  // of a workload's tokens, alive to one that is silent
 constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
 constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
 constexpr uint32_t kRegularDays = 5;
@@ -572,12 +572,18 @@ void Engine::Impl::LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_qui
   if (workload != nullptr && profile->quiet >= kQuietExpected) {
     HasSuccessor(profile, *workload);
     const Word own = baselines_.words.Of(profile->subject);
+    size_t alive = 0, silent = 0;
     for (const SeenValue& value : workload->seen[Dimension::kSubject].values()) {
       if (value.word == own || value.last < HourOf(profile->last_us) - kKnownWorkloadHours)
         continue;
-      view.workload_has_others = true;
-      view.workload_lives = view.workload_lives || value.last >= HourOf(time_us) - kAliveHours;
+      const Profile* const other = baselines_.Find(baselines_.words.Text(value.word));
+      if (other == nullptr || !other->successor.empty()) continue;
+      const bool quiet =
+          other->quiet > kQuietExpected && other->quiet > kQuietOverLongest * other->longest_quiet;
+      ++(quiet ? silent : alive);
     }
+    view.workload_has_others = alive + silent > 0;
+    view.workload_lives = alive > kAliveShare * silent;
   }
   for (const Rule& rule : Rules()) {
     if (rule.on_quiet == nullptr) continue;

@@ -52,7 +52,9 @@ void WeekModel::Close(Hour hour, uint64_t uses) {
   slot.peak = std::max(slot.peak * kFadeDay, count);
   peak_ = std::max(peak_ * kFadeHour, count);
   float& block = block_peaks_[static_cast<size_t>(((hour % 24) + 24) % 24)];
-  block = std::max(block * kFadeDay, count + static_cast<float>(LastTwo(hour)));
+  // What is far above counts as little more: the next night like it is odd as well.
+  const float sum = count + static_cast<float>(LastTwo(hour));
+  block = std::max(block * kFadeDay, std::min(sum, 1.3F * block + 3));
   last_ = {uses, hour == last_hour_ + 1 ? last_[0] : 0};
   last_hour_ = hour;
   if (uses == 0) return;
@@ -102,6 +104,15 @@ double WeekModel::BlockPeakAround(Hour hour) const {
     peak = std::max<double>(peak, block_peaks_[static_cast<size_t>(at)]);
   }
   return peak;
+}
+
+double WeekModel::PerUsedHour() const {
+  double uses = 0, hours = 0;
+  for (const Slot& slot : slots_) {
+    uses += static_cast<double>(slot.mean) * slot.days;
+    hours += slot.used;
+  }
+  return hours == 0 ? 0 : uses / hours;
 }
 
 double WeekModel::Regularity() const {

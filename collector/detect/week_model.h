@@ -34,6 +34,8 @@ class WeekModel {
   // Most in any hour, and in this hour of the day or the ones beside it; faded.
   double Peak() const { return peak_; }
   double PeakAround(Hour hour) const;
+  // Mean uses of an hour with uses.
+  double PerUsedHour() const;
   // How regular the great hours are: the mean of such an hour over its peak. Near 1 for what runs
   // by the clock, near 0 for what comes in bursts at any hour.
   double Regularity() const;

@@ -31,7 +31,7 @@ void NewDestination(const UseView& view, Reporter* reporter) {
     if (value == nullptr || value->only != view.machine || value->uses < kLeastAlone) return;
     const bool others =
         std::any_of(peers.values().begin(), peers.values().end(), [&](const SeenValue& other) {
-          return other.first < value->first && other.last > value->first &&
+          return other.first < value->first && other.last >= value->first &&
                  other.only != view.machine;
         });
     if (!others || novelty.per_day > kRareAlone) return;

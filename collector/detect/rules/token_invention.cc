@@ -6,6 +6,7 @@ namespace tokenwatch::rules {
 namespace {
 
 constexpr size_t kLeast = 12;
+constexpr Hour kLearnedHours = 24;
 constexpr double kOverPeak = 4;
 
 }  // namespace
@@ -14,6 +15,7 @@ constexpr double kOverPeak = 4;
 void TokenInvention(const UseView& view, Reporter* reporter) {
   const SharedProfile& workload = view.workload;
   const size_t tokens = workload.hour_tokens.size();
+  if (view.hour - workload.began < kLearnedHours) return;
   if (view.late || workload.hour != view.hour || tokens < kLeast) return;
   if (static_cast<double>(tokens) < kOverPeak * workload.token_peak) return;
   if (view.profile.uses > 0) return;

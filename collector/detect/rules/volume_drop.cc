@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kLeastExpected = 25;
 constexpr double kOverLongest = 2.5;
-constexpr double kLeastHours = 3, kLeastDayHours = 24;
+constexpr double kLeastHours = 3, kLeastSharedHours = 5, kLeastDayHours = 24;
 constexpr uint32_t kLeastDays = 6;
 constexpr double kRegular = 0.2;  // as of volume_spike: what comes at any time may stay away
 
@@ -22,8 +22,12 @@ void VolumeDrop(const QuietView& view, Reporter* reporter) {
     return;
   const double hours =
       static_cast<double>(view.time_us - profile.last_us) / static_cast<double>(kMicrosPerHour);
-  // A whole day, where a day has quiet hours of its own.
-  if (view.personal || hours < (view.hours.HasHours() ? kLeastDayHours : kLeastHours)) return;
+  // A whole day where a day has quiet hours of its own; longer where the workload's other tokens
+  // may be about to end as well.
+  const double least = view.hours.HasHours()      ? kLeastDayHours
+                       : view.workload_has_others ? kLeastSharedHours
+                                                  : kLeastHours;
+  if (view.personal || hours < least) return;
   if (view.expected < kLeastExpected || view.expected < kOverLongest * profile.longest_quiet) {
     return;
   }

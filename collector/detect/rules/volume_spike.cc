@@ -9,13 +9,15 @@ namespace tokenwatch::rules {
 
 namespace {
 
-constexpr int kLearnedDays = 4, kLearnedBlockDays = 7;
+constexpr int kLearnedDays = 4, kLearnedBlockDays = 7, kLearnedDayDays = 6;
 constexpr double kLeastUses = 40;
 constexpr double kDeviations = 10;
 // Over the greatest hour so far; more where few hours say how great it may be.
 constexpr double kOverPeak = 4, kOverYoungPeak = 6;
 constexpr uint32_t kYoungHours = 100;
-constexpr double kOverHour = 6, kOverDay = 3, kOverBlock = 4;
+constexpr double kOverHour = 6, kOverDay = 4, kOverBlock = 4;
+// Over a usual hour with uses: less is one more of them, at another time.
+constexpr double kOverUsual = 4;
 // A person's longest session says little of the next one.
 constexpr double kOverPersonal = 10, kLeastPersonal = 150;
 // Below it great hours come at any time, and an hour of the day says nothing.
@@ -45,6 +47,7 @@ void LookAtBlock(const UseView& view, double uses, Reporter* reporter) {
   for (const int back : {0, 1, 2}) expected += week.Expected(view.hour - back);
   const double peak = week.BlockPeakAround(view.hour);
   const double deviation = std::sqrt(2 * (expected + 1));
+  if (block < kOverUsual * week.PerUsedHour()) return;
   if (block < kOddBlock || block < 2.5 * peak || block < expected + 5 * deviation) return;
   if (block < kLeastBlock || block < kOverBlock * peak || block < expected + 8 * deviation) {
     return reporter->AddOdd();
@@ -73,9 +76,10 @@ void VolumeSpike(const UseView& view, Reporter* reporter) {
   const bool over_hour = uses >= kLeastUses && week.DaysLike(view.hour) >= kLearnedDays &&
                          uses > expected + kDeviations * week.Deviation(view.hour) &&
                          uses > again * (kOverHour * week.PeakAround(view.hour) + 30) &&
-                         uses > 0.5 * week.Peak() && week.Regularity() >= kRegular;
+                         uses > 0.5 * week.Peak() && week.Regularity() >= kRegular &&
+                         uses > kOverUsual * week.PerUsedHour();
   const double day = static_cast<double>(week.DayUses()) + uses;
-  const bool over_day = week.DaysLike(view.hour) >= kLearnedDays && day > 150 &&
+  const bool over_day = week.DaysLike(view.hour) >= kLearnedDayDays && day > 150 &&
                         day > again * kOverDay * week.day_peak() &&
                         day > week.DayMean(view.hour) + 6 * week.DayDeviation(view.hour);
   if (!over_all && !over_hour && !over_day) return LookAtBlock(view, uses, reporter);
