@@ -217,7 +217,7 @@ void Engine::Impl::CloseHours(Profile* profile, Hour until) {
         profile->quiet += profile->week->Expected(hour);
       }
     }
-    profile->week->Close(hour, its ? profile->hour_uses : 0);
+    profile->week->Close(hour, its ? profile->hour_uses : 0, its && profile->hour_odd);
     profile->changed = true;
   }
 }
@@ -228,6 +228,7 @@ void Engine::Impl::BeginHour(Profile* profile, Hour hour) {
                                     static_cast<float>(profile->hour_resources.size()));
   profile->hour = hour;
   profile->hour_uses = profile->hour_failed = 0;
+  profile->hour_odd = false;
   profile->hour_resources.clear();
   profile->hour_new_resources = 0;
 }
@@ -450,6 +451,7 @@ void Engine::Impl::Judge(const CommittedUse& use) {
   FindingSubject of = FindingSubjectOf(*profile, view.owner);
   of.service = baselines_.words.Text(features.service);
   const Verdict verdict = RunRules(view, of);
+  if (!view.late && (verdict.odd || verdict.suspect)) profile->hour_odd = true;
   LearnUse(view, verdict, profile, workload, host);
 }
 

@@ -179,6 +179,7 @@ std::string Profile::Save(const Words& words) const {
   state.set_hour(hour);
   state.set_hour_uses(hour_uses);
   state.set_hour_failed(hour_failed);
+  state.set_hour_odd(hour_odd);
   for (const Word resource : hour_resources) state.add_hour_resources(text(resource));
   state.set_hour_new_resources(hour_new_resources);
   state.set_resource_peak(resource_peak);
@@ -231,6 +232,7 @@ bool Profile::Restore(std::string_view bytes, Words* words) {
   hour = state.hour();
   hour_uses = state.hour_uses();
   hour_failed = state.hour_failed();
+  hour_odd = state.hour_odd();
   for (const std::string& resource : state.hour_resources()) {
     hour_resources.push_back(words->Of(resource));
   }

@@ -90,6 +90,7 @@ struct Profile {
   // The hour of the newest use.
   Hour hour = 0;
   uint64_t hour_uses = 0, hour_failed = 0;
+  bool hour_odd = false;             // a rule found something in it
   std::vector<Word> hour_resources;  // distinct
   uint32_t hour_new_resources = 0;
   float resource_peak = 0;  // most distinct ones in an hour, fading

@@ -10,6 +10,7 @@ namespace {
 
 constexpr float kFollow = 0.2F;
 constexpr float kNoiseFollow = 0.02F;
+constexpr float kOddGrowth = 1.1F;
 const float kFadeHour = std::pow(0.5F, 1.0F / (14 * 24));
 const float kFadeDay = std::pow(0.5F, 1.0F / 14);
 
@@ -30,7 +31,7 @@ bool IsWeekend(Hour hour) {
 
 int SlotOf(Hour hour) { return (IsWeekend(hour) ? 24 : 0) + ((hour % 24) + 24) % 24; }
 
-void WeekModel::Close(Hour hour, uint64_t uses) {
+void WeekModel::Close(Hour hour, uint64_t uses, bool odd) {
   const int32_t day = hour / 24;
   if (day != day_) {
     if (day_ != 0) CloseDay();
@@ -49,12 +50,13 @@ void WeekModel::Close(Hour hour, uint64_t uses) {
     noise_ = std::max(noise_, 1.0F);
   }
   slot.mean += Rate(slot.days) * (count - slot.mean);
-  slot.peak = std::max(slot.peak * kFadeDay, count);
-  peak_ = std::max(peak_ * kFadeHour, count);
-  float& block = block_peaks_[static_cast<size_t>(((hour % 24) + 24) % 24)];
-  // What is far above counts as little more: the next night like it is odd as well.
-  const float sum = count + static_cast<float>(LastTwo(hour));
-  block = std::max(block * kFadeDay, std::min(sum, 1.3F * block + 3));
+  const auto raise = [odd](float* peak, float fade, float value) {
+    *peak = std::max(*peak * fade, odd ? std::min(value, kOddGrowth * *peak + 0.5F) : value);
+  };
+  raise(&slot.peak, kFadeDay, count);
+  raise(&peak_, kFadeHour, count);
+  raise(&block_peaks_[static_cast<size_t>(((hour % 24) + 24) % 24)], kFadeDay,
+        count + static_cast<float>(LastTwo(hour)));
   last_ = {uses, hour == last_hour_ + 1 ? last_[0] : 0};
   last_hour_ = hour;
   if (uses == 0) return;

@@ -25,8 +25,9 @@ class WeekModel {
     uint16_t used = 0;  // of them, on which there was a use
   };
 
-  // An hour is over, with so many uses. Called for each hour once, in their order.
-  void Close(Hour hour, uint64_t uses);
+  // An hour is over, with so many uses. Called for each hour once, in their order. Of an hour that
+  // a rule found odd the greatest values hardly move: the next one like it is odd as well.
+  void Close(Hour hour, uint64_t uses, bool odd);
 
   double Expected(Hour hour) const { return slots_[SlotOf(hour)].mean; }
   // Standard deviation of an hour's uses around what is expected, by how far past hours were off.
