@@ -147,6 +147,11 @@ HttpResponse HttpApi::Metrics() const {
   if (const Queries* const queries = queries_; queries != nullptr) {
     input.damaged = queries->CheckHealth().code() == absl::StatusCode::kDataLoss;
     if (const auto space = queries->Space(); space.ok()) input.space = *space;
+    auto by_severity = queries->OpenFindings("severity");
+    auto by_rule = queries->OpenFindings("rule");
+    if (by_severity.ok() && by_rule.ok()) {
+      input.findings = {*std::move(by_severity), *std::move(by_rule)};
+    }
     auto fleet = queries->Fleet(absl::ToUnixMicros(absl::Now() - kFleetGoneAfter), kFleetMaxAgents);
     auto tls = queries->TlsTotals();
     if (fleet.ok() && tls.ok()) {

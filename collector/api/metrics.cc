@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "agent/common/process_metrics.h"
 #include "agent/common/version.h"
+#include "collector/store/finding_words.h"
 
 namespace tokenwatch {
 namespace {
@@ -90,6 +92,32 @@ void AddCertificates(const std::vector<CertificateLife>& certificates, Prometheu
   }
 }
 
+void AddFindings(const OpenFindings& findings, PrometheusText* text) {
+  text->Family("tokenwatch_findings_open", "gauge",
+               "Findings that are open: their last evidence is less than a day old and no "
+               "suppression covers them.");
+  // All of them, so that an alert has something to look at.
+  for (const char* severity : kSeverities) {
+    const auto found = findings.by_severity.find(severity);
+    text->Sample({{"severity", severity}},
+                 found == findings.by_severity.end() ? uint64_t{0} : found->second);
+  }
+  if (findings.by_rule.empty()) return;  // a family without a sample is none
+  text->Family("tokenwatch_findings_open_by_rule", "gauge", "The same by rule.");
+  std::vector<std::pair<uint64_t, std::string>> rules;
+  for (const auto& [rule, count] : findings.by_rule) rules.emplace_back(count, rule);
+  std::sort(rules.rbegin(), rules.rend());
+  uint64_t others = 0;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (i < kMaxRuleSeries) {
+      text->Sample({{"rule", rules[i].second}}, rules[i].first);
+    } else {
+      others += rules[i].first;
+    }
+  }
+  if (others > 0) text->Sample({{"rule", "other"}}, others);
+}
+
 }  // namespace
 
 std::string MetricsPage(const MetricsInput& input) {
@@ -120,6 +148,7 @@ std::string MetricsPage(const MetricsInput& input) {
     gauge("tokenwatch_store_capacity_bytes", "Bytes of their disk.", input.space->capacity_bytes);
   }
   AddCertificates(input.certificates, &text);
+  if (input.findings.has_value()) AddFindings(*input.findings, &text);
   if (input.fleet.has_value()) AddFleetMetrics(*input.fleet, &text);
   AddProcessMetrics(&text);
   // Those that have not happened yet are zero, so that an alert has something to look at.

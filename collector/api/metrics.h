@@ -2,7 +2,9 @@
 #ifndef TOKENWATCH_COLLECTOR_API_METRICS_H_
 #define TOKENWATCH_COLLECTOR_API_METRICS_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +25,14 @@ struct CertificateLife {
   absl::Duration lifetime;  // of one that is new
 };
 
+// Findings that are open now.
+struct OpenFindings {
+  std::map<std::string, uint64_t> by_severity;
+  std::map<std::string, uint64_t> by_rule;
+};
+// Rules with a series of their own, those with the most findings; the rest are "other".
+inline constexpr size_t kMaxRuleSeries = 100;
+
 struct MetricsInput {
   int64_t started_seconds = 0;  // since the epoch
   bool ready = false;
@@ -32,6 +42,7 @@ struct MetricsInput {
   Counters counters;           // of other rooms
   std::vector<CertificateLife> certificates;
   std::optional<StoreSpace> space;         // none: it cannot be told
+  std::optional<OpenFindings> findings;    // none: they cannot be told
   std::optional<FleetMetricsInput> fleet;  // none: the store cannot be read
 };
 

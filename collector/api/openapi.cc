@@ -94,7 +94,7 @@ Json ParametersJson(const Route& route) {
     list.push_back({{"name", "id"},
                     {"in", "path"},
                     {"required", true},
-                    {"description", "A token id, or a credential id."},
+                    {"description", route.id_help},
                     {"schema", {{"type", "string"}}}});
   }
   for (const Parameter& parameter : route.parameters) {

@@ -9,7 +9,6 @@
 #include "collector/api/queries.h"
 #include "collector/json/json.h"
 #include "collector/policy/policy_text.h"
-#include "collector/store/detection_store.h"
 
 namespace tokenwatch {
 namespace {
@@ -44,16 +43,6 @@ PolicyState Queries::State() const {
   PolicyState none;
   none.policy = std::make_shared<const Policy>();
   return none;
-}
-
-absl::StatusOr<std::map<std::string, uint64_t>> Queries::OpenFindings(const std::string& by) const {
-  std::map<std::string, uint64_t> counts;
-  DetectionStore* const detection = store_->detection();
-  if (detection == nullptr) return counts;
-  const auto found = detection->CountOpenFindings(by);
-  if (!found.ok()) return PublicStatus(found.status());
-  for (const auto& [value, count] : *found) counts[value] += count;
-  return counts;
 }
 
 absl::StatusOr<v1::ListOwnersResponse> Queries::ListOwners(const v1::ListRequest& request) const {

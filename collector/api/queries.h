@@ -41,6 +41,12 @@ class Queries {
   absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) const;
   absl::StatusOr<v1::ListAgentsResponse> ListAgents(const v1::ListRequest& request) const;
 
+  // As DetectionStore has them.
+  absl::StatusOr<v1::ListFindingsResponse> ListFindings(const v1::ListRequest& request) const;
+  absl::StatusOr<v1::Finding> GetFinding(const std::string& finding_id) const;
+  // Open findings by one column (DetectionStore::CountOpenFindings).
+  absl::StatusOr<std::map<std::string, uint64_t>> OpenFindings(const std::string& by) const;
+
   // Who owns tokens that were used in the request's times, in the order of the policy's rows, with
   // and without such tokens; "none" last. Pages by page_token.
   absl::StatusOr<v1::ListOwnersResponse> ListOwners(const v1::ListRequest& request) const;
@@ -63,9 +69,6 @@ class Queries {
 
  private:
   PolicyState State() const;
-  // Open findings by one column; empty where there is no detection.
-  absl::StatusOr<std::map<std::string, uint64_t>> OpenFindings(const std::string& by) const;
-
   Store* store_;
   IsConnected is_connected_;
   Options options_;

@@ -72,6 +72,20 @@ grpc::Status QueryService::ListAgents(grpc::ServerContext* context, const v1::Li
   return Finish(*context, "ListAgents", [&] { return queries_->ListAgents(*request); }, response);
 }
 
+grpc::Status QueryService::ListFindings(grpc::ServerContext* context,
+                                        const v1::ListRequest* request,
+                                        v1::ListFindingsResponse* response) {
+  return Finish(
+      *context, "ListFindings", [&] { return queries_->ListFindings(*request); }, response);
+}
+
+grpc::Status QueryService::GetFinding(grpc::ServerContext* context,
+                                      const v1::GetFindingRequest* request, v1::Finding* response) {
+  return Finish(
+      *context, "GetFinding", [&] { return queries_->GetFinding(request->finding_id()); },
+      response);
+}
+
 grpc::Status QueryService::ListOwners(grpc::ServerContext* context, const v1::ListRequest* request,
                                       v1::ListOwnersResponse* response) {
   return Finish(*context, "ListOwners", [&] { return queries_->ListOwners(*request); }, response);

@@ -48,6 +48,10 @@ class QueryService final : public v1::Query::Service {
                         v1::Stats* response) override;
   grpc::Status ListAgents(grpc::ServerContext* context, const v1::ListRequest* request,
                           v1::ListAgentsResponse* response) override;
+  grpc::Status ListFindings(grpc::ServerContext* context, const v1::ListRequest* request,
+                            v1::ListFindingsResponse* response) override;
+  grpc::Status GetFinding(grpc::ServerContext* context, const v1::GetFindingRequest* request,
+                          v1::Finding* response) override;
   grpc::Status ListOwners(grpc::ServerContext* context, const v1::ListRequest* request,
                           v1::ListOwnersResponse* response) override;
   grpc::Status GetPolicy(grpc::ServerContext* context, const v1::GetPolicyRequest* request,

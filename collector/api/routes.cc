@@ -29,9 +29,12 @@ Route ListRoute(std::string path, std::string operation, std::string summary,
 }
 
 std::vector<Route> MakeRoutes() {
-  const std::vector<Parameter> all =
+  const std::vector<Parameter> of_tokens =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
-                    "limit", "page_token", "direction", "trait", "owner"});
+                    "limit", "page_token", "direction", "trait", "owner", "state"});
+  const std::vector<Parameter> of_findings =
+      ParametersOf({"since", "until", "token", "host", "provider", "workload", "limit",
+                    "page_token", "owner", "rule", "severity", "state"});
   const std::vector<Parameter> of_uses =
       ParametersOf({"since", "until", "token", "host", "provider", "workload", "endpoint", "status",
                     "limit", "page_token", "direction", "trait", "user", "owner"});
@@ -40,8 +43,8 @@ std::vector<Route> MakeRoutes() {
                     "direction", "trait", "owner"});
   return {
       ListRoute("/v1/tokens", "ListTokens",
-                "Tokens with their totals, last used first; those of a credential as one.", all,
-                &Queries::ListTokens),
+                "Tokens with their totals, last used first; those of a credential as one.",
+                of_tokens, &Queries::ListTokens),
       {"/v1/tokens/{id}",
        "GetToken",
        "One token, or a credential over all of its tokens: facts, and who uses it for what.",
@@ -49,7 +52,8 @@ std::vector<Route> MakeRoutes() {
        v1::TokenDetail::descriptor(),
        [](const Queries& queries, const v1::ListRequest&, const std::string& id) {
          return AsJson(queries.GetToken(id));
-       }},
+       },
+       "A token id, or a credential id."},
       ListRoute("/v1/uses", "ListUses", "Uses, newest first.", of_uses, &Queries::ListUses),
       ListRoute("/v1/uses/tail", "TailUses",
                 "Uses committed since the answer whose nextPageToken is given, oldest first; "
@@ -60,6 +64,18 @@ std::vector<Route> MakeRoutes() {
       ListRoute("/v1/agents", "ListAgents", "Agents with their counters, gaps and TLS coverage.",
                 ParametersOf({"since", "until", "host", "limit", "page_token", "coverage"}),
                 &Queries::ListAgents),
+      ListRoute("/v1/findings", "ListFindings",
+                "What detection found, the newest evidence first; times are of that.", of_findings,
+                &Queries::ListFindings),
+      {"/v1/findings/{id}",
+       "GetFinding",
+       "One finding with its evidence.",
+       {},
+       v1::Finding::descriptor(),
+       [](const Queries& queries, const v1::ListRequest&, const std::string& id) {
+         return AsJson(queries.GetFinding(id));
+       },
+       "A finding's id."},
       ListRoute(
           "/v1/owners", "ListOwners",
           "Who owns what under the policy in force, with tokens used in these times; \"none\", "

@@ -26,6 +26,7 @@ struct Route {
   // `id` is the "{id}" part, empty where there is none.
   std::function<absl::StatusOr<Json>(const Queries&, const v1::ListRequest&, const std::string& id)>
       handle;
+  const char* id_help = "";  // what the "{id}" part is
 };
 
 // In the order of the API's description. The table lives as long as the program.

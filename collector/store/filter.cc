@@ -188,6 +188,7 @@ uint64_t Fingerprint(const v1::ListRequest& request) {
 absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time now) {
   Filter filter;
   filter.fingerprint = Fingerprint(request);
+  filter.now_us = absl::ToUnixMicros(now);
   const std::pair<absl::string_view, const std::string*> texts[] = {
       {"since", &request.since()},         {"until", &request.until()},
       {"token", &request.token()},         {"host", &request.host()},
@@ -269,6 +270,17 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   }
   filter.limit = request.limit() == 0 ? kDefaultLimit : request.limit();
   return filter;
+}
+
+absl::Status RefuseFilters(const v1::ListRequest& request, absl::Span<const char* const> names,
+                           absl::string_view what, absl::string_view example) {
+  for (const char* name : names) {
+    const auto* field = v1::ListRequest::descriptor()->FindFieldByName(name);
+    if (request.GetReflection()->GetString(request, field).empty()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": does not choose among ", what, "; for example ", example));
+  }
+  return absl::OkStatus();
 }
 
 bool MatchesStatus(const Filter& filter, uint32_t code) {

@@ -8,9 +8,11 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "collector/store/outcome.h"
 #include "tokenwatch/v1/query.pb.h"
 
@@ -46,6 +48,7 @@ struct Filter {
   std::string rule;       // of findings
   uint32_t severity = 0;  // of findings: at least, as a SeverityRank (finding_words.h)
   std::string state;      // of tokens or findings
+  int64_t now_us = 0;     // when it was asked
   // Equal for requests with the same filters, whatever the page or its size.
   uint64_t fingerprint = 0;
 
@@ -64,6 +67,11 @@ struct Filter {
 // Reads a request's filters; `page_token` is left alone. InvalidArgument names the filter that
 // cannot be read and gives an example.
 absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time now);
+
+// InvalidArgument where the request has one of these filters, named as in v1.ListRequest, which do
+// not choose among `what`. `example`: filters that do.
+absl::Status RefuseFilters(const v1::ListRequest& request, absl::Span<const char* const> names,
+                           absl::string_view what, absl::string_view example);
 
 // `code` is an AnswerCode (outcome.h).
 bool MatchesStatus(const Filter& filter, uint32_t code);

@@ -56,16 +56,11 @@ absl::Status CheckDetectionCommit(const DetectionCommit& commit) {
 }
 
 absl::Status CheckFindingFilters(const v1::ListRequest& request) {
-  for (const auto& [name, value] :
-       {std::pair<const char*, const std::string*>{"endpoint", &request.endpoint()},
-        {"status", &request.status()},
-        {"direction", &request.direction()},
-        {"trait", &request.trait()},
-        {"user", &request.user()}}) {
-    if (!value->empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          name, ": does not choose among findings; for example severity=high or since=1h does"));
-    }
+  if (absl::Status status =
+          RefuseFilters(request, {"endpoint", "status", "direction", "trait", "user"}, "findings",
+                        "severity=high or since=1h does");
+      !status.ok()) {
+    return status;
   }
   if (IsTokenState(request.state())) {
     return absl::InvalidArgumentError(

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "agent/common/log.h"
 #include "agent/common/token_id.h"
@@ -25,6 +27,7 @@
 #include "collector/store/sqlite/store_core.h"
 #include "collector/store/sqlite/tls_coverage.h"
 #include "collector/store/sqlite/writer.h"
+#include "collector/store/token_state.h"
 
 namespace tokenwatch {
 namespace {
@@ -47,11 +50,28 @@ constexpr absl::Duration kDropEvery = absl::Hours(1);
 // A commit within this time is proof enough that the store can be written.
 constexpr absl::Duration kHealthyAfterCommit = absl::Seconds(5);
 
+absl::Status CheckUseFilters(const v1::ListRequest& request) {
+  return RefuseFilters(request, {"rule", "severity", "state"}, "uses",
+                       "since=1h or status=denied does");
+}
+
 // Totals are kept by token, program and resource, whoever the user was.
-absl::Status CheckNoUser(const v1::ListRequest& request) {
-  if (request.user().empty()) return absl::OkStatus();
+absl::Status CheckTotalFilters(const v1::ListRequest& request) {
+  if (!request.user().empty()) {
+    return absl::InvalidArgumentError(
+        "user: chooses among single uses, not totals; ask for uses with it");
+  }
+  return CheckUseFilters(request);
+}
+
+absl::Status CheckTokenFilters(const v1::ListRequest& request) {
+  v1::ListRequest rest = request;
+  rest.clear_state();
+  if (absl::Status status = CheckTotalFilters(rest); !status.ok()) return status;
+  if (request.state().empty() || IsTokenState(request.state())) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      "user: chooses among single uses, not totals; ask for uses with it");
+      absl::StrCat("state: \"", absl::Utf8SafeCEscape(request.state().substr(0, 100)),
+                   "\" is no state of a token; for example ", absl::StrJoin(kTokenStates, ", ")));
 }
 
 class SqliteStore final : public Store {
@@ -88,7 +108,7 @@ class SqliteStore final : public Store {
   }
 
   absl::StatusOr<std::vector<v1::Owner>> SumOwners(const v1::ListRequest& request) override {
-    if (absl::Status status = CheckNoUser(request); !status.ok()) return status;
+    if (absl::Status status = CheckTotalFilters(request); !status.ok()) return status;
     const absl::StatusOr<Filter> filter = ParseFilter(request, core_.Now());
     if (!filter.ok()) return filter.status();
     return core_.Read<std::vector<v1::Owner>>(
@@ -114,6 +134,7 @@ class SqliteStore final : public Store {
   }
 
   absl::StatusOr<v1::ListUsesResponse> ListUses(const v1::ListRequest& request) override {
+    if (absl::Status status = CheckUseFilters(request); !status.ok()) return status;
     return core_.List<v1::ListUsesResponse>(
         ListKind::kUses, request,
         [this](Session* session, const Filter& filter, const PagePosition* page) {
@@ -122,7 +143,7 @@ class SqliteStore final : public Store {
   }
 
   absl::StatusOr<v1::ListTokensResponse> ListTokens(const v1::ListRequest& request) override {
-    if (absl::Status status = CheckNoUser(request); !status.ok()) return status;
+    if (absl::Status status = CheckTokenFilters(request); !status.ok()) return status;
     return core_.List<v1::ListTokensResponse>(
         ListKind::kTokens, request,
         [this](Session* session, const Filter& filter, const PagePosition* page) {
@@ -153,7 +174,7 @@ class SqliteStore final : public Store {
   }
 
   absl::StatusOr<v1::Stats> GetStats(const v1::ListRequest& request) override {
-    if (absl::Status status = CheckNoUser(request); !status.ok()) return status;
+    if (absl::Status status = CheckTotalFilters(request); !status.ok()) return status;
     const absl::StatusOr<Filter> filter = ParseFilter(request, core_.Now());
     if (!filter.ok()) return filter.status();
     return core_.Read<v1::Stats>(
@@ -161,19 +182,12 @@ class SqliteStore final : public Store {
   }
 
   absl::StatusOr<v1::ListAgentsResponse> ListAgents(const v1::ListRequest& request) override {
-    for (const auto& [name, value] :
-         {std::pair<const char*, const std::string*>{"token", &request.token()},
-          {"provider", &request.provider()},
-          {"workload", &request.workload()},
-          {"endpoint", &request.endpoint()},
-          {"status", &request.status()},
-          {"trait", &request.trait()},
-          {"user", &request.user()},
-          {"owner", &request.owner()}}) {
-      if (!value->empty()) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            name, ": does not choose among agents; for example since=1h or host=web-1 does"));
-      }
+    if (absl::Status status = RefuseFilters(request,
+                                            {"token", "provider", "workload", "endpoint", "status",
+                                             "trait", "user", "owner", "rule", "severity", "state"},
+                                            "agents", "since=1h or host=web-1 does");
+        !status.ok()) {
+      return status;
     }
     return core_.List<v1::ListAgentsResponse>(
         ListKind::kAgents, request,
@@ -197,6 +211,7 @@ class SqliteStore final : public Store {
 
   absl::StatusOr<std::vector<v1::Use>> UsesAfter(const v1::ListRequest& request,
                                                  std::string* cursor, uint32_t limit) override {
+    if (absl::Status status = CheckUseFilters(request); !status.ok()) return status;
     const absl::StatusOr<Filter> filter = ParseFilter(request, core_.Now());
     if (!filter.ok()) return filter.status();
     const int64_t last_use = core_.last_use();

@@ -6,6 +6,7 @@
 #include <regex>
 #include <set>
 
+#include "absl/time/clock.h"
 #include "agent/common/http_server.h"
 #include "collector/api/openapi.h"
 #include "collector/api/routes.h"
@@ -17,6 +18,7 @@ namespace tokenwatch {
 namespace {
 
 constexpr char kTokenId[] = "tok_35602yf42tr1pnyk1wrynxw9gd";
+constexpr char kFindingId[] = "fnd_35602yf42tr1pnyk1wrynxw9gd";
 
 class HttpApiTest : public testing::Test {
  protected:
@@ -81,6 +83,18 @@ class HttpApiTest : public testing::Test {
     v1::Owner& nobody = store_.owners.emplace_back();
     nobody.set_owner("none");
     nobody.set_tokens(7);
+    DetectionCommit commit;
+    v1::Finding& finding = commit.findings.emplace_back().finding;
+    finding.set_finding_id(kFindingId);
+    finding.set_rule("new_host");
+    finding.set_severity("high");
+    finding.set_state("open");
+    finding.set_title("met evil\xff.example");
+    finding.set_token_id(kTokenId);
+    finding.set_confidence(0.5);
+    finding.mutable_last_seen()->set_seconds(absl::ToUnixSeconds(absl::Now()));
+    *finding.add_evidence() = *use;
+    ASSERT_TRUE(store_.detection()->CommitDetection(commit).ok());
     v1::Agent* agent = store_.list_agents.add_agents();
     agent->set_agent("agt_on");
     (*agent->mutable_counters())["ring_full_lost"] = 1;
@@ -143,6 +157,16 @@ TEST_F(HttpApiTest, EveryAnswerIsAsDescribed) {
   EXPECT_EQ(ask("/v1/stats", "/v1/stats")["uses"], 2);
   EXPECT_EQ(ask("/v1/owners?since=1h", "/v1/owners")["owners"][0]["tokens"], 7);
   EXPECT_EQ(ask("/v1/policy", "/v1/policy")["file"], "");
+  const Json findings =
+      ask("/v1/findings?severity=medium&state=open&rule=new_host&owner=none", "/v1/findings");
+  ASSERT_EQ(findings["findings"].size(), 1U);
+  EXPECT_EQ(findings["findings"][0]["findingId"], kFindingId);
+  EXPECT_EQ(findings["findings"][0]["title"], "met evil\xef\xbf\xbd.example");
+  EXPECT_EQ(GetDescribed("/v1/findings?severity=critical", "/v1/findings")["findings"].size(), 0U);
+  const Json finding = ask("/v1/findings/fnd_35602YF42TR1PNYK1WRYNXW9GD", "/v1/findings/{id}");
+  EXPECT_EQ(finding["confidence"], 0.5);
+  EXPECT_EQ(finding["evidence"][0]["tokenId"], kTokenId);
+  EXPECT_EQ(ask("/v1/tokens?state=dormant", "/v1/tokens")["tokens"].size(), 1U);
   const Json agents = ask("/v1/agents?host=h", "/v1/agents");
   EXPECT_EQ(agents["agents"][0]["connected"], true);
   EXPECT_EQ(agents["agents"][1]["connected"], false);
@@ -169,6 +193,7 @@ TEST_F(HttpApiTest, EmptyListsAreLists) {
   api_.SetReady(&queries_);
   EXPECT_EQ(Get("/v1/uses").body, "{\"uses\":[],\"nextPageToken\":\"\"}\n");
   EXPECT_EQ(Get("/v1/tokens").body, "{\"tokens\":[],\"nextPageToken\":\"\"}\n");
+  EXPECT_EQ(Get("/v1/findings").body, "{\"findings\":[],\"nextPageToken\":\"\"}\n");
   EXPECT_EQ(Get("/v1/agents").body, "{\"agents\":[],\"nextPageToken\":\"\",\"coverage\":[]}\n");
 }
 
@@ -221,6 +246,15 @@ TEST_F(HttpApiTest, MistakesAreJsonWithTheRightStatus) {
               "a token id is tok_ and 26 letters and digits, as tok_35602yf42tr1pnyk1wrynxw9gd; a "
               "credential id is cred_ and as many");
   ExpectError(Get(std::string("/v1/tokens/") + kTokenId), 404, "not_found", "no such token");
+  ExpectError(Get("/v1/findings/tok_x"), 400, "invalid_argument",
+              "a finding id is fnd_ and 26 letters and digits, as fnd_35602yf42tr1pnyk1wrynxw9gd");
+  ExpectError(Get(std::string("/v1/findings/") + kFindingId), 404, "not_found",
+              std::string("there is no finding ") + kFindingId);
+  ExpectError(Get("/v1/findings?severity=urgent"), 400, "invalid_argument",
+              "severity: \"urgent\" is no severity; for example info, low, medium, high, critical");
+  ExpectError(Get("/v1/findings?status=403"), 400, "invalid_argument",
+              "unknown parameter 'status'; there are since, until, token, host, provider, "
+              "workload, limit, pageToken, owner, rule, severity, state");
   for (const char* path : {"/", "/v1", "/v1/", "/v1/uses/", "/v1/tokens/", "/v1/tokens/a/b",
                            "/v1/nothing", "/V1/uses", "/healthz/x", "//v1/uses"}) {
     ExpectError(Get(path), 404, "not_found", "there is nothing at this path; see /openapi.json");
@@ -335,6 +369,10 @@ TEST_F(HttpApiTest, MetricsAreValidText) {
        R"(tokenwatch_fleet_agent_connected{agent="agt_on",host="web\n\"1\""} 1)",
        R"(tokenwatch_fleet_agent_connected{agent="agt_off",host=""} 0)",
        "tokenwatch_store_bytes 4096",
+       "# TYPE tokenwatch_findings_open gauge",
+       "tokenwatch_findings_open{severity=\"high\"} 1",
+       "tokenwatch_findings_open{severity=\"critical\"} 0",
+       "tokenwatch_findings_open_by_rule{rule=\"new_host\"} 1",
        "# TYPE tokenwatch_certificate_left_seconds gauge",
        "tokenwatch_certificate_left_seconds{of=\"server\"} 3600",
        "tokenwatch_certificate_lifetime_seconds{of=\"server\"} 86400",

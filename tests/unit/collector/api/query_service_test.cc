@@ -90,6 +90,28 @@ TEST_F(QueryServiceTest, AnswersAsTheStoreDoes) {
     EXPECT_EQ(response.coverage(0).comm(), "c\xef\xbf\xbd");
     EXPECT_EQ(response.coverage(0).reasons(0).reason(), "go");
   }
+  DetectionCommit commit;
+  v1::Finding& finding = commit.findings.emplace_back().finding;
+  finding.set_finding_id("fnd_35602yf42tr1pnyk1wrynxw9gd");
+  finding.set_severity("low");
+  finding.set_state("closed");
+  finding.set_title("t\xff");
+  ASSERT_TRUE(store_.detection()->CommitDetection(commit).ok());
+  {
+    grpc::ClientContext context;
+    v1::ListFindingsResponse response;
+    ASSERT_TRUE(stub_->ListFindings(&context, {}, &response).ok());
+    ASSERT_EQ(response.findings_size(), 1);
+    EXPECT_EQ(response.findings(0).title(), "t\xef\xbf\xbd");
+  }
+  {
+    grpc::ClientContext context;
+    v1::GetFindingRequest request;
+    request.set_finding_id("fnd_35602yf42tr1pnyk1wrynxw9gd");
+    v1::Finding response;
+    ASSERT_TRUE(stub_->GetFinding(&context, request, &response).ok());
+    EXPECT_EQ(response.severity(), "low");
+  }
 }
 
 TEST_F(QueryServiceTest, ErrorsKeepTheirCode) {
@@ -201,6 +223,9 @@ TEST_F(QueryServiceTest, EveryMethodAsksForTheCredential) {
   v1::ListUsesResponse uses;
   v1::Stats stats;
   v1::ListAgentsResponse agents;
+  v1::ListFindingsResponse findings;
+  v1::GetFindingRequest get_finding;
+  v1::Finding finding;
   v1::Use use;
   const std::function<grpc::Status(grpc::ClientContext*)> calls[] = {
       [&](grpc::ClientContext* context) { return stub->ListTokens(context, list, &tokens); },
@@ -208,6 +233,10 @@ TEST_F(QueryServiceTest, EveryMethodAsksForTheCredential) {
       [&](grpc::ClientContext* context) { return stub->ListUses(context, list, &uses); },
       [&](grpc::ClientContext* context) { return stub->GetStats(context, list, &stats); },
       [&](grpc::ClientContext* context) { return stub->ListAgents(context, list, &agents); },
+      [&](grpc::ClientContext* context) { return stub->ListFindings(context, list, &findings); },
+      [&](grpc::ClientContext* context) {
+        return stub->GetFinding(context, get_finding, &finding);
+      },
       [&](grpc::ClientContext* context) {
         const auto reader = stub->TailUses(context, list);
         while (reader->Read(&use)) {
