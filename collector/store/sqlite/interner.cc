@@ -75,6 +75,9 @@ ContextRef Interner::Context(const UseContext& context, int64_t day) {
     made.inbound = context.direction == "inbound";
     made.format = String(context.format);
     made.provider = String(context.provider);
+    made.user_agent = String(context.user_agent);
+    made.peer_address = String(context.peer_address);
+    made.local_address = String(context.local_address);
     made.token_length = context.token_length;
     made.program = Program(context.workload);
     made.workload = Workload(context.workload, made.program);
@@ -138,9 +141,8 @@ int64_t Interner::Shape(const UseContext& context, const ContextRef& ref) {
       "last_day) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
       ref.resource, ref.format, String(context.carrier), ref.token_length,
       Blob{absl::string_view(context.user_id).substr(0, kIdBytes)}, String(context.scheme),
-      String(context.query), String(context.http_version), String(context.user_agent),
-      String(context.peer_address), context.peer_port, String(context.peer_certainty),
-      String(context.local_address), String(context.probe));
+      String(context.query), String(context.http_version), ref.user_agent, ref.peer_address,
+      context.peer_port, String(context.peer_certainty), ref.local_address, String(context.probe));
 }
 
 int64_t Interner::Source(int64_t stream, absl::string_view address) {

@@ -23,6 +23,7 @@ struct ContextRef {
   int64_t shape = 0;
   int64_t format = 0;  // strings
   int64_t provider = 0;
+  int64_t user_agent = 0, peer_address = 0, local_address = 0;  // strings, too
   int64_t token_length = 0;
   int64_t last_day = 0;
   bool inbound = false;

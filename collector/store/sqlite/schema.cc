@@ -221,6 +221,12 @@ CREATE TABLE deliveries(
   queued INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL, finding BLOB NOT NULL,
   UNIQUE(receiver, key)) STRICT;
 CREATE INDEX deliveries_due ON deliveries(receiver, due);
+
+-- Of outbound uses. mark: source, peer or user agent (token_marks.h); value: a string; last: right
+-- to an hour, microseconds since the epoch.
+CREATE TABLE token_marks(
+  token INTEGER NOT NULL, mark INTEGER NOT NULL, value INTEGER NOT NULL, last INTEGER NOT NULL,
+  PRIMARY KEY(token, mark, value)) STRICT, WITHOUT ROWID;
 )sql";
 
 // [i] makes of version i the next; version 0 is an empty database. What has been released is never

@@ -7,6 +7,7 @@
 // time at a 60th of its size. `hourly` and `usage` are the rollups; `tls_hourly` and `tls_usage`
 // are those of TLS coverage, whose single rows are not kept. `token_facts` and `credentials` hold
 // what was learnt of tokens beside their uses; they stay as long as the tokens, which is for ever.
+// `token_marks` has the latest addresses and user agents of each token.
 // `findings`, `baselines`, `detection` and `deliveries` are detection's.
 #ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_

@@ -49,21 +49,6 @@ void Sort(std::vector<FactValue>* values) {
   });
 }
 
-// The id by which lists show the token that has this one, as it was used last; itself where no
-// token has it.
-std::string ListedId(Database* database, const std::string& text) {
-  std::array<uint8_t, 16> id{};
-  if (!ParseTokenIdText(text, &id)) return text;
-  Statement& query = database->Cached(
-      "SELECT t.id FROM (SELECT ifnull(joined, number) AS root FROM tokens WHERE id = ?) "
-      "JOIN tokens t ON t.number = root OR t.joined = root "
-      "ORDER BY t.uses > 0 DESC, t.first + t.span DESC, t.number DESC LIMIT 1");
-  query.Start(Blob{{reinterpret_cast<const char*>(id.data()), id.size()}});
-  std::string listed = query.Next() ? IdText(query.Bytes(0)) : text;
-  query.Reset();
-  return listed;
-}
-
 // Of a token's other ends those that were told last: one may have obtained any number.
 constexpr int64_t kOtherEndsRead = 1024;
 
@@ -104,6 +89,19 @@ void FoldLinks(Database* database, Facts* facts) {
 }
 
 }  // namespace
+
+std::string ListedId(Database* database, const std::string& text) {
+  std::array<uint8_t, 16> id{};
+  if (!ParseTokenIdText(text, &id)) return text;
+  Statement& query = database->Cached(
+      "SELECT t.id FROM (SELECT ifnull(joined, number) AS root FROM tokens WHERE id = ?) "
+      "JOIN tokens t ON t.number = root OR t.joined = root "
+      "ORDER BY t.uses > 0 DESC, t.first + t.span DESC, t.number DESC LIMIT 1");
+  query.Start(Blob{{reinterpret_cast<const char*>(id.data()), id.size()}});
+  std::string listed = query.Next() ? IdText(query.Bytes(0)) : text;
+  query.Reset();
+  return listed;
+}
 
 void TokenFactWriter::Add(int64_t agent, const TokenFactRow& fact, int64_t time_us) {
   const int64_t token = interner_->Token(*fact.token);

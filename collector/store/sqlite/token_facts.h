@@ -109,6 +109,10 @@ void AddLinks(Database* database, Dimensions* dimensions, absl::Span<const int64
 // The same of a token that nobody used, by its 16 bytes.
 Facts LinksOfUnused(Database* database, Dimensions* dimensions, absl::string_view id);
 
+// The id by which lists show the token that has this one, as it was used last; itself where no
+// token has it.
+std::string ListedId(Database* database, const std::string& text);
+
 // The newest value of each name in `names` that one of `tokens` has, from the first one that has
 // any; empty where none has.
 std::vector<std::string> NewestValues(Database* database, absl::Span<const int64_t> tokens,

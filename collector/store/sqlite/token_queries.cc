@@ -7,189 +7,26 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/ascii.h"
-#include "absl/time/time.h"
 #include "agent/common/facts.h"
 #include "agent/common/token_id.h"
 #include "collector/store/scopes.h"
-#include "collector/store/sqlite/credentials.h"
+#include "collector/store/sqlite/finding_queries.h"
 #include "collector/store/sqlite/owner_finder.h"
 #include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/timeline.h"
 #include "collector/store/sqlite/token_facts.h"
 #include "collector/store/sqlite/token_groups.h"
+#include "collector/store/sqlite/token_life.h"
+#include "collector/store/sqlite/token_rows.h"
 #include "collector/store/sqlite/usage_reader.h"
-#include "tokenwatch/v1/event.pb.h"
+#include "collector/store/token_state.h"
 
 namespace tokenwatch::sqlite {
 namespace {
 
-constexpr size_t kMaxNames = 10;
 constexpr int kMaxUsageRows = 1000;
-// Of a credential, the tokens used last whose facts are looked at: in a list, and for one.
-constexpr size_t kMaxFactTokens = 64;
-constexpr size_t kMaxDetailTokens = 4096;
-
-using ProgramIdentity = std::tuple<int64_t, int64_t, int64_t, int64_t>;
-using ResourceIdentity = std::tuple<int64_t, int64_t, int64_t>;
-
-// v1.query.proto: executable and script on a machine by a user.
-ProgramIdentity IdentityOf(const ProgramRow& row) {
-  return {row.machine, row.exe, row.script, row.user};
-}
-ResourceIdentity IdentityOf(const ResourceRow& row) { return {row.method, row.host, row.path}; }
-
-// What a token met, counted.
-struct Spread {
-  absl::flat_hash_set<ProgramIdentity> programs;
-  absl::flat_hash_set<int64_t> machines;
-  absl::flat_hash_set<ResourceIdentity> resources;
-  absl::flat_hash_map<int64_t, uint64_t> hosts;  // uses by string
-  // Uses by the string of a script, or of an executable where there is none.
-  absl::flat_hash_map<int64_t, uint64_t> names;
-  uint64_t foreign_host_uses = 0;
-
-  void Add(Dimensions* dimensions, const UsageRow& row) {
-    const ProgramRow& program = dimensions->Program(row.program);
-    const ResourceRow& resource = dimensions->Resource(row.resource);
-    programs.insert(IdentityOf(program));
-    machines.insert(program.machine);
-    resources.insert(IdentityOf(resource));
-    hosts[resource.host] += row.uses;
-    if ((resource.traits & v1::USE_TRAIT_FOREIGN_HOST) != 0) foreign_host_uses += row.uses;
-    names[dimensions->Text(program.script).empty() ? program.exe : program.script] += row.uses;
-  }
-};
-
-// Uses of a token by who owns them.
-using OwnedUses = absl::flat_hash_map<const OwnerRow*, uint64_t>;
-
-// Of all outbound uses of the group's tokens, whatever a list's filters leave.
-OwnedUses OwnersOf(Session* session, TokenFold* fold, const Group& group) {
-  OwnedUses owned;
-  OwnerFinder* const owners = session->dimensions->owners();
-  if (!owners->HasOwners()) return owned;
-  Statement& query =
-      session->database->Cached("SELECT program, resource, uses FROM usage WHERE token = ?");
-  absl::flat_hash_set<int64_t> numbers;
-  for (const Group::Member& member : group.members) {
-    if (numbers.size() >= kMaxDetailTokens) break;
-    for (const int64_t number : fold->Siblings(member.number)) numbers.insert(number);
-  }
-  for (const int64_t number : numbers) {
-    query.Start(number);
-    while (query.Next()) {
-      if (session->dimensions->Resource(query.Int(1)).inbound) continue;
-      owned[owners->OfUsage(number, query.Int(0), query.Int(1))] +=
-          static_cast<uint64_t>(query.Int(2));
-    }
-  }
-  return owned;
-}
-
-// Who owns it, most uses first. A token that is well in all else is unmapped where nobody does.
-void ShowOwners(const OwnerFinder& owners, const OwnedUses& owned, v1::Token* token) {
-  if (!owners.HasOwners()) return;
-  absl::flat_hash_map<std::string_view, uint64_t> uses;
-  for (const auto& [row, count] : owned) {
-    if (row != nullptr) uses[row->owner] += count;
-  }
-  std::vector<std::pair<uint64_t, std::string_view>> rows;
-  for (const auto& [owner, count] : uses) rows.emplace_back(count, owner);
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
-  });
-  for (const auto& [count, owner] : rows) {
-    if (token->owners_size() < static_cast<int>(kMaxNames)) token->add_owners(std::string(owner));
-  }
-  if (rows.empty() && token->uses() > 0 && (token->state().empty() || token->state() == "active")) {
-    token->set_state("unmapped");
-  }
-}
-
-// The strings with the most uses.
-std::vector<std::string> MostUsed(Dimensions* dimensions,
-                                  const absl::flat_hash_map<int64_t, uint64_t>& uses) {
-  std::vector<std::pair<uint64_t, std::string>> rows;
-  for (const auto& [string, count] : uses) rows.emplace_back(count, dimensions->Text(string));
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
-  });
-  std::vector<std::string> texts;
-  for (size_t i = 0; i < std::min(rows.size(), kMaxNames); ++i) texts.push_back(rows[i].second);
-  return texts;
-}
-
-// What facts tell in a token's own fields: for a credential that of the token that was used last,
-// and where that has none that of the one before, as far back as kMaxFactTokens.
-void FillFacts(Session* session, TokenFold* fold, const Group& group, v1::Token* token) {
-  std::vector<int64_t> numbers;
-  absl::flat_hash_set<int64_t> seen;
-  for (const Group::Member& member : group.members) {
-    if (numbers.size() >= kMaxFactTokens) break;
-    for (const int64_t number : fold->Siblings(member.number)) {
-      if (seen.insert(number).second) numbers.push_back(number);
-    }
-  }
-  const std::string_view names[] = {fact::kPublicId, fact::kAccount,     fact::kOwner,
-                                    fact::kExpires,  fact::kIssuer,      fact::kSubject,
-                                    fact::kClient,   fact::kOrganization};
-  std::vector<std::string> values = NewestValues(session->database.get(), numbers, names);
-  token->set_public_id(std::move(values[0]));
-  token->set_account(std::move(values[1]));
-  token->set_owner(std::move(values[2]));
-  token->set_issuer(std::move(values[4]));
-  token->set_subject(std::move(values[5]));
-  token->set_client(std::move(values[6]));
-  token->set_organization(std::move(values[7]));
-  absl::Time expires;
-  std::string error;
-  // absl reads words such as "infinite-future" as well.
-  if (!values[3].empty() && absl::ascii_isdigit(values[3].front()) &&
-      absl::ParseTime(absl::RFC3339_full, values[3], &expires, &error)) {
-    SetTime(absl::ToUnixMicros(expires), token->mutable_expires());
-  }
-}
-
-// `group`'s members are sorted: the id that was used last stands for all, which after a rotation is
-// the new key's, and of a credential the newest token's.
-void FillToken(Session* session, TokenFold* fold, const Group& group, const Spread& spread,
-               v1::Token* token) {
-  Database* const database = session->database.get();
-  Dimensions* const dimensions = session->dimensions.get();
-  const int64_t newest = group.members.front().number;
-  Statement& query =
-      database->Cached("SELECT id, key, format, provider, length FROM tokens WHERE number = ?");
-  query.Start(newest);
-  if (query.Next()) {
-    const absl::string_view id = query.Bytes(0);
-    token->set_token_id(TokenIdText({reinterpret_cast<const uint8_t*>(id.data()), id.size()}));
-    token->set_key_id(dimensions->Text(query.Int(1)));
-    token->set_format(dimensions->Text(query.Int(2)));
-    token->set_provider(dimensions->Text(query.Int(3)));
-    token->set_token_length(static_cast<uint32_t>(query.Int(4)));
-  }
-  query.Reset();
-  token->set_credential_id(CredentialText(database, fold->Credential(newest)));
-  token->set_issued(fold->CountTokens(group.Numbers()));
-  FillFacts(session, fold, group, token);
-  token->set_uses(group.sums.uses);
-  token->set_denied(group.sums.denied);
-  token->set_failed(group.sums.failed);
-  if (group.sums.uses > 0) {
-    SetTime(group.sums.first_us, token->mutable_first_used());
-    SetTime(group.sums.last_us, token->mutable_last_used());
-  }
-  token->set_workloads(static_cast<uint32_t>(spread.programs.size()));
-  token->set_machines(static_cast<uint32_t>(spread.machines.size()));
-  token->set_resources(static_cast<uint32_t>(spread.resources.size()));
-  token->set_foreign_host_uses(spread.foreign_host_uses);
-  for (std::string& host : MostUsed(dimensions, spread.hosts)) token->add_hosts(std::move(host));
-  for (std::string& name : MostUsed(dimensions, spread.names)) {
-    if (!name.empty()) token->add_programs(std::move(name));
-  }
-}
+constexpr uint32_t kMaxFindings = 20;
 
 // `row_of`: the place in `response` of every number of its tokens that has uses there; gains those
 // that have inbound uses alone.
@@ -243,6 +80,8 @@ void ShowFacts(const Facts& facts, v1::TokenDetail* detail) {
     SetTime(first_us, shown->mutable_first_seen());
     SetTime(values.front().last_us, shown->mutable_last_seen());
   }
+  std::sort(accepted.begin(), accepted.end());
+  for (const std::string& scope : accepted) detail->add_used_scopes(scope);
   std::sort(granted.begin(), granted.end());
   for (std::string& scope : UnneededScopes(detail->token().provider(), granted, accepted)) {
     detail->add_unneeded_scopes(std::move(scope));
@@ -257,8 +96,19 @@ void FillFacts(Session* session, const Group& group, v1::TokenDetail* detail) {
   ShowFacts(facts, detail);
 }
 
+// `filter`: its token or credential.
+void ShowFindings(Session* session, const Filter& filter, v1::TokenDetail* detail) {
+  Filter about;
+  about.token = filter.token;
+  about.credential = filter.credential;
+  about.limit = kMaxFindings;
+  *detail->mutable_findings() =
+      std::move(*ListFindings(session, about, nullptr, filter.now_us).mutable_findings());
+}
+
 // What others' facts say of a token without a use; nothing where they do not.
-std::optional<v1::TokenDetail> UnusedToken(Session* session, const std::array<uint8_t, 16>& id) {
+std::optional<v1::TokenDetail> UnusedToken(Session* session, const Filter& filter) {
+  const std::array<uint8_t, 16>& id = *filter.token;
   const Facts facts = LinksOfUnused(session->database.get(), session->dimensions.get(),
                                     {reinterpret_cast<const char*>(id.data()), id.size()});
   if (facts.empty()) return std::nullopt;
@@ -267,7 +117,13 @@ std::optional<v1::TokenDetail> UnusedToken(Session* session, const std::array<ui
   detail.mutable_token()->set_issued(1);
   const OwnerFinder& owners = *session->dimensions->owners();
   ShowOwners(owners, {{owners.OfUnused(detail.token().token_id()), 0}}, detail.mutable_token());
+  if (const auto found = facts.find(std::string(fact::kRotatedTo)); found != facts.end()) {
+    detail.mutable_token()->set_successor(found->second.front().value);
+  }
+  detail.mutable_token()->set_state(detail.token().successor().empty() ? kTokenActive
+                                                                       : kTokenRotated);
   ShowFacts(facts, &detail);
+  ShowFindings(session, filter, &detail);
   return detail;
 }
 
@@ -296,9 +152,23 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
     }
     rows.push_back({group.order_us, number, &group});
   }
+  LifeReader lives(session);
+  const size_t wanted = std::min<size_t>(rows.size(), size_t{filter.limit} + 1);
+  if (filter.state.empty()) {
+    std::partial_sort(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(wanted), rows.end(),
+                      std::greater<Row>());
+  } else {
+    std::sort(rows.begin(), rows.end(), std::greater<Row>());
+    size_t taken = 0;
+    for (size_t i = 0; i < rows.size() && taken < wanted; ++i) {
+      rows[i].group->SortMembers();
+      if (StateOf(session, &fold, &lives, *rows[i].group, filter.now_us) == filter.state) {
+        rows[taken++] = rows[i];
+      }
+    }
+    rows.resize(taken);
+  }
   const size_t shown = std::min<size_t>(rows.size(), filter.limit);
-  std::partial_sort(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(shown), rows.end(),
-                    std::greater<Row>());
 
   v1::ListTokensResponse response;
   if (shown < rows.size()) {
@@ -324,10 +194,15 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
   ForEachUsage(
       session->database.get(), session->dimensions.get(), &selection,
       [&](const UsageRow& row) { spreads[row_of[row.token]].Add(session->dimensions.get(), row); });
+  const OpenFindingCounts open(session, &fold, filter.now_us);
   for (size_t i = 0; i < rows.size(); ++i) {
     v1::Token* const token = response.add_tokens();
-    FillToken(session, &fold, *rows[i].group, spreads[i], token);
-    ShowOwners(*session->dimensions->owners(), OwnersOf(session, &fold, *rows[i].group), token);
+    const Group& group = *rows[i].group;
+    FillToken(session, &fold, group, spreads[i], token);
+    FillLife(session, &fold, &lives, group, spreads[i], filter.now_us, token);
+    token->set_open_findings(filter.token ? open.OfToken(fold.TokenOf(group.members[0].number))
+                                          : open.OfRow(rows[i].number));
+    ShowOwners(*session->dimensions->owners(), OwnersOf(session, &fold, group), token);
   }
   AddInboundUses(session, &fold, filter, std::move(row_of), &response);
   return response;
@@ -337,7 +212,7 @@ std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter) {
   Dimensions* const dimensions = session->dimensions.get();
   Selection selection(filter, session->database.get(), dimensions);
   if (selection.tokens()->empty()) {
-    return filter.token ? UnusedToken(session, *filter.token) : std::nullopt;
+    return filter.token ? UnusedToken(session, filter) : std::nullopt;
   }
 
   absl::flat_hash_map<int64_t, int64_t> last_used;
@@ -376,7 +251,14 @@ std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter) {
   TokenFold fold(session->database.get());
   v1::TokenDetail detail;
   FillToken(session, &fold, group, spread, detail.mutable_token());
+  LifeReader lives(session);
+  FillLife(session, &fold, &lives, group, spread, filter.now_us, detail.mutable_token());
+  const OpenFindingCounts open(session, &fold, filter.now_us);
+  const int64_t front = group.members.front().number;
+  detail.mutable_token()->set_open_findings(filter.token ? open.OfToken(fold.TokenOf(front))
+                                                         : open.OfRow(fold.RowOf(front)));
   FillFacts(session, group, &detail);
+  ShowFindings(session, filter, &detail);
   ShowOwners(*dimensions->owners(), OwnersOf(session, &fold, group), detail.mutable_token());
   detail.mutable_token()->set_inbound_uses(inbound_uses);
   FillTimeline(session, filter, group.sums.first_us, group.sums.last_us, &detail);

@@ -101,6 +101,7 @@ absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_u
   WriteUses(&uses, observation);
   rollups_.Write(database_.get(), &interner_);
   token_facts_.Write();
+  token_marks_.Write();
   if (observation != nullptr) {
     observer_.NoteChanges(interner_.joins(), token_facts_.noted());
     observer_.AddCredentials(observation);
@@ -115,6 +116,7 @@ absl::Status Writer::Finish(Transaction* transaction) {
     interner_.Forget();
     tls_coverage_.Forget();
     token_facts_.Forget();
+    token_marks_.Forget();
     observer_.Forget();
     rollups_.Clear();
     streams_.Clear();
@@ -176,6 +178,8 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
       stream.committed >= batch.first_sequence ? stream.committed - batch.first_sequence + 1 : 0;
   int64_t counted = 0;
   int64_t replaced = 0;
+  const int64_t address =
+      TellsSource(batch.agent_address) ? interner_.String(batch.agent_address) : 0;
   uses->reserve(uses->size() + batch.uses.size());
   for (uint64_t i = seen; i < batch.uses.size(); ++i) {
     const UseRow& row = batch.uses[i];
@@ -188,6 +192,7 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
     use.source = stream.source;
     use.sequence = static_cast<int64_t>(batch.first_sequence + i);
     use.token = row.token == nullptr ? 0 : interner_.Token(*row.token);
+    use.address = address;
     use.context = interner_.Context(*row.context, use.day);
     use.row = &row;
     if (row.token != nullptr && !row.context->user_id.empty()) {
@@ -247,6 +252,9 @@ void Writer::WriteUses(std::vector<Use>* uses, Observation* observation) {
       const uint32_t count = std::max<uint32_t>(row.count, 1);
       const uint32_t code = AnswerCode(row.status, row.grpc_status);
       rollups_.Add(use.context, use.token, code, day * kMicrosPerDay + use.time, count, next_use_);
+      if (use.token != 0 && !use.context.inbound) {
+        token_marks_.Add(use.token, use.context, use.address, day * kMicrosPerDay + use.time);
+      }
       if (!kept) continue;
       if (observation != nullptr) {
         ObservationMaker::Add({.number = next_use_,

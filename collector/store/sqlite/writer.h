@@ -21,6 +21,7 @@
 #include "collector/store/sqlite/rollups.h"
 #include "collector/store/sqlite/tls_coverage.h"
 #include "collector/store/sqlite/token_facts.h"
+#include "collector/store/sqlite/token_marks.h"
 #include "collector/store/store.h"
 
 namespace tokenwatch::sqlite {
@@ -67,6 +68,7 @@ class Writer {
     int64_t source = 0;
     int64_t sequence = 0;
     int64_t token = 0;
+    int64_t address = 0;  // string of the agent's address, where it tells the source
     ContextRef context;
     const UseRow* row = nullptr;
   };
@@ -77,6 +79,7 @@ class Writer {
         interner_(database_.get()),
         tls_coverage_(database_.get(), &interner_),
         token_facts_(database_.get(), &interner_),
+        token_marks_(database_.get()),
         observer_(database_.get()) {}
 
   // Learns the days and the numbers in the database; does nothing while they are known.
@@ -95,6 +98,7 @@ class Writer {
   Interner interner_;
   TlsCoverageWriter tls_coverage_;
   TokenFactWriter token_facts_;
+  TokenMarkWriter token_marks_;
   ObservationMaker observer_;
   Rollups rollups_;
   BoundedCache<std::string, Stream> streams_{8192};  // by agent and stream

@@ -37,7 +37,7 @@ TEST_F(OwnersTest, NobodyOwnsAnythingWithoutAPolicy) {
   fixture_.Add({Use(PlainContext(), Token(1), kNow)});
   EXPECT_EQ(fixture_.Uses()[0].owner(), "");
   EXPECT_EQ(fixture_.Tokens()[0].owners_size(), 0);
-  EXPECT_EQ(fixture_.Tokens()[0].state(), "");
+  EXPECT_EQ(fixture_.Tokens()[0].state(), "active");
   EXPECT_EQ(fixture_.Tokens(Filtered("owner", "none")).size(), 1U);
   EXPECT_EQ(fixture_.Tokens(Filtered("owner", "a")).size(), 0U);
 }
@@ -46,14 +46,14 @@ TEST_F(OwnersTest, LabelsAreThoseOfTheProgramsProcesses) {
   fixture_.Add({Use(Labelled("pay"), Token(1), kNow - kHour), Use(Labelled("web"), Token(2), kNow),
                 Use(PlainContext(), Token(3), kNow)});
   SetOwners("- {owner: pay, match: {label: team=pay}}\n- {owner: any, match: {label: 'team=*'}}\n");
-  EXPECT_EQ(OwnersOf(TokenText(1)), " pay");
-  EXPECT_EQ(OwnersOf(TokenText(2)), " any");
+  EXPECT_EQ(OwnersOf(TokenText(1)), "active pay");
+  EXPECT_EQ(OwnersOf(TokenText(2)), "active any");
   EXPECT_EQ(OwnersOf(TokenText(3)), "unmapped");
   ASSERT_EQ(fixture_.Uses(Filtered("owner", "any")).size(), 1U);
   EXPECT_EQ(fixture_.Uses(Filtered("owner", "any"))[0].token_id(), TokenText(2));
   // One that comes later is seen as well.
   fixture_.Add({Use(Labelled("later"), Token(4), kNow)});
-  EXPECT_EQ(OwnersOf(TokenText(4)), " any");
+  EXPECT_EQ(OwnersOf(TokenText(4)), "active any");
 }
 
 TEST_F(OwnersTest, CarriersAreThoseOfTheFormatAtTheResource) {
@@ -62,10 +62,10 @@ TEST_F(OwnersTest, CarriersAreThoseOfTheFormatAtTheResource) {
   fixture_.Add({Use(header, Token(1), kNow), Use(query, Token(2), kNow)});
   SetOwners("- {owner: q, match: {carrier: query/*}}\n");
   EXPECT_EQ(OwnersOf(TokenText(1)), "unmapped");
-  EXPECT_EQ(OwnersOf(TokenText(2)), " q");
+  EXPECT_EQ(OwnersOf(TokenText(2)), "active q");
   EXPECT_EQ(fixture_.Uses(Filtered("owner", "none")).size(), 1U);
   SetOwners("- {owner: n, match: {format: 'n?m'}}\n");
-  EXPECT_EQ(OwnersOf(TokenText(1)), " n");
+  EXPECT_EQ(OwnersOf(TokenText(1)), "active n");
   EXPECT_EQ(OwnersOf(TokenText(2)), "unmapped");
 }
 
@@ -75,13 +75,13 @@ TEST_F(OwnersTest, ATokenIsNamedByAnyOfItsIdsOrItsCredential) {
                {Fact(Token(2), "credential", CredentialText(7), kNow)});
   for (const uint64_t id : {1, 101}) {
     SetOwners(absl::StrCat("- {owner: a, match: {token: ", TokenText(id), "}}\n"));
-    EXPECT_EQ(OwnersOf(TokenText(1)), " a");
-    EXPECT_EQ(OwnersOf(TokenText(101)), " a");
+    EXPECT_EQ(OwnersOf(TokenText(1)), "active a");
+    EXPECT_EQ(OwnersOf(TokenText(101)), "active a");
     EXPECT_EQ(OwnersOf(TokenText(2)), "unmapped");
   }
   SetOwners(absl::StrCat("- {owner: c, match: {token: ", CredentialText(7), "}}\n"));
-  EXPECT_EQ(OwnersOf(TokenText(2)), " c");
-  EXPECT_EQ(OwnersOf(CredentialText(7)), " c");
+  EXPECT_EQ(OwnersOf(TokenText(2)), "active c");
+  EXPECT_EQ(OwnersOf(CredentialText(7)), "active c");
 }
 
 TEST_F(OwnersTest, AnotherPolicyCountsAtOnce) {
@@ -91,7 +91,7 @@ TEST_F(OwnersTest, AnotherPolicyCountsAtOnce) {
   EXPECT_EQ(fixture_.Tokens(Filtered("owner", "a")).size(), 1U);
   SetOwners("- {owner: b}\n");
   EXPECT_EQ(fixture_.Uses()[0].owner(), "b");
-  EXPECT_EQ(OwnersOf(TokenText(1)), " b");
+  EXPECT_EQ(OwnersOf(TokenText(1)), "active b");
   EXPECT_EQ(fixture_.Tokens(Filtered("owner", "a")).size(), 0U);
 }
 

@@ -112,6 +112,7 @@ DROP TABLE finding_subjects;
 DROP TABLE baselines;
 DROP TABLE detection;
 DROP TABLE deliveries;
+DROP TABLE token_marks;
 PRAGMA user_version = 4;
 )sql";
 
