@@ -13,8 +13,8 @@
 #include "absl/time/clock.h"
 #include "collector/json/json.h"
 #include "collector/notify/webhook.h"
+#include "collector/store/fake_detection_store.h"
 #include "tests/unit/collector/notify/example_finding.h"
-#include "tests/unit/collector/notify/memory_deliveries.h"
 #include "tests/unit/collector/notify/scripted_receiver.h"
 #include "tests/unit/collector/notify/temporary_files.h"
 
@@ -52,6 +52,11 @@ class NotifierTest : public testing::Test {
     ASSERT_TRUE(store_.CommitDetection(commit).ok());
     notifier_->Wake();
   }
+  void Queue(std::vector<Delivery> deliveries) {
+    DetectionCommit commit;
+    commit.deliveries = std::move(deliveries);
+    ASSERT_TRUE(store_.CommitDetection(commit).ok());
+  }
   // Polls, for what another thread does.
   static bool Eventually(const std::function<bool()>& holds) {
     const absl::Time until = absl::Now() + absl::Seconds(20);
@@ -75,7 +80,7 @@ class NotifierTest : public testing::Test {
   }
 
   TemporaryFiles files_;
-  MemoryDeliveries store_;
+  FakeDetectionStore store_;
   RealClock clock_;
   std::unique_ptr<Notifier> notifier_;
 };
@@ -298,7 +303,7 @@ TEST_F(NotifierTest, WhatFailedForSevenDaysIsGivenUp) {
   old[0].attempts = 9;
   old[1].queued_us = week_ago_us;  // nobody tried: the collector was down
   old[2].attempts = 9;
-  store_.Add(old);
+  Queue(old);
   notifier_->Wake();
   ASSERT_TRUE(Empties());
   std::set<std::string> keys;
@@ -312,7 +317,7 @@ TEST_F(NotifierTest, WhatIsNoFindingIsDropped) {
   Start(WriteHook(receiver.url()));
   Delivery odd = notifier_->Route(Numbered(1))[0];
   odd.finding = "\xff\xff";
-  store_.Add({odd});
+  Queue({odd});
   notifier_->Wake();
   ASSERT_TRUE(Empties());
   EXPECT_TRUE(Eventually([this] { return Counter("notify_dropped") == 1; }));
@@ -325,7 +330,7 @@ TEST_F(NotifierTest, WhatWaitedBeforeTheStartIsSent) {
   Start(file);
   const std::vector<Delivery> waiting = notifier_->Route(Numbered(7));
   notifier_.reset();
-  store_.Add(waiting);
+  Queue(waiting);
   Start(file);
   ASSERT_TRUE(Empties());
   EXPECT_EQ(receiver.requests()[0].Field("Idempotency-Key"), "fnd_7:1");
@@ -337,19 +342,23 @@ TEST_F(NotifierTest, AClockThatWasSetBackHoldsUpNothing) {
   Start(WriteHook(receiver.url()));
   std::vector<Delivery> waiting = notifier_->Route(Numbered(1));
   waiting[0].due_us = absl::ToUnixMicros(absl::Now() + absl::Hours(3));
-  store_.Add(waiting);
+  Queue(waiting);
   notifier_->Wake();
   EXPECT_TRUE(Empties());
 }
 
 TEST_F(NotifierTest, NothingIsSentAgainAndAgainWhileTheStoreFails) {
   const ScriptedReceiver receiver(Ok);
-  Start(WriteHook(receiver.url()));
+  const std::string file = WriteHook(receiver.url());
+  Start(file);
+  std::vector<Delivery> waiting = {notifier_->Route(Numbered(1))[0],
+                                   notifier_->Route(Numbered(2))[0]};
+  notifier_.reset();
+  Queue(waiting);
   store_.FailWith(absl::ResourceExhaustedError("the disk is full"));
-  Raise(Numbered(1));
+  Start(file);
   ASSERT_TRUE(Eventually([this] { return !Only().error().empty(); }));
   EXPECT_EQ(Only().error(), "what was sent cannot be noted in the store");
-  Raise(Numbered(2));
   store_.FailWith(absl::OkStatus());
   ASSERT_TRUE(Empties());
   EXPECT_EQ(receiver.requests().size(), 2U);
@@ -400,7 +409,7 @@ TEST_F(NotifierTest, WhatIsLeftOfAReceiverIsShownAndGivenUp) {
   Start(files_.Write("n.yaml", "receivers: []\n"));
   Delivery left{.receiver = "gone", .key = "a", .queued_us = absl::ToUnixMicros(absl::Now())};
   Delivery old{.receiver = "gone", .key = "b"};
-  store_.Add({left, old});
+  Queue({left, old});
   notifier_->Refresh(true);
   ASSERT_EQ(store_.deliveries().size(), 1U);
   EXPECT_EQ(store_.deliveries()[0].key, "a");
