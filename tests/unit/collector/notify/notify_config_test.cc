@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -85,6 +88,26 @@ TEST_F(NotifyConfigTest, ReadsEveryKey) {
   EXPECT_EQ(config->receivers[4].transport, SyslogTransport::kUdp);
   EXPECT_EQ(config->receivers[5].address, "/dev/log");
   EXPECT_EQ(config->queue_max, 500U);
+}
+
+// Also with every line that it only shows.
+TEST_F(NotifyConfigTest, TheExampleIsTaken) {
+  std::ifstream file(RECEIVERS_EXAMPLE);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  ASSERT_NE(text, "");
+  for (const char* name :
+       {"soc.secret", "soc-ca.pem", "soc.bearer", "soc.key", "siem.authorization"}) {
+    files_.Write(name, "one line\n");
+  }
+  files_.Write("slack.url", "https://hooks.slack.example/services/T0/B0/x\n");
+  text = absl::StrReplaceAll(text, {{"/etc/tokenwatch/", "D/"}, {"\n    #", "\n    "}});
+  const auto config = Parse(text);
+  ASSERT_NE(config, nullptr) << Problems();
+  std::set<ReceiverType> types;
+  for (const ReceiverConfig& receiver : config->receivers) types.insert(receiver.type);
+  EXPECT_EQ(types.size(), std::size(kReceiverTypes));
+  EXPECT_EQ(config->routes.size(), 3U);
+  EXPECT_FALSE(config->receivers[0].headers.empty());
 }
 
 TEST_F(NotifyConfigTest, AnEmptyFileTellsNobody) {
