@@ -26,12 +26,11 @@ struct CurlListDeleter {
 };
 using CurlFields = std::unique_ptr<curl_slist, CurlListDeleter>;
 
+// Copies the field. The list stays as it is where there is no memory for one more.
 inline void AddCurlField(const char* field, CurlFields* fields) {
-  // The list stays whole where there is no memory for one more.
-  if (curl_slist* const longer = curl_slist_append(fields->get(), field); longer != nullptr) {
-    static_cast<void>(fields->release());
-    fields->reset(longer);
-  }
+  // Of a list that is not empty the head stays the same.
+  curl_slist* const list = curl_slist_append(fields->get(), field);
+  if (*fields == nullptr) fields->reset(list);
 }
 
 }  // namespace tokenwatch

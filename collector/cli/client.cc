@@ -75,7 +75,7 @@ absl::Status AddCredential(const std::string& file, CurlFields* fields) {
   SecretBuffer field("Authorization: Bearer ");
   field.Append(text->view());
   field.Append('\0');
-  AddCurlField(field.view().data(), fields);
+  AddCurlField(field.view().data(), fields);  // NOLINT: the zero is the last byte
   return absl::OkStatus();
 }
 

@@ -74,7 +74,7 @@ void AddSecretField(std::string_view name, std::string_view before, std::string_
   field.Append(before);
   field.Append(value);
   field.Append('\0');
-  AddCurlField(field.view().data(), fields);
+  AddCurlField(field.view().data(), fields);  // NOLINT: the zero is the last byte
 }
 
 Kind KindOf(long status) {

@@ -103,10 +103,15 @@ bool ReceiverWorker::Prepare() {
   resume_ = absl::InfinitePast();
   failures_ = 0;
   const std::lock_guard lock(mutex_);
-  sender_ = made.ok() ? std::shared_ptr<Sender>(*std::move(made)) : nullptr;
-  if (sender_ == nullptr) status_.error = std::string(made.status().message());
-  if (sender_ != nullptr && stopping_) sender_->Stop();
-  return sender_ != nullptr;
+  if (!made.ok()) {
+    config_ = nullptr;
+    sender_ = nullptr;
+    status_.error = std::string(made.status().message());
+    return false;
+  }
+  sender_ = *std::move(made);
+  if (stopping_) sender_->Stop();
+  return true;
 }
 
 void ReceiverWorker::Run() {
