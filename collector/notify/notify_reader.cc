@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "agent/common/address.h"
 #include "agent/common/config.h"
 #include "agent/common/secret_file.h"
@@ -34,6 +35,10 @@ constexpr uint64_t kQueueMost = 1'000'000;
 constexpr absl::Duration kLongestTimeout = absl::Minutes(1);
 
 const char* const kHttpKeys[] = {"url", "ca-file", "bearer-file", "headers", "header-files"};
+
+bool TakesUrlFile(ReceiverType type) {
+  return type != ReceiverType::kSyslog && type != ReceiverType::kAlertmanager;
+}
 
 bool IsReceiverName(std::string_view name) {
   return name.size() <= kNameMost && AllOf(name, [](unsigned char c) {
@@ -63,6 +68,16 @@ bool IsOurField(const std::string& lower) {
 bool IsSecretField(const std::string& lower) {
   for (const char* part : {"authorization", "cookie", "token", "secret", "key", "password"}) {
     if (lower.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// Slack's URLs let anybody post; so does a query parameter that is named as a secret is.
+bool HoldsSecret(const std::string& host, const std::string& query) {
+  if (absl::AsciiStrToLower(host) == "hooks.slack.com") return true;
+  for (const absl::string_view parameter : absl::StrSplit(query, '&')) {
+    const std::string name = absl::AsciiStrToLower(parameter.substr(0, parameter.find('=')));
+    if (IsSecretField(name) || name == "sig") return true;
   }
   return false;
 }
@@ -104,7 +119,8 @@ class NotifyReader final : public YamlReader {
   std::optional<size_t> OneOf(const YamlNode& node, std::string_view key,
                               const std::vector<std::string>& words);
   std::string File(const Entries& row, const std::string& key, bool secret);
-  void CheckUrl(const YamlNode& node, const std::string& url, bool credential);
+  // `credential`: something secret is sent to it. `shown`: it stands in this file itself.
+  void CheckUrl(const YamlNode& node, const std::string& url, bool credential, bool shown);
 
   NotifyConfig config_;
   std::map<std::string, int> lines_;  // of receivers by name
@@ -144,7 +160,8 @@ std::string NotifyReader::File(const Entries& row, const std::string& key, bool 
   return path;
 }
 
-void NotifyReader::CheckUrl(const YamlNode& node, const std::string& url, bool credential) {
+void NotifyReader::CheckUrl(const YamlNode& node, const std::string& url, bool credential,
+                            bool shown) {
   const CurlUrl parts;
   if (url.find(' ') != std::string::npos ||
       curl_url_set(parts.handle, CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
@@ -160,6 +177,9 @@ void NotifyReader::CheckUrl(const YamlNode& node, const std::string& url, bool c
                   "bearer-file or in header-files");
   }
   if (!parts.Part(CURLUPART_FRAGMENT).empty()) Refuse(node.line, "no '#' part in the URL");
+  if (shown && HoldsSecret(host, parts.Part(CURLUPART_QUERY))) {
+    Refuse(node.line, "this URL is a secret: put it into a file and name that as url-file");
+  }
   if (credential && scheme == "http" && !Address{.host = host}.IsLocal()) {
     Refuse(node.line, "a credential is not sent to another host without TLS: use https://");
   }
@@ -201,15 +221,14 @@ void NotifyReader::ReadHttp(const YamlNode& node, const Entries& row, ReceiverCo
   }
   const bool credential = !receiver->bearer_file.empty() || !receiver->header_files.empty();
   if (row.contains("url") == row.contains("url-file")) {
-    const bool may =
-        receiver->type == ReceiverType::kSlack || receiver->type == ReceiverType::kWebhook;
-    Refuse(node.line, may ? "'url' or 'url-file' is needed, one of them: where to post"
+    Refuse(node.line, TakesUrlFile(receiver->type)
+                          ? "'url' or 'url-file' is needed, one of them: where to post"
                           : "'url' is needed: where to post");
   } else if (row.contains("url")) {
     receiver->url = Text(*row.at("url"), "url", kUrlMost);
-    if (!receiver->url.empty()) CheckUrl(*row.at("url"), receiver->url, credential);
+    if (!receiver->url.empty()) CheckUrl(*row.at("url"), receiver->url, credential, true);
   } else if (const auto url = ReadSecretText(receiver->url_file, "'url-file'"); url.ok()) {
-    CheckUrl(*row.at("url-file"), std::string(url->view()), true);
+    CheckUrl(*row.at("url-file"), std::string(url->view()), true, false);
   }
 }
 
@@ -274,9 +293,7 @@ void NotifyReader::ReadReceiver(const YamlNode& node) {
       known.insert(known.end(), std::begin(kHttpKeys), std::end(kHttpKeys));
     }
     if (receiver.type == ReceiverType::kWebhook) known.insert(known.end(), "secret-file");
-    if (receiver.type == ReceiverType::kWebhook || receiver.type == ReceiverType::kSlack) {
-      known.insert(known.end(), "url-file");
-    }
+    if (TakesUrlFile(receiver.type)) known.insert(known.end(), "url-file");
   }
   if (known.size() == 3) {
     return Refuse(node.line, absl::StrCat("'type' is needed: one of ",
