@@ -227,6 +227,11 @@ void NotifyReader::ReadHttp(const YamlNode& node, const Entries& row, ReceiverCo
   } else if (row.contains("url")) {
     receiver->url = Text(*row.at("url"), "url", kUrlMost);
     if (!receiver->url.empty()) CheckUrl(*row.at("url"), receiver->url, credential, true);
+    // The API's path goes behind it.
+    if (receiver->type == ReceiverType::kAlertmanager &&
+        receiver->url.find('?') != std::string::npos) {
+      Refuse(row.at("url")->line, "no '?' part in Alertmanager's URL");
+    }
   } else if (const auto url = ReadSecretText(receiver->url_file, "'url-file'"); url.ok()) {
     CheckUrl(*row.at("url-file"), std::string(url->view()), true, false);
   }

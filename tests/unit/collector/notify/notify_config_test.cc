@@ -174,6 +174,7 @@ TEST_F(NotifyConfigTest, EveryMistakeIsNamedWithItsLine) {
            {"{name: a, type: ocsf, ulr: 'https://h/'}", "did you mean 'url'?"},
            {"{name: a, type: ocsf, secret-file: D/key, url: 'https://h/'}", "has no key"},
            {"{name: a, type: ocsf}", "n.yaml:2: 'url' or 'url-file' is needed"},
+           {"{name: a, type: alertmanager, url: 'http://h/?a=1'}", "no '?' part"},
            {"{name: a, type: alertmanager}", "n.yaml:2: 'url' is needed"},
            {"{name: a, type: alertmanager, url-file: D/url}", "has no key 'url-file'"},
            {"{name: a, type: slack, url: 'https://hooks.slack.com/services/x'}", "is a secret"},
