@@ -9,6 +9,7 @@
 #include "collector/cli/list.h"
 #include "collector/cli/rows.h"
 #include "collector/cli/table.h"
+#include "collector/cli/timeline.h"
 
 namespace tokenwatch {
 namespace {
@@ -114,6 +115,9 @@ void PrintToken(const CliOptions& options, const Json& detail, std::ostream* out
   }
   PrintIdentity(options, detail, shown, out);
   *out << "\n";
+  const std::string timeline =
+      TimelineText(detail, {.width = options.output.width, .blocks = options.output.utf8});
+  if (!timeline.empty()) *out << timeline << "\n";
   Printer(options.output, UsageRows(), out).Print(usage);
 }
 

@@ -57,6 +57,9 @@ struct TailOptions {
   absl::Duration patience = absl::Seconds(60);     // with a server that was reached and is gone
   uint64_t looks = 0;                              // to end after; 0: never
   std::function<void(const std::string&)> notice;  // says something to the person; may be empty
+  // Where the stream goes on, written behind what was shown; empty: nowhere. With such a file
+  // nothing is missed between two runs, and what a crash kept from being noted is shown twice.
+  std::string cursor_file;
 };
 
 // Shows uses as they are committed, each once and none missed, also those of an agent's backlog.

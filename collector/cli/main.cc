@@ -1,5 +1,6 @@
 // tokenwatch: what a person asks the collector.
 #include <curl/curl.h>
+#include <langinfo.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -8,12 +9,14 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/common/config.h"
 #include "agent/common/exit_status.h"
 #include "collector/cli/commands.h"
 #include "collector/cli/table.h"
+#include "collector/cli/top.h"
 #include "collector/cli/who.h"
 
 namespace {
@@ -121,7 +124,9 @@ struct Arguments {
   std::string id;
   std::vector<std::string> files;
   uint32_t tail_limit = 0;
+  std::string cursor_file;
   bool coverage = false;
+  bool once = false;
   WhoOptions who;
 };
 
@@ -135,6 +140,10 @@ absl::Status Run(const std::string& command, const CliOptions& options,
   if (command == "findings") return ListFindings(options, &std::cout);
   if (command == "finding") return ShowFinding(options, arguments.id, &std::cout);
   if (command == "owners") return ListOwners(options, &std::cout);
+  if (command == "top") {
+    return Top(options, {.once = arguments.once, .input = STDIN_FILENO, .output = STDOUT_FILENO},
+               &std::cout);
+  }
   if (command == "policy show") return ShowPolicy(options, &std::cout);
   if (command == "policy check") {
     return CheckPolicy(options, arguments.files, &std::cout, &std::cerr);
@@ -142,7 +151,7 @@ absl::Status Run(const std::string& command, const CliOptions& options,
   if (command == "who") return Who(options, arguments.who, STDIN_FILENO, &std::cout);
   CliOptions tail = options;
   tail.filters.limit = arguments.tail_limit;
-  return TailUses(tail, {.notice = Complain}, &std::cout);
+  return TailUses(tail, {.notice = Complain, .cursor_file = arguments.cursor_file}, &std::cout);
 }
 
 }  // namespace
@@ -191,6 +200,16 @@ int main(int argc, char** argv) {
   AddUseFilters(&tail, &filters);
   AddUser(&tail, &filters);
   tail.Add("limit", &given.tail_limit, "leave after so many; 0: never").FlagOnly();
+  tail.Add("cursor-file", &given.cursor_file,
+           "go on where this file says, and note there what was shown: nothing is missed between "
+           "two runs")
+      .Placeholder("FILE")
+      .FlagOnly();
+  Command& top = root.AddCommand("top", "the tokens that are used most right now; q leaves");
+  top.Add("once", &given.once, "one screen, as text").FlagOnly();
+  AddUseFilters(&top, &filters);
+  AddUser(&top, &filters);
+  AddLimit(&top, &filters.limit);
   Command& agents = root.AddCommand("agents", "the agents, and what they could not see");
   agents
       .Add("coverage", &given.coverage,
@@ -218,6 +237,8 @@ int main(int argc, char** argv) {
 
   // `who` holds a secret: no core dump shows it.
   prctl(PR_SET_DUMPABLE, 0);
+  std::setlocale(LC_CTYPE, "");
+  options.output.utf8 = std::string_view(nl_langinfo(CODESET)) == "UTF-8";
   std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters
   options.output.width = TerminalWidth();
   curl_global_init(CURL_GLOBAL_DEFAULT);

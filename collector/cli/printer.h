@@ -13,6 +13,7 @@ namespace tokenwatch {
 struct OutputOptions {
   std::string form = "table";  // or json, one object a line; or csv
   size_t width = 0;            // of the terminal; 0 where there is none
+  bool utf8 = true;            // what is drawn may be other than ASCII
 };
 
 // Prints in as many parts as the caller likes, under one heading. Not thread safe.

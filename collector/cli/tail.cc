@@ -1,32 +1,27 @@
 #include <algorithm>
-#include <set>
-#include <tuple>
+#include <limits>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "collector/cli/commands.h"
+#include "collector/cli/cursor_file.h"
 #include "collector/cli/rows.h"
+#include "collector/cli/use_feed.h"
 
 namespace tokenwatch {
 namespace {
 
-constexpr char kBatch[] = "1000";
-
-// What makes a use one: while keys rotate, an agent's record holds the token under each of them.
-using Identity = std::tuple<std::string, std::string, std::string, std::string>;
-
-Identity IdentityOf(const Json& use) {
-  return {Cell(use, "agent"), Cell(use, "stream"), Cell(use, "sequence"), Cell(use, "tokenId")};
-}
+constexpr uint64_t kAll = std::numeric_limits<uint64_t>::max();
 
 class Tail {
  public:
-  Tail(const CliOptions& options, const TailOptions& tail, std::ostream* out)
+  Tail(const CliOptions& options, const TailOptions& tail, std::string place, std::ostream* out)
       : options_(options),
         tail_(tail),
-        client_(options.server),
+        resumes_(!place.empty()),
+        feed_(options.server, options.filters, std::move(place)),
         printer_(options.output, options.output.form == "csv" ? UseDetailRows() : UseRows(), out) {}
 
   absl::Status Run() {
@@ -51,67 +46,54 @@ class Tail {
   }
 
  private:
-  Parameters Filtered() const {
-    const Filters& filters = options_.filters;
-    return {{"token", filters.token},         {"host", filters.host},
-            {"provider", filters.provider},   {"workload", filters.workload},
-            {"endpoint", filters.endpoint},   {"status", filters.status},
-            {"direction", filters.direction}, {"trait", filters.trait},
-            {"user", filters.user},           {"limit", kBatch}};
+  // Uses that may still be shown.
+  uint64_t Left() const {
+    return options_.filters.limit == 0 ? kAll : options_.filters.limit - shown_;
   }
 
-  // Asks for what was committed since the last look.
+  // Shows what was committed since the last look.
   absl::Status Look() {
     found_ = 0;
-    Parameters parameters = Filtered();
-    parameters.emplace_back("pageToken", place_);
-    const absl::StatusOr<Json> answer = client_.Get("/v1/uses/tail", parameters);
-    if (!answer.ok()) return answer.status();
-    place_ = Cell(*answer, "nextPageToken");
-    if (place_.empty()) return absl::UnavailableError("the server does not say where to go on");
-    std::vector<Json> uses = ObjectsOf(*answer, "uses");
-    found_ = uses.size();
-    std::erase_if(uses, [this](const Json& use) { return past_.erase(IdentityOf(use)) != 0; });
-    Show(std::move(uses));
-    return absl::OkStatus();
+    absl::StatusOr<std::vector<Json>> uses = feed_.Look(Left());
+    if (!uses.ok()) return uses.status();
+    found_ = uses->size();
+    return Show(*std::move(uses));
   }
 
   // What `--since` asks for and is there already, oldest first.
   absl::Status ShowPast() {
-    if (options_.filters.since.empty()) return absl::OkStatus();
-    std::vector<Json> uses;
-    std::string page_token;
-    do {
-      Parameters parameters = Filtered();
-      parameters.emplace_back("since", options_.filters.since);
-      parameters.emplace_back("pageToken", page_token);
-      const absl::StatusOr<Json> answer = client_.Get("/v1/uses", parameters);
-      if (!answer.ok()) return answer.status();
-      for (Json& use : ObjectsOf(*answer, "uses")) uses.push_back(std::move(use));
-      page_token = Cell(*answer, "nextPageToken");
-    } while (!page_token.empty());
-    for (const Json& use : uses) past_.insert(IdentityOf(use));
-    std::reverse(uses.begin(), uses.end());
-    Show(std::move(uses));
-    return absl::OkStatus();
+    if (options_.filters.since.empty() || resumes_ || ended_) return absl::OkStatus();
+    absl::StatusOr<std::vector<Json>> uses = feed_.Past(options_.filters.since, kAll);
+    if (!uses.ok()) return uses.status();
+    return Show(*std::move(uses));
   }
 
-  void Show(std::vector<Json> uses) {
-    const uint64_t limit = options_.filters.limit;
-    if (limit != 0 && shown_ + uses.size() >= limit) {
-      uses.resize(limit - shown_);
-      ended_ = true;
-    }
+  absl::Status Show(std::vector<Json> uses) {
+    const bool is_cut = uses.size() > Left();
+    if (is_cut) uses.resize(Left());
     shown_ += uses.size();
-    if (!printer_.Print(uses)) ended_ = true;
+    if (Left() == 0) ended_ = true;
+    if (!printer_.Print(uses)) {
+      ended_ = true;
+      return absl::OkStatus();  // main says why
+    }
+    // Behind what was written: a crash in between shows it again, and loses none.
+    if (tail_.cursor_file.empty() || is_cut || feed_.Place() == saved_) return absl::OkStatus();
+    // What `--since` asks for has not been shown yet.
+    if (!options_.filters.since.empty() && !resumes_ && !std::exchange(has_past_, true)) {
+      return absl::OkStatus();
+    }
+    saved_ = feed_.Place();
+    return WriteCursor(tail_.cursor_file, saved_);
   }
 
   const CliOptions& options_;
   const TailOptions& tail_;
-  const Client client_;
+  const bool resumes_;
+  UseFeed feed_;
   Printer printer_;
-  std::string place_;
-  std::set<Identity> past_;  // shown, and perhaps committed after the place was taken
+  std::string saved_;
+  bool has_past_ = false;
   uint64_t shown_ = 0;
   size_t found_ = 0;  // by the last look
   bool ended_ = false;
@@ -120,7 +102,18 @@ class Tail {
 }  // namespace
 
 absl::Status TailUses(const CliOptions& options, const TailOptions& tail, std::ostream* out) {
-  return Tail(options, tail, out).Run();
+  std::string place;
+  if (!tail.cursor_file.empty()) {
+    absl::StatusOr<std::string> read = ReadCursor(tail.cursor_file);
+    if (!read.ok()) return read.status();
+    place = *std::move(read);
+    if (!place.empty() && !options.filters.since.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--since: '", tail.cursor_file,
+                       "' says already where to go on; leave --since out, or remove the file"));
+    }
+  }
+  return Tail(options, tail, std::move(place), out).Run();
 }
 
 }  // namespace tokenwatch

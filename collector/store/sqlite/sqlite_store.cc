@@ -219,6 +219,11 @@ class SqliteStore final : public Store {
     if (!cursor->empty() && (!absl::SimpleAtoi(*cursor, &number) || number < 0)) {
       return absl::InvalidArgumentError("cursor: was not made here; leave it empty to start now");
     }
+    if (number > last_use) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cursor: ", number, " lies beyond the newest use, ", last_use,
+          ", as in a store that was begun anew or restored; leave it empty to start now"));
+    }
     std::vector<v1::Use> uses;
     // The usual answer to a poll, without a look at the database.
     if (number < last_use && limit > 0) {

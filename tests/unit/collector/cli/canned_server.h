@@ -27,7 +27,7 @@ class CannedServer {
       }
       requests_.push_back(line);
       HttpResponse response;
-      response.status = status_;
+      response.status = requests_.size() < status_from_ ? 200 : status_;
       response.body =
           answers_.empty() ? "{}" : answers_[std::min(requests_.size(), answers_.size()) - 1];
       return response;
@@ -37,8 +37,10 @@ class CannedServer {
   }
 
   // One after another; the last one again and again.
-  void Answer(std::vector<std::string> answers, int status = 200) {
+  // `status` is that of the answers from number `from` on, counted from 1.
+  void Answer(std::vector<std::string> answers, int status = 200, size_t from = 1) {
     absl::MutexLock lock(&mutex_);
+    status_from_ = from;
     answers_ = std::move(answers);
     status_ = status;
     requests_.clear();
@@ -54,6 +56,7 @@ class CannedServer {
   absl::Mutex mutex_;
   std::vector<std::string> answers_, requests_;
   int status_ = 200;
+  size_t status_from_ = 1;
   std::unique_ptr<HttpServer> server_;
 };
 
