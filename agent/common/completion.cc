@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -36,16 +37,44 @@ void ForEach(const CompletionCommand& command, const std::string& path, const Vi
   }
 }
 
-// Flags that take a value, each name once.
-std::vector<CompletionFlag> FlagsWithValue(const CompletionCommand& root) {
-  std::vector<CompletionFlag> flags;
-  std::set<std::string> seen;
-  ForEach(root, "", [&](const CompletionCommand& command, const std::string&) {
+// A flag that takes a value, and behind which commands: a pattern of "PATH:--flag".
+struct ValueCase {
+  std::string pattern;
+  CompletionFlag flag;
+};
+
+// One for a name that is completed alike wherever it stands, else one for each command.
+std::vector<ValueCase> ValueCases(const CompletionCommand& root) {
+  struct Place {
+    std::string path;
+    CompletionFlag flag;
+  };
+  std::vector<std::string> names;
+  std::map<std::string, std::vector<Place>> places;
+  ForEach(root, "", [&](const CompletionCommand& command, const std::string& path) {
     for (const CompletionFlag& flag : command.flags) {
-      if (!flag.placeholder.empty() && seen.insert(flag.name).second) flags.push_back(flag);
+      if (flag.placeholder.empty()) continue;
+      std::vector<Place>& here = places[flag.name];
+      if (here.empty()) names.push_back(flag.name);
+      here.push_back({path, flag});
     }
   });
-  return flags;
+  std::vector<ValueCase> cases;
+  for (const std::string& name : names) {
+    const std::vector<Place>& here = places[name];
+    const bool alike = std::all_of(here.begin(), here.end(), [&](const Place& place) {
+      return place.flag.words == here[0].flag.words &&
+             IsPath(place.flag.placeholder) == IsPath(here[0].flag.placeholder);
+    });
+    if (alike) {
+      cases.push_back({absl::StrCat("*:", name), here[0].flag});
+      continue;
+    }
+    for (const Place& place : here) {
+      cases.push_back({absl::StrCat("'", place.path, "':", name), place.flag});
+    }
+  }
+  return cases;
 }
 
 // The command's flags and the root's, each name once.
@@ -78,8 +107,8 @@ std::string FunctionName(const CompletionCommand& root) {
 std::string Bash(const CompletionCommand& root) {
   const std::string function = FunctionName(root);
   std::string values, table;
-  for (const CompletionFlag& flag : FlagsWithValue(root)) {
-    absl::StrAppend(&values, "    ", flag.name, ")\n");
+  for (const auto& [pattern, flag] : ValueCases(root)) {
+    absl::StrAppend(&values, "    ", pattern, ")\n");
     if (!flag.words.empty()) {
       absl::StrAppend(&values, "      mapfile -t COMPREPLY < <(compgen -W '",
                       absl::StrJoin(flag.words, " "), "' -- \"$word\")\n");
@@ -99,15 +128,15 @@ std::string Bash(const CompletionCommand& root) {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   local command='' flags='' commands='' files='' index
   COMPREPLY=()
-  case "$before" in
-)",
-                      values, R"(  esac
   for ((index = 1; index < COMP_CWORD; index++)); do
     )",
                       function, R"(_table "$command"
     [[ " $commands " != *" ${COMP_WORDS[index]} "* ]] ||
       command="${command:+$command }${COMP_WORDS[index]}"
   done
+  case "$command:$before" in
+)",
+                      values, R"(  esac
   )",
                       function, R"(_table "$command"
   if [[ "$word" == -* ]]; then
@@ -149,8 +178,8 @@ std::string Described(const Rows& rows) {
 std::string Zsh(const CompletionCommand& root) {
   const std::string function = FunctionName(root);
   std::string values, table;
-  for (const CompletionFlag& flag : FlagsWithValue(root)) {
-    absl::StrAppend(&values, "    ", flag.name, ")\n");
+  for (const auto& [pattern, flag] : ValueCases(root)) {
+    absl::StrAppend(&values, "    ", pattern, ")\n");
     if (!flag.words.empty()) {
       absl::StrAppend(&values, "      compadd -- ", absl::StrJoin(flag.words, " "), "\n");
     } else if (IsPath(flag.placeholder)) {
@@ -177,9 +206,6 @@ std::string Zsh(const CompletionCommand& root) {
                       function, R"(() {
   local command='' files='' index
   local -a flags commands names
-  case "${words[CURRENT-1]}" in
-)",
-                      values, R"(  esac
   for ((index = 2; index < CURRENT; index++)); do
     )",
                       function, R"(_table "$command"
@@ -187,6 +213,9 @@ std::string Zsh(const CompletionCommand& root) {
       command="${command:+$command }${words[index]}"
     fi
   done
+  case "$command:${words[CURRENT-1]}" in
+)",
+                      values, R"(  esac
   )",
                       function, R"(_table "$command"
   if [[ "${words[CURRENT]}" == -* ]]; then

@@ -24,8 +24,7 @@ struct CompletionCommand {
 // Shells that CompletionScript knows.
 const std::vector<std::string>& CompletionShells();
 
-// A script for "bash", "zsh" or "fish". The root's flags may follow every command. A flag of one
-// name completes alike wherever it stands.
+// A script for "bash", "zsh" or "fish". The root's flags may follow every command.
 std::string CompletionScript(const std::string& shell, const CompletionCommand& root);
 
 }  // namespace tokenwatch

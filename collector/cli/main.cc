@@ -174,8 +174,14 @@ int main(int argc, char** argv) {
   root.Add("credential-file", &options.server.credential_file,
            "what lets you ask: a file of tokenwatch-collector init, or of its credentials add")
       .Placeholder("FILE");
-  root.Add("output", &options.output.form, "how to print; json is one object a line")
-      .OneOf({"table", "json", "csv"});
+  root.Add("output", &options.output.form,
+           "how to print; json is one object a line; ocsf, of tail alone, likewise, as SIEMs take "
+           "it")
+      .OneOf({"table", "json", "csv", "ocsf"});
+  config.AddCheck([&] {
+    if (options.output.form != "ocsf" || config.CommandName() == "tail") return absl::OkStatus();
+    return absl::InvalidArgumentError("--output ocsf is a form of 'tail' alone");
+  });
   Filters& filters = options.filters;
   Command& tokens = root.AddCommand("tokens", "the tokens in use, last used first");
   Command& uses = root.AddCommand("uses", "single uses, newest first");
@@ -185,6 +191,9 @@ int main(int argc, char** argv) {
     AddLimit(list, &filters.limit);
   }
   AddUser(&uses, &filters);
+  tokens.Add("state", &filters.state, "in this state only")
+      .OneOf({"active", "dormant", "expired", "rotated", "revoked", "unmapped"})
+      .FlagOnly();
   root.AddCommand("token", "one token: who uses it, for what")
       .Positional("ID", &given.id,
                   "a token id, as 'tokenwatch tokens' shows it, or the id of a credential");

@@ -11,7 +11,7 @@
 namespace tokenwatch {
 
 struct OutputOptions {
-  std::string form = "table";  // or json, one object a line; or csv
+  std::string form = "table";  // or json, one object a line; or csv; or of tail alone, ocsf
   size_t width = 0;            // of the terminal; 0 where there is none
   bool utf8 = true;            // what is drawn may be other than ASCII
 };

@@ -63,7 +63,8 @@ std::vector<std::string> TokenCells(const Json& token) {
   return {Cell(token, "tokenId"), Cell(token, "provider"), Cell(token, "format"),
           IdentityCell(token),    Cell(token, "issued"),   Cell(token, "uses"),
           Cell(token, "denied"),  Cell(token, "failed"),   SecondCell(token, "lastUsed"),
-          WhoCell(token),         Words(token, "hosts")};
+          WhoCell(token),         Words(token, "hosts"),   Cell(token, "state"),
+          Words(token, "owners")};
 }
 
 std::vector<std::string> TokenDetailCells(const Json& token) {
@@ -90,7 +91,11 @@ std::vector<std::string> TokenDetailCells(const Json& token) {
           Cell(token, "issuer"),
           Cell(token, "subject"),
           Cell(token, "client"),
-          Cell(token, "organization")};
+          Cell(token, "organization"),
+          Words(token, "owners"),
+          Cell(token, "state"),
+          Cell(token, "successor"),
+          Cell(token, "openFindings")};
 }
 
 std::vector<std::string> FactCells(const Json& fact) {
@@ -132,7 +137,7 @@ std::vector<std::string> UseCells(const Json& use) {
 
 std::vector<std::string> UseDetailCells(const Json& use) {
   std::vector<std::string> cells = UseCells(use);
-  for (const char* name : {"userId", "credentialId", "format", "provider"}) {
+  for (const char* name : {"userId", "credentialId", "format", "provider", "owner"}) {
     cells.push_back(Cell(use, name));
   }
   return cells;
@@ -258,7 +263,9 @@ const RowKind& TokenRows() {
                    {.title = "FAILED", .is_number = true, .may_vanish = true},
                    {"LAST USED"},
                    Shrinking("WHO", 4),
-                   Shrinking("HOSTS", 5)},
+                   Shrinking("HOSTS", 5),
+                   {.title = "STATE", .may_vanish = true},
+                   {.title = "OWNED BY", .may_shrink = true, .least = 8, .may_vanish = true}},
                   TokenCells};
   return *kind;
 }
@@ -276,7 +283,8 @@ const RowKind& TokenDetailRows() {
        Number("MACHINES"), Number("RESOURCES"), Shrinking("WHO"), Shrinking("HOSTS"),
        {"CREDENTIAL"},     Number("ISSUED"),    {"PROVIDER"},     {"PUBLIC ID"},
        {"ACCOUNT"},        {"OWNER"},           {"EXPIRES"},      Number("FOREIGN HOST USES"),
-       {"ISSUER"},         {"SUBJECT"},         {"CLIENT"},       {"ORGANIZATION"}},
+       {"ISSUER"},         {"SUBJECT"},         {"CLIENT"},       {"ORGANIZATION"},
+       {"OWNED BY"},       {"STATE"},           {"SUCCESSOR"},    Number("OPEN FINDINGS")},
       TokenDetailCells};
   return *kind;
 }
@@ -306,7 +314,7 @@ const RowKind& UseRows() {
 const RowKind& UseDetailRows() {
   static const RowKind* const kind = [] {
     auto* const detail = new RowKind{UseRows().columns, UseDetailCells};
-    for (const char* title : {"USER ID", "CREDENTIAL", "FORMAT", "PROVIDER"}) {
+    for (const char* title : {"USER ID", "CREDENTIAL", "FORMAT", "PROVIDER", "OWNED BY"}) {
       detail->columns.push_back({title});
     }
     return detail;

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "collector/cli/commands.h"
 #include "collector/cli/cursor_file.h"
+#include "collector/cli/ocsf_lines.h"
 #include "collector/cli/rows.h"
 #include "collector/cli/use_feed.h"
 
@@ -21,6 +22,7 @@ class Tail {
       : options_(options),
         tail_(tail),
         resumes_(!place.empty()),
+        out_(out),
         feed_(options.server, options.filters, std::move(place)),
         printer_(options.output, options.output.form == "csv" ? UseDetailRows() : UseRows(), out) {}
 
@@ -73,7 +75,15 @@ class Tail {
     if (is_cut) uses.resize(Left());
     shown_ += uses.size();
     if (Left() == 0) ended_ = true;
-    if (!printer_.Print(uses)) {
+    if (options_.output.form == "ocsf") {
+      for (const Json& use : uses) {
+        const absl::StatusOr<std::string> line = OcsfLine(use);
+        if (!line.ok()) return line.status();
+        *out_ << *line << "\n";
+      }
+      out_->flush();
+    }
+    if (options_.output.form == "ocsf" ? !out_->good() : !printer_.Print(uses)) {
       ended_ = true;
       return absl::OkStatus();  // main says why
     }
@@ -90,6 +100,7 @@ class Tail {
   const CliOptions& options_;
   const TailOptions& tail_;
   const bool resumes_;
+  std::ostream* const out_;
   UseFeed feed_;
   Printer printer_;
   std::string saved_;

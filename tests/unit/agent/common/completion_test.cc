@@ -29,6 +29,7 @@ class CompletionTest : public testing::Test {
     list.Add("order", &text_, "how").OneOf({"up", "down"}).FlagOnly();
     list.Add("quiet", &quiet_, "nothing").FlagOnly();
     Command& rules = root.AddCommand("rules", "about rules");
+    rules.Add("order", &text_, "another one").OneOf({"left", "right"}).FlagOnly();
     rules.AddCommand("check", "look at files").Positional("FILES", &files_, "files");
     config_.AddCompletion();
     config_.RequireCommand();
@@ -85,6 +86,7 @@ TEST_F(CompletionTest, BashOffersWhatTheTreeHas) {
       {"some-program list --", {"--order", "--quiet", "--help", "--where", "--version"}},
       {"some-program list --order \"\"", {"up", "down"}},
       {"some-program list --order u", {"up"}},
+      {"some-program rules --order \"\"", {"left", "right"}},
       {"some-program --where x rules \"\"", {"check"}},
       {"some-program rules check --q", {}},
       {"some-program list \"\"", {}},

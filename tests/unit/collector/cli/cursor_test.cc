@@ -11,6 +11,7 @@
 #include "collector/api/http_api.h"
 #include "collector/cli/commands.h"
 #include "collector/cli/cursor_file.h"
+#include "collector/cli/ocsf_lines.h"
 #include "tests/unit/collector/store/store_testing.h"
 
 namespace tokenwatch {
@@ -122,6 +123,28 @@ TEST_F(CursorTest, WhatCouldNotBeWrittenIsShownAgain) {
   EXPECT_TRUE(TailUses(options_, {.looks = 2, .cursor_file = file_}, &out_).ok());
   out_.clear();
   EXPECT_EQ(Tail(2), Ids(0, 3));
+}
+
+TEST_F(CursorTest, OcsfIsALineAUse) {
+  EXPECT_EQ(Tail(1), Ids(0, 0));
+  Add(0, 3);
+  options_.output.form = "ocsf";
+  out_.str("");
+  ASSERT_TRUE(TailUses(options_, {.looks = 2, .cursor_file = file_}, &out_).ok());
+  std::istringstream lines(out_.str());
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const Json event = Json::parse(line);
+    EXPECT_EQ(event["class_uid"], 6003);
+    EXPECT_EQ(event["time"], (kNow + count) / 1000) << line;
+    const std::string uid = event["metadata"]["uid"].get<std::string>();
+    EXPECT_EQ(uid.substr(uid.rfind('/')), absl::StrCat("/", count + 1));
+    EXPECT_NE(line.find(tokenwatch::testing::TokenText(1)), std::string::npos) << line;
+  }
+  EXPECT_EQ(count, 3);
+  options_.output.form = "json";
+  EXPECT_EQ(Tail(2), Ids(0, 0)) << "the cursor is behind them";
+  EXPECT_TRUE(absl::IsUnavailable(OcsfLine(Json::parse(R"({"time":5})")).status()));
 }
 
 TEST_F(CursorTest, AnotherStoreIsNoticed) {
