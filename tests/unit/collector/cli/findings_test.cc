@@ -118,7 +118,7 @@ TEST_F(FindingsTest, OwnersAreListed) {
   options_.filters.since = "7d";
   EXPECT_EQ(ListOwners(options_, &out_), absl::OkStatus());
   EXPECT_EQ(server_.Requests()[0], "/v1/owners since=7d limit=100");
-  ExpectParts({"OWNER", "FINDINGS", "OWNS", "pay ", "3", "40", "2", "2026-11-22 10:15:12Z", "p@x",
+  ExpectParts({"OWNER", "FINDINGS", "OWNS", "pay ", "3", "40", " 2  2026-11-22 10:15:12Z", "p@x",
                "{host: a}; {}", "none"});
 }
 
