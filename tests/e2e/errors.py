@@ -138,6 +138,10 @@ def collector_rows(world):
               world.write("rows-file", ""), status=1)
     collector("unknown key in YAML", [r"collector\.yaml:1", "datadir"], "--config",
               world.write("collector.yaml", "datadir: /x\n"))
+    wrong = world.write("wrong.yaml", "owners:\n- {ownr: a}\n")
+    collector("every mistake of a policy", [rf"{wrong}:2: 'owner' is needed"], "--policy-file", wrong)
+    collector("policy that is not there", ["no-policy.yaml"], "--policy-file",
+              world.path("no-policy.yaml"))
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         collector("port in use", [str(port)], "--http-listen", f"127.0.0.1:{port}", status=1)
@@ -158,6 +162,9 @@ def cli_rows(world, collector):
     cli("unknown output", ["table", "json", "csv"], *server, "uses", "--output", "xml", status=2)
     cli("bad time", ["since"], *server, "uses", "--since", "yesterday", status=2)
     cli("token that is none", ["tok_"], *server, "token", "ghp_x", status=2)
+    cli("policy with a mistake", ["2 problems in 1 of 1 file"], "policy", "check",
+        world.write("wrong.yaml", "owners:\n- {ownr: a}\n"), status=1)
+    cli("form for SIEMs elsewhere", ["tail"], *server, "uses", "--output", "ocsf", status=2)
     cli("token never seen", ["never|no use|not"], *server, "token",
         "tok_35602yf42tr1pnyk1wrynxw9gd", status=1)
     for name, words, port in (("gRPC port", ["no tokenwatch collector", "7480"], collector.grpc),
@@ -170,6 +177,53 @@ def cli_rows(world, collector):
     who("no agent yet", ["no agent has reported"], *server, *key, status=1)
     who("no socket", ["no such socket"], *server, "--agent", f"unix:{world.path('no.sock')}",
         status=3)
+
+
+class PolicyCollector(Collector):
+    """With a policy file."""
+
+    def __init__(self, world, policy):
+        self.policy = policy
+        super().__init__(world, "policy-collector")
+
+    def arguments(self):
+        return ["--plaintext", "--policy-file", self.policy]
+
+
+def policy_that_changes(world):
+    """A good one counts by itself, a wrong one is told and changes nothing, SIGHUP reads at once."""
+    file = world.write("policy.yaml", "owners:\n- {owner: first}\n")
+    collector = PolicyCollector(world, file)
+    cli = Cli(world, collector)
+
+    def change(text):
+        # At once: what is half written would be read.
+        os.replace(world.write("policy.new", text), file)
+
+    def owners():
+        return [owner["owner"] for owner in cli.objects("owners")]
+
+    def log(words):
+        with open(collector.log) as lines:
+            return sum(words in line for line in lines)
+
+    check(owners() == ["first", "none"], f"at start: {owners()}")
+    change("owners:\n- {owner: second}\n")
+    wait_until(lambda: owners() == ["second", "none"], 20, "the policy of the changed file")
+    change("owners:\n- {ownr: third}\n")
+    wait_until(lambda: log("the policy stays as it was") == 2, 20, "two problems in the log")
+    check(owners() == ["second", "none"], f"after a mistake: {owners()}")
+    collector.process.send_signal(signal.SIGHUP)
+    time.sleep(2)
+    check(log("the policy stays as it was") == 2, "a problem is told more than once")
+    check(collector.process.poll() is None, "SIGHUP ended the collector")
+    complaint(world, "tokenwatch, a policy that is wrong now", CLI, "--server",
+              f"http://127.0.0.1:{collector.http}", "policy", "show", "--output", "json", status=1,
+              words=["2 problems"])
+    change("owners:\n- {owner: fourth}\n")
+    collector.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: owners() == ["fourth", "none"], 20, "the policy after SIGHUP")
+    collector.stop()
 
 
 def unreachable_collector(world):
@@ -207,6 +261,7 @@ def scenario(world):
     agent_rows(world)
     collector_rows(world)
     cli_rows(world, collector)
+    policy_that_changes(world)
     unreachable_collector(world)
 
 
