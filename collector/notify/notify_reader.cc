@@ -34,7 +34,7 @@ constexpr size_t kUnixPathMost = 107;  // sun_path without its end
 constexpr uint64_t kQueueMost = 1'000'000;
 constexpr absl::Duration kLongestTimeout = absl::Minutes(1);
 
-const char* const kHttpKeys[] = {"url", "ca-file", "bearer-file", "headers", "header-files"};
+constexpr const char* kHttpKeys[] = {"url", "ca-file", "bearer-file", "headers", "header-files"};
 
 bool TakesUrlFile(ReceiverType type) {
   return type != ReceiverType::kSyslog && type != ReceiverType::kAlertmanager;
