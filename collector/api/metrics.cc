@@ -24,6 +24,16 @@ struct CounterRow {
 
 // What other rooms count. A counter that is not here is shown too, with its name as help.
 constexpr CounterRow kCounters[] = {
+    {"detect_commit_failures", false, "Commits of findings that failed and were tried again."},
+    {"detect_commits", false, "Commits of findings and baselines."},
+    {"detect_facts_dropped", false,
+     "Facts of tokens that detection had no room for; it has them after a restart."},
+    {"detect_findings", false, "Findings raised."},
+    {"detect_overflows", false,
+     "Times that more was committed than detection could hold, so that it read uses from the "
+     "store."},
+    {"detect_uses", false, "Uses that detection has judged."},
+    {"detect_waiting", true, "Uses committed and not judged yet."},
     {"enrol_ended_agents", true,
      "Agents that are enrolled and whose certificate has ended; those revoked left out."},
     {"enrol_registry_unreadable", true,

@@ -29,10 +29,7 @@ std::string FindingId(std::string_view key, uint64_t number, int64_t time_us) {
   return CrockfordText(kFindingPrefix, {digest.data(), 16});
 }
 
-std::string Cut(std::string text) {
-  if (text.size() > kTextMax) text.resize(kTextMax);
-  return text;
-}
+std::string Cut(const std::string& text) { return std::string(CutText(text, kTextMax)); }
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 

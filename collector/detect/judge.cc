@@ -135,8 +135,7 @@ void Judge::JudgeUse(const CommittedUse& use) {
   }
   engine_.Judge(use);
   judged_ = use.number;
-  const absl::MutexLock lock(&mutex_);
-  ++counters_["detect_uses"];
+  uses_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Judge::CatchUp() {
@@ -151,13 +150,14 @@ void Judge::CatchUp() {
   }
 }
 
-// Event time goes on with this machine's clock, whatever that shows: a step of it is no silence.
+// Event time goes on with the steady clock, so a step of the wall clock is no silence; and it is
+// not ahead of the wall clock, so an agent's clock that is ahead makes none either.
 void Judge::Advance() {
   if (newest_us_ == 0) return;
-  const uint64_t now_ns = clock_->MonotonicNs();
   const bool idle = judged_ >= store_->LastUse();
-  const auto since_us = static_cast<int64_t>((now_ns - newest_ns_) / 1000);
-  engine_.AdvanceTo(newest_us_ - kSlackMicros + (idle ? since_us : 0));
+  const auto since_us = static_cast<int64_t>((clock_->MonotonicNs() - newest_ns_) / 1000);
+  const int64_t reached_us = newest_us_ + (idle ? since_us : 0);
+  engine_.AdvanceTo(std::min(reached_us, absl::ToUnixMicros(clock_->Now())) - kSlackMicros);
 }
 
 bool Judge::IsReporting(const std::string& agent) const {
@@ -167,24 +167,33 @@ bool Judge::IsReporting(const std::string& agent) const {
   return !found->second.behind || clock_->MonotonicNs() - found->second.at_ns > kSilentNs;
 }
 
-void Judge::Save(bool all) {
-  const int64_t now_us = absl::ToUnixMicros(clock_->Now());
-  bool news = false;
-  for (StoredFinding& finding : engine_.TakeFindings(all, now_us)) {
-    const bool told = finding.tell;
-    if (told && options_.route && finding.finding.state() != "suppressed") {
-      for (Delivery& delivery : options_.route(finding.finding)) {
-        pending_.deliveries.push_back(std::move(delivery));
-      }
+void Judge::Queue(StoredFinding finding) {
+  const bool told = finding.tell && finding.finding.state() != "suppressed";
+  if (told && options_.route) {
+    for (Delivery& delivery : options_.route(finding.finding)) {
+      pending_.deliveries.push_back(std::move(delivery));
     }
-    news = news || told;
+  }
+  if (finding.tell && finding.finding.revision() == 1) ++raised_;
+  const auto same = std::find_if(
+      pending_.findings.begin(), pending_.findings.end(), [&finding](const StoredFinding& other) {
+        return other.finding.finding_id() == finding.finding.finding_id();
+      });
+  if (failing_ && same != pending_.findings.end()) {
+    *same = std::move(finding);
+  } else {
     pending_.findings.push_back(std::move(finding));
   }
+}
+
+void Judge::Save(bool all) {
+  const int64_t now_us = absl::ToUnixMicros(clock_->Now());
+  // Baselines that could not be committed wait as they were, with the number of their last use.
+  all = all && !pending_.judged.has_value();
+  for (StoredFinding& finding : engine_.TakeFindings(all, now_us)) Queue(std::move(finding));
   for (TokenFactRow& fact : engine_.TakeFacts()) pending_.facts.push_back(std::move(fact));
   if (all) {
-    for (StoredBaseline& baseline : engine_.TakeBaselines()) {
-      pending_.baselines.push_back(std::move(baseline));
-    }
+    pending_.baselines = engine_.TakeBaselines();
     pending_.judged = judged_;
     saved_ns_ = clock_->MonotonicNs();
   }
@@ -193,35 +202,28 @@ void Judge::Save(bool all) {
     return;
   }
   const absl::Status status = store_->CommitDetection(pending_);
-  const absl::MutexLock lock(&mutex_);
-  if (!status.ok()) {
-    // Nothing is forgotten: the next round tries all of it again.
-    if (counters_["detect_commit_failures"]++ == 0) {
-      Log(LogLevel::kError,
-          "findings cannot be stored, they are kept and tried again: ", status.ToString());
-    }
-    return;
+  if (!status.ok() && !std::exchange(failing_, true)) {
+    Log(LogLevel::kError,
+        "findings cannot be stored, they are kept and tried again: ", status.ToString());
   }
-  ++counters_["detect_commits"];
-  counters_["detect_findings"] += static_cast<uint64_t>(std::count_if(
-      pending_.findings.begin(), pending_.findings.end(),
-      [](const StoredFinding& one) { return one.finding.revision() == 1 && one.tell; }));
-  const bool wake = !pending_.deliveries.empty();
-  pending_ = DetectionCommit();
+  if (status.ok() && std::exchange(failing_, false))
+    Log(LogLevel::kInfo, "findings are stored again");
+  const bool wake = status.ok() && !pending_.deliveries.empty();
+  if (status.ok()) pending_ = DetectionCommit();
   if (wake && options_.delivered) options_.delivered();
+  const absl::MutexLock lock(&mutex_);
+  ++counters_[status.ok() ? "detect_commits" : "detect_commit_failures"];
+  counters_["detect_findings"] += std::exchange(raised_, 0);
 }
 
 void Judge::AddCounters(Counters* counters) const {
   const absl::MutexLock lock(&mutex_);
   for (const auto& [name, value] : counters_) (*counters)[name] += value;
   (*counters)["detect_waiting"] += next_.uses.size();
+  (*counters)["detect_uses"] += uses_;
 }
 
-uint64_t Judge::Judged() const {
-  const absl::MutexLock lock(&mutex_);
-  const auto found = counters_.find("detect_uses");
-  return found == counters_.end() ? 0 : found->second;
-}
+uint64_t Judge::Judged() const { return uses_; }
 
 uint64_t Judge::Waiting() const {
   const absl::MutexLock lock(&mutex_);

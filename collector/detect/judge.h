@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_DETECT_JUDGE_H_
 #define TOKENWATCH_COLLECTOR_DETECT_JUDGE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -85,6 +86,8 @@ class Judge : public CommitObserver {
   bool IsReporting(const std::string& agent) const;
   // Commits what is new; with `all` also baselines, and how far uses are judged.
   void Save(bool all);
+  // Puts a finding, and what is to be delivered of it, into what is committed next.
+  void Queue(StoredFinding finding);
 
   DetectionStore* const store_;
   const Clock* const clock_;
@@ -95,6 +98,8 @@ class Judge : public CommitObserver {
   DetectionCommit pending_;  // what a failed commit left
   uint64_t judged_ = 0;      // number of the last use that the engine had
   uint64_t saved_ns_ = 0;
+  uint64_t raised_ = 0;    // findings that were queued for the first time
+  bool failing_ = false;   // the last commit failed
   int64_t newest_us_ = 0;  // event time
   uint64_t newest_ns_ = 0;
   absl::flat_hash_map<std::string, Progress> agents_;
@@ -103,6 +108,7 @@ class Judge : public CommitObserver {
   absl::CondVar changed_ ABSL_GUARDED_BY(mutex_);
   Work next_ ABSL_GUARDED_BY(mutex_);
   Counters counters_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> uses_{0};
   std::thread thread_;
 };
 

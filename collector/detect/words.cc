@@ -4,8 +4,15 @@
 
 namespace tokenwatch {
 
+std::string_view CutText(std::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  // Not within a character.
+  while (most > 0 && (static_cast<uint8_t>(text[most]) & 0xc0) == 0x80) --most;
+  return text.substr(0, most);
+}
+
 Word Words::Of(std::string_view text) {
-  text = text.substr(0, kTextMax);
+  text = CutText(text, kTextMax);
   if (text.empty()) return 0;
   const auto [at, added] =
       numbers_.try_emplace(std::string(text), static_cast<Word>(texts_.size()));

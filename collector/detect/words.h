@@ -15,6 +15,9 @@ namespace tokenwatch {
 
 using Word = uint32_t;  // 0: the empty text
 
+// At most so many bytes of it, whole characters of UTF-8.
+std::string_view CutText(std::string_view text, size_t most);
+
 class Words {
  public:
   static constexpr size_t kTextMax = 256;  // bytes; what a longer text has beyond does not count

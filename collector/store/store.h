@@ -154,7 +154,7 @@ class Store {
   virtual DetectionStore* detection() = 0;
 
   // Who owns tokens and uses in every answer from now on; never null. Before, nobody owns any.
-  virtual void SetPolicy(std::shared_ptr<const Policy> /*policy*/) {}
+  virtual void SetPolicy(const std::shared_ptr<const Policy>& /*policy*/) {}
 
   // Highest committed sequence of a stream; 0 where there is none.
   virtual absl::StatusOr<uint64_t> CommittedSequence(const std::string& agent,

@@ -103,8 +103,8 @@ class SqliteStore final : public Store {
 
   DetectionStore* detection() override { return &detection_; }
 
-  void SetPolicy(std::shared_ptr<const Policy> policy) override {
-    core_.SetPolicy(std::move(policy));
+  void SetPolicy(const std::shared_ptr<const Policy>& policy) override {
+    core_.SetPolicy(policy);
   }
 
   absl::StatusOr<std::vector<v1::Owner>> SumOwners(const v1::ListRequest& request) override {
