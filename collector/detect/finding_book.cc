@@ -61,9 +61,9 @@ void SetSubject(const FindingSubject& subject, const CommittedUse* use, v1::Find
     finding->set_token_id(shown.token_id());
     finding->set_format(shown.format());
     finding->set_provider(shown.provider());
-  } else if (subject.id.starts_with("tok_")) {
-    finding->set_token_id(std::string(subject.id));
   }
+  // A token that has ids under several fleet keys is known by one: Restore finds it again by that.
+  if (subject.id.starts_with("tok_")) finding->set_token_id(std::string(subject.id));
   if (subject.id.starts_with("cred_")) finding->set_credential_id(std::string(subject.id));
   if (!subject.service.empty()) finding->set_workload(std::string(subject.service));
   if (subject.owner != nullptr) {
