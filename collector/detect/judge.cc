@@ -21,6 +21,10 @@ constexpr int64_t kSlackMicros = int64_t{60} * 1'000'000;
 constexpr std::string_view kToldFacts[] = {fact::kExpires,  fact::kIssuedAt,  fact::kRevoked,
                                            fact::kInactive, fact::kRevokedBy, fact::kRotatedTo,
                                            fact::kScope};
+// Those that say the same at any time. A scope's is that of its last telling, and several of them
+// would look like several tellings.
+constexpr std::string_view kLastingFacts[] = {fact::kExpires,  fact::kIssuedAt,  fact::kRevoked,
+                                              fact::kInactive, fact::kRevokedBy, fact::kRotatedTo};
 
 uint64_t Nanos(absl::Duration duration) {
   return static_cast<uint64_t>(absl::ToInt64Nanoseconds(duration));
@@ -103,7 +107,14 @@ Judge::Work Judge::Take() {
 }
 
 void Judge::Run() {
+  const uint64_t restored = judged_;
   CatchUp();
+  if (judged_ != restored) {
+    // What Restore could not tell to the engine: facts of tokens that it had no baseline of yet.
+    const absl::Status status = store_->ForEachFact(
+        kLastingFacts, [this](const TokenFactRow& fact) { engine_.Learn(fact); });
+    if (!status.ok()) Log(LogLevel::kError, "facts cannot be read: ", status.ToString());
+  }
   for (bool stop = false; !stop;) {
     Work work = Take();
     stop = work.stop;
