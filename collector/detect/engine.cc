@@ -469,8 +469,11 @@ void Engine::Impl::LookAtHour(const Features& features, Profile* profile, HourPo
 
 void Engine::Impl::NoteNewToken(uint32_t token, Hour hour, SharedProfile* workload) {
   if (hour > workload->hour) {
-    workload->token_peak = std::max(workload->token_peak * kFadeHour,
-                                    static_cast<float>(workload->hour_tokens.size()));
+    // On its first day all of a service's tokens are new.
+    if (workload->hour - workload->began >= 24) {
+      workload->token_peak = std::max(workload->token_peak * kFadeHour,
+                                      static_cast<float>(workload->hour_tokens.size()));
+    }
     workload->hour_tokens.clear();
     workload->hour = hour;
   }

@@ -49,7 +49,8 @@ void WeekModel::Close(Hour hour, uint64_t uses, bool odd) {
     noise_ += kNoiseFollow * (off - noise_);
     noise_ = std::max(noise_, 1.0F);
   }
-  slot.mean += Rate(slot.days) * (count - slot.mean);
+  const float learnt = odd ? std::min(count, slot.mean + 1) : count;
+  slot.mean += Rate(slot.days) * (learnt - slot.mean);
   const auto raise = [odd](float* peak, float fade, float value) {
     *peak = std::max(*peak * fade, odd ? std::min(value, kOddGrowth * *peak + 0.5F) : value);
   };

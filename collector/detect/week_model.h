@@ -26,7 +26,7 @@ class WeekModel {
   };
 
   // An hour is over, with so many uses. Called for each hour once, in their order. Of an hour that
-  // a rule found odd the greatest values hardly move: the next one like it is odd as well.
+  // a rule found odd means and greatest values hardly move: the next one like it is odd as well.
   void Close(Hour hour, uint64_t uses, bool odd);
 
   double Expected(Hour hour) const { return slots_[SlotOf(hour)].mean; }

@@ -6,7 +6,8 @@ namespace tokenwatch::rules {
 namespace {
 
 constexpr size_t kLeast = 12;
-constexpr Hour kLearnedHours = 24;
+constexpr size_t kLeastOfNew = 50;
+constexpr Hour kLearnedHours = 24, kKnownFleetHours = 72;
 constexpr double kOverPeak = 4;
 
 }  // namespace
@@ -15,7 +16,11 @@ constexpr double kOverPeak = 4;
 void TokenInvention(const UseView& view, Reporter* reporter) {
   const SharedProfile& workload = view.workload;
   const size_t tokens = workload.hour_tokens.size();
-  if (view.hour - workload.began < kLearnedHours) return;
+  if (view.hour - workload.began < kLearnedHours) {
+    // All of a new service's tokens are new; so many of them are not one service's.
+    const bool known_fleet = view.hour - view.fleet.began() > kKnownFleetHours;
+    if (!known_fleet || tokens < kLeastOfNew) return;
+  }
   if (view.late || workload.hour != view.hour || tokens < kLeast) return;
   if (static_cast<double>(tokens) < kOverPeak * workload.token_peak) return;
   if (view.profile.uses > 0) return;
