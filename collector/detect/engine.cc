@@ -442,6 +442,7 @@ void Engine::Impl::Judge(const CommittedUse& use) {
   if (hour > profile->hour) {
     BeginHour(profile, hour);
     LookAtHour(features, profile, &fleet.hours);
+    fleet.changed = true;  // when tokens are used is learnt with every hour
   }
   view.hours = profile->hour_shape.get();
   view.hour_chance = profile->hour_chance;
