@@ -131,6 +131,8 @@ void Judge::Run() {
     Advance();
     const uint64_t now_ns = clock_->MonotonicNs();
     Save(stop || now_ns - saved_ns_ >= Nanos(options_.save_every));
+    // The one before may have been of what waited for a store that failed, without the newest.
+    if (stop) Save(true);
   }
 }
 
