@@ -20,7 +20,7 @@ namespace tokenwatch {
 // Not thread safe.
 class Baselines {
  public:
-  static constexpr size_t kMostProfiles = 200'000;
+  static constexpr size_t kMostProfiles = 100'000;
   static constexpr size_t kMostShared = 50'000;  // workloads, and hosts
 
   Words words;

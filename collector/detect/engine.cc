@@ -42,6 +42,8 @@ constexpr double kOddPerDay = 0.3;
 constexpr double kUsualHour = 0.05;  // chance above which nobody asks
 constexpr uint64_t kRarelyDenied = 50;
 constexpr Hour kKnownWorkloadHours = 48;
+// Whose clients' names change more often names something else in them than a release.
+constexpr double kReleasesPerDay = 0.7;
 constexpr size_t kAliveShare = 3;  // of a workload's tokens, alive to one that is silent
 constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
 constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
@@ -49,7 +51,7 @@ constexpr uint32_t kRegularDays = 5;
 constexpr int kLearnedDaysLike = 2;    // before, the first weekend would look like a silence
 constexpr Hour kQuietHours = 14 * 24;  // beyond it a token is gone, and no sign of a quiet fleet
 // A day is quiet where so many of the tokens that are used regularly are silent at once.
-constexpr double kQuietShare = 0.08;
+constexpr double kQuietShare = 0.06;
 constexpr size_t kQuietLeast = 3;
 constexpr double kQuietExpected = 4, kQuietOverLongest = 1.2;
 
@@ -310,7 +312,7 @@ Engine::Impl::Verdict Engine::Impl::RunRules(const UseView& view, const FindingS
 bool Engine::Impl::IsOdd(const UseView& view) {
   if (!IsMature(view)) return false;
   const Novelty& resource = view.New(Dimension::kResource);
-  if (resource.is_new && !resource.siblings && !IsAfterRelease(view) &&
+  if (resource.is_new && !resource.siblings && !IsAfterRelease(view) && !IsNewInstance(view) &&
       resource.per_day <= kOddPerDay) {
     return true;
   }
@@ -363,12 +365,25 @@ void Engine::Impl::LearnUse(const UseView& view, const Verdict& verdict, Profile
   const SeenSet& versions = workload->seen[Dimension::kAgentVersion];
   const bool known = hour - workload->began > kKnownWorkloadHours;
   if (known && features.agent_version != 0 && !versions.Has(features.agent_version) &&
-      !view.New(Dimension::kWorkload).is_new) {
+      versions.NewPerDay(workload->began, hour) < kReleasesPerDay &&
+      !view.New(Dimension::kAgent).is_new && !view.New(Dimension::kWorkload).is_new) {
     workload->deployed = hour;
   }
+  // What one token's findings brought is not known to be right for others.
+  const auto learns = [&](Dimension dimension) {
+    const Novelty& novelty = view.New(dimension);
+    return !novelty.again && !(novelty.is_new && verdict.suspect);
+  };
   for (const Dimension dimension : kWorkloadDimensions) {
+    if (!learns(dimension)) continue;
     workload->seen[dimension].Count(WordOf(features, dimension), hour, view.uses, view.by);
   }
+  Fleet& fleet = baselines_.fleet;
+  if (learns(Dimension::kMachine)) fleet.Note(Fleet::Kind::kMachine, features.machine, hour);
+  if (learns(Dimension::kSource) && learns(Dimension::kSourceNear)) {
+    fleet.Note(Fleet::Kind::kNetwork, features.source_near, hour);
+  }
+  fleet.Note(Fleet::Kind::kFormat, features.format, hour);
   workload->seen[Dimension::kSubject].Count(baselines_.words.Of(profile->subject), hour, view.uses);
   for (SharedProfile* const shared : {workload, host}) {
     shared->last = std::max(shared->last, hour);
@@ -400,6 +415,11 @@ void Engine::Impl::Judge(const CommittedUse& use) {
   const int64_t time_us = use.row.time_us;
   const Hour hour = HourOf(time_us);
   now_us_ = std::max(now_us_, time_us);
+  // Whoever invents tokens must not take all memory before the hour is over.
+  if (baselines_.profiles() > Baselines::kMostProfiles * 11 / 10 &&
+      baselines_.Forget(HourOf(now_us_) - kKeptHours)) {
+    features_.Forget();
+  }
 
   Profile* const profile = baselines_.ProfileOf(use);
   const Features features = features_.Of(context, use.source);
@@ -426,9 +446,9 @@ void Engine::Impl::Judge(const CommittedUse& use) {
   view.by = static_cast<uint32_t>(Fingerprint(profile->subject));
   view.machine = static_cast<uint32_t>(Fingerprint(baselines_.words.Text(features.machine)));
   Fleet& fleet = baselines_.fleet;
-  view.machine_since = fleet.Note(Fleet::Kind::kMachine, features.machine, hour);
-  view.network_since = fleet.Note(Fleet::Kind::kNetwork, features.source_near, hour);
-  view.format_since = fleet.Note(Fleet::Kind::kFormat, features.format, hour);
+  view.machine_since = fleet.Since(Fleet::Kind::kMachine, features.machine, hour);
+  view.network_since = fleet.Since(Fleet::Kind::kNetwork, features.source_near, hour);
+  view.format_since = fleet.Since(Fleet::Kind::kFormat, features.format, hour);
   fleet.NoteAnswer(profile->provider, features.service, time_us, view.outcome == Outcome::kDenied,
                    view.outcome == Outcome::kFailed || view.outcome == Outcome::kThrottled);
   const SeenValue* const instance = workload->seen[Dimension::kInstance].Find(features.instance);
@@ -463,7 +483,7 @@ void Engine::Impl::LookAtHour(const Features& features, Profile* profile, HourPo
   const HourShape shape = ShapeOf(*profile->week, profile->active_days);
   const double chance = pool->Chance(features.habitat, shape, profile->hour);
   pool->Add(features.habitat, shape, profile->hour);
-  if (chance > kUsualHour) return;
+  if (chance > kUsualHour && shape.Near(profile->hour) != 0) return;
   profile->hour_chance = chance;
   profile->hour_shape = std::make_unique<HourShape>(shape);
 }
@@ -648,7 +668,7 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
     if (!IsReporting(*profile)) return;
     LookAtQuiet(profile, time_us, kind_of(*profile).IsQuiet());
   });
-  if (hour % 24 == 0) {
+  if (hour % 24 == 0 || baselines_.profiles() > Baselines::kMostProfiles) {
     book_.Forget(time_us - 2 * kMicrosPerDay);
     if (baselines_.Forget(hour - kKeptHours)) features_.Forget();
   }

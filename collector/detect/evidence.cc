@@ -5,11 +5,13 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
 #include "agent/common/token_id.h"
+#include "collector/detect/words.h"
 #include "collector/store/outcome.h"
 #include "collector/store/proto_time.h"
 #include "collector/store/use_traits.h"
@@ -19,11 +21,33 @@ namespace tokenwatch {
 namespace {
 
 constexpr uint32_t kOneGrpcStatus = 1000;
+constexpr size_t kTextMax = 1024;  // bytes
 
 bool HasTrait(const v1::Use& use, const UseTraitRow& row) {
   const auto& descriptor = *v1::Use::descriptor();
   const auto* const field = descriptor.FindFieldByCamelcaseName(row.word);
   return field != nullptr && use.GetReflection()->GetBool(use, field);
+}
+
+// A finding holds many uses and is sent to many: what an agent may say of one is longer.
+void CutStrings(google::protobuf::Message* message) {
+  const auto& descriptor = *message->GetDescriptor();
+  const auto& reflection = *message->GetReflection();
+  for (int i = 0; i < descriptor.field_count(); ++i) {
+    const auto* const field = descriptor.field(i);
+    if (field->is_repeated()) continue;
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
+      if (reflection.HasField(*message, field)) {
+        CutStrings(reflection.MutableMessage(message, field));
+      }
+    } else if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING) {
+      std::string scratch;
+      const std::string& text = reflection.GetStringReference(*message, field, &scratch);
+      if (text.size() <= kTextMax) continue;
+      std::string cut(CutText(text, kTextMax));
+      reflection.SetString(message, field, std::move(cut));
+    }
+  }
 }
 
 }  // namespace
@@ -75,6 +99,7 @@ v1::Use ShownUse(const CommittedUse& use) {
     if ((context.traits & trait.bit) != 0) (shown.*trait.set)(true);
   }
   if (!context.user_id.empty()) shown.set_user_id(UserIdText(context.user_id));
+  CutStrings(&shown);
   return shown;
 }
 

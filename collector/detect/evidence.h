@@ -9,7 +9,8 @@
 
 namespace tokenwatch {
 
-// As the API shows it. A token under several fleet keys is shown under the first.
+// As the API shows it, texts cut at 1 KiB. A token under several fleet keys is shown under the
+// first.
 v1::Use ShownUse(const CommittedUse& use);
 
 // The other way; `id` is the context's and the token's, unique in this process's run. What cannot

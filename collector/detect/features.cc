@@ -58,6 +58,15 @@ bool IsMade(std::string_view part, size_t least, size_t most, std::string_view l
          part.find_first_not_of(letters) == std::string_view::npos;
 }
 
+// A number, or what a runner makes its pods' names unique with: digits amid letters. A digit at the
+// end of a word belongs to its name.
+bool IsNumbered(std::string_view part) {
+  const auto last_letter = part.find_last_not_of("0123456789");
+  if (last_letter == std::string_view::npos) return !part.empty();
+  return part.size() >= 6 &&
+         part.substr(0, last_letter).find_first_of("0123456789") != std::string_view::npos;
+}
+
 }  // namespace
 
 std::string ProductNames(std::string_view user_agent) {
@@ -116,6 +125,11 @@ std::string DeploymentOf(std::string_view pod) {
     if (!drop(6, 10, kSafeLetters)) drop(6, 10, kDigits);
   } else {
     drop(1, 4, kDigits);  // of a stateful set
+  }
+  for (size_t i = parts.size() > 1 ? 1 : parts.size(); i < parts.size(); ++i) {
+    // GitLab's runners end their pods' names in a number and eight letters.
+    const bool made = parts[i - 1] == "#" && i + 1 == parts.size() && parts[i].size() == 8;
+    if (made || IsNumbered(parts[i])) parts[i].assign(1, '#');
   }
   return absl::StrJoin(parts, "-");
 }

@@ -75,8 +75,9 @@ void SetSubject(const FindingSubject& subject, const CommittedUse* use, v1::Find
 }  // namespace
 
 std::string FindingBook::KeyOf(std::string_view rule, std::string_view subject,
-                               const Report& report) {
-  return absl::StrCat(View(rule), "\n", View(subject), "\n", report.policy_rule, "\n", report.kind);
+                               const Report& report, bool suppressed) {
+  return absl::StrCat(View(rule), "\n", View(subject), "\n", report.policy_rule, "\n", report.kind,
+                      suppressed ? "\nsuppressed" : "");
 }
 
 FindingBook::Entry* FindingBook::FindOpen(const std::string& key, int64_t time_us) {
@@ -87,7 +88,7 @@ FindingBook::Entry* FindingBook::FindOpen(const std::string& key, int64_t time_u
 }
 
 bool FindingBook::IsOpen(const Rule& rule, std::string_view subject, int64_t time_us) const {
-  const auto found = findings_.find(KeyOf(rule.id, subject, {}));
+  const auto found = findings_.find(KeyOf(rule.id, subject, {}, false));
   return found != findings_.end() && time_us - found->second.last_us <= kMicrosPerDay;
 }
 
@@ -106,12 +107,12 @@ void FindingBook::Add(const Rule& rule, const FindingSubject& subject, const Rep
   FindingSubject of = subject;
   const std::string many = absl::StrCat("many tokens of ", View(subject.service));
   if (report.of_workload) of.id = many;
-  std::string key = KeyOf(rule.id, of.id, report);
+  std::string key = KeyOf(rule.id, of.id, report, of.suppression != nullptr);
   Entry* entry = FindOpen(key, time_us);
   if (entry == nullptr) {
     if (!report.of_workload && IsFolded(rule, subject, time_us)) {
       of.id = many;
-      key = KeyOf(rule.id, of.id, report);
+      key = KeyOf(rule.id, of.id, report, of.suppression != nullptr);
       entry = FindOpen(key, time_us);
     }
     if (entry == nullptr) entry = Begin(key, rule, of, report, use, time_us);
@@ -211,7 +212,7 @@ void FindingBook::Restore(const StoredFinding& stored) {
   Report report;
   report.policy_rule = finding.policy_rule();
   report.kind = finding.kind();
-  Entry& there = findings_[KeyOf(rule->id, subject, report)];
+  Entry& there = findings_[KeyOf(rule->id, subject, report, finding.state() == "suppressed")];
   if (there.last_us <= entry.last_us) there = std::move(entry);
 }
 

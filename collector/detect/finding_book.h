@@ -59,7 +59,10 @@ class FindingBook {
     uint64_t told_uses = 0;
     int64_t told_us = 0;
   };
-  static std::string KeyOf(std::string_view rule, std::string_view subject, const Report& report);
+  // What is suppressed is a finding of its own: neither does it silence what is not, nor the other
+  // way.
+  static std::string KeyOf(std::string_view rule, std::string_view subject, const Report& report,
+                           bool suppressed);
   Entry* FindOpen(const std::string& key, int64_t time_us);
   Entry* Begin(const std::string& key, const Rule& rule, const FindingSubject& subject,
                const Report& report, const CommittedUse* use, int64_t time_us);

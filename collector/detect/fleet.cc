@@ -13,16 +13,19 @@ constexpr size_t kMostTroubled = 256;  // workloads a provider and bucket
 
 }  // namespace
 
-Hour Fleet::Note(Kind kind, Word word, Hour hour) {
-  if (began_ == 0 || hour < began_) began_ = hour;
+Hour Fleet::Since(Kind kind, Word word, Hour hour) const {
   if (word == 0) return 0;
-  auto& first = first_[static_cast<size_t>(kind)];
+  const auto& first = first_[static_cast<size_t>(kind)];
   const auto found = first.find(word);
   if (found != first.end()) return found->second;
-  if (first.size() >= kMost) return 0;
-  first.emplace(word, hour);
-  changed = true;
-  return hour;
+  return first.size() >= kMost ? 0 : hour;
+}
+
+void Fleet::Note(Kind kind, Word word, Hour hour) {
+  if (began_ == 0 || hour < began_) began_ = hour;
+  auto& first = first_[static_cast<size_t>(kind)];
+  if (word == 0 || first.size() >= kMost) return;
+  if (first.emplace(word, hour).second) changed = true;
 }
 
 void Fleet::NoteAnswer(Word provider, uint32_t workload, int64_t time_us, bool denied,

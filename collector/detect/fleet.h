@@ -21,9 +21,10 @@ class Fleet {
  public:
   enum class Kind : uint8_t { kMachine, kNetwork, kFormat };
 
-  // Notes a use and returns when the value was first seen; `hour` itself where it is new. Beyond a
-  // bound new values are not remembered: they look known for ever.
-  Hour Note(Kind kind, Word word, Hour hour);
+  // When a value was first seen; `hour` itself where it is new. Where there is no value, or no room
+  // for more, it looks known for ever.
+  Hour Since(Kind kind, Word word, Hour hour) const;
+  void Note(Kind kind, Word word, Hour hour);
   // When the fleet was first seen; 0: never.
   Hour began() const { return began_; }
 

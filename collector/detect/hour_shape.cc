@@ -18,6 +18,11 @@ constexpr double kPoolWeight = 10;  // in hours of the token's own
 
 }  // namespace
 
+double HourShape::NewHourChance() const {
+  const auto once = std::count(used.begin(), used.end(), 1U);
+  return (static_cast<double>(once) + 0.5) / (hours + 1.0);
+}
+
 bool HourShape::HasHours() const {
   return hours >= kLeastHours && concentration >= kLeastConcentration;
 }

@@ -21,6 +21,9 @@ struct HourShape {
   double per_day = 0;        // of them, on a day with uses
   std::array<uint32_t, 24> used{};
 
+  // The chance that it is next used at an hour of the day at which it never was, by how many hours
+  // it was used at once only (Good and Turing).
+  double NewHourChance() const;
   // Whether it keeps hours at all.
   bool HasHours() const;
   int Distance(Hour hour) const;  // from the middle, 0 to 12 hours

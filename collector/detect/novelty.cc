@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t kLeastUses = 20;
 constexpr uint32_t kLeastDays = 3;
 constexpr size_t kShown = 4;
-constexpr Hour kReleaseHours = 24, kInstanceHours = 6;
+constexpr Hour kReleaseHours = 24, kInstanceHours = 3;
 
 }  // namespace
 
@@ -48,7 +48,11 @@ std::string Usual(const UseView& view, Dimension dimension) {
 
 bool IsAfterRelease(const UseView& view) {
   const SharedProfile& workload = view.workload;
-  if (workload.deployed != 0 && view.hour - workload.deployed <= kReleaseHours) return true;
+  return workload.deployed != 0 && view.hour - workload.deployed <= kReleaseHours;
+}
+
+bool IsNewInstance(const UseView& view) {
+  const SharedProfile& workload = view.workload;
   const bool comes_and_goes =
       workload.seen[Dimension::kInstance].NewPerDay(workload.began, view.hour) > 1;
   return !comes_and_goes && view.hour - view.instance_since <= kInstanceHours;

@@ -25,8 +25,10 @@ double ConfidenceOf(const UseView& view, Dimension dimension);
 std::string Usual(const UseView& view, Dimension dimension);
 
 // Whether a release of the workload may explain that it does something new: it came with another
-// version within a day, or with this instance within hours, where instances do not come and go.
+// version within a day.
 bool IsAfterRelease(const UseView& view);
+// Whether this instance of the workload is hours old, where instances do not come and go.
+bool IsNewInstance(const UseView& view);
 
 // Reports a surprising value, or more evidence of one; `what` as in "a machine".
 void ReportNew(const UseView& view, Dimension dimension, std::string_view what, Reporter* reporter);

@@ -40,6 +40,7 @@ class WeekModel {
   // How regular the great hours are: the mean of such an hour over its peak. Near 1 for what runs
   // by the clock, near 0 for what comes in bursts at any hour.
   double Regularity() const;
+  uint64_t LastHour(Hour hour) const { return hour == last_hour_ + 1 ? last_[0] : 0; }
   // Uses in the two hours before, and the most in three hours that end around this one; faded.
   uint64_t LastTwo(Hour hour) const;
   double BlockPeakAround(Hour hour) const;

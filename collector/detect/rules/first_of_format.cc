@@ -14,7 +14,9 @@ constexpr Hour kLearnedHours = 7 * 24;
 void FirstOfFormat(const UseView& view, Reporter* reporter) {
   const std::string& format = view.use.row.context->format;
   if (view.features.format == 0 || format == "opaque") return;
-  if (view.format_since != view.hour || view.hour - view.fleet.began() < kLearnedHours) return;
+  if (view.fleet.began() == 0 || view.format_since != view.hour ||
+      view.hour - view.fleet.began() < kLearnedHours)
+    return;
   if (view.profile.uses > 0 && !reporter->IsOpen()) return;
   reporter->Add({.confidence = 0.7,
                  .value = format,

@@ -16,7 +16,7 @@ void NewResource(const UseView& view, Reporter* reporter) {
   if (novelty.is_new) {
     if (novelty.siblings) return;
     if (view.profile.seen[Dimension::kResource].NewPerUse() > kRarePerUse) return;
-    if (novelty.per_day > kRareEver || IsAfterRelease(view)) return;
+    if (novelty.per_day > kRareEver || IsAfterRelease(view) || IsNewInstance(view)) return;
   }
   ReportNew(view, Dimension::kResource, "a resource", reporter);
 }

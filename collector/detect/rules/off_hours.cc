@@ -8,8 +8,11 @@ namespace {
 
 constexpr double kRare = 0.002, kOdd = 0.01;
 // A program's hours are its own: its kind says little of them.
-constexpr uint32_t kProgramHours = 200;
-constexpr double kProgramConcentration = 0.8;
+constexpr uint32_t kProgramHours = 15, kProgramDays = 8;
+// A new hour is rare for what runs by the clock, or for what kept its hours for long.
+constexpr double kClockRare = 0.025, kClockConcentration = 0.93;
+constexpr double kProgramRare = 0.004;
+constexpr int kProgramFar = 4;
 constexpr int kFar = 5;             // hours from the middle of its own
 constexpr uint32_t kLeastDays = 4;  // with uses
 
@@ -21,12 +24,23 @@ void OffHours(const UseView& view, Reporter* reporter) {
   if (view.late || view.hours == nullptr || view.profile.active_days < kLeastDays) return;
   const HourShape& hours = *view.hours;
   const int distance = hours.Distance(view.hour);
-  if (distance < kFar) return;
-  if (!IsPersonal(view.features.habitat, hours) &&
-      (hours.hours < kProgramHours || hours.concentration < kProgramConcentration ||
-       hours.Near(view.hour) > 0)) {
-    return;
+  if (!IsPersonal(view.features.habitat, hours)) {
+    const bool regular =
+        hours.hours >= kProgramHours && view.profile.active_days >= kProgramDays &&
+        hours.NewHourChance() <=
+            (hours.concentration >= kClockConcentration ? kClockRare : kProgramRare);
+    const bool odd = hours.Near(view.hour) == 0 && distance >= kProgramFar;
+    if (!regular || !(odd || reporter->IsOpen())) return;
+    return reporter->Add(
+        {.confidence = 0.8,
+         .observed = absl::StrFormat("use at %02d:%02d UTC, %d hours from the middle of its hours",
+                                     view.hour % 24, view.time_us / (int64_t{60} * 1'000'000) % 60,
+                                     distance),
+         .normal =
+             absl::StrFormat("around %02.0f:00 UTC; never near this hour in %d hours with uses",
+                             hours.middle, hours.hours)});
   }
+  if (distance < kFar) return;
   const double chance = view.hour_chance;
   if (chance <= kRare || (chance <= kOdd && reporter->IsOpen())) {
     return reporter->Add(

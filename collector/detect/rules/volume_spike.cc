@@ -14,6 +14,7 @@ constexpr double kLeastUses = 40;
 constexpr double kDeviations = 10;
 // Over the greatest hour so far; more where few hours say how great it may be.
 constexpr double kOverPeak = 4, kOverYoungPeak = 6;
+constexpr double kLeastPair = 45, kOverPair = 1.25;
 constexpr uint32_t kYoungHours = 100;
 constexpr double kOverHour = 6, kOverDay = 4, kOverBlock = 4;
 // Over a usual hour with uses: less is one more of them, at another time.
@@ -71,7 +72,11 @@ void VolumeSpike(const UseView& view, Reporter* reporter) {
   if (week.Days(view.hour) < kLearnedDays) return;
   const double again = reporter->IsOpen() ? 0.7 : 1;
   const double over_peak = week.UsedHours() < kYoungHours ? kOverYoungPeak : kOverPeak;
-  const bool over_all = uses >= kLeastUses && uses > again * over_peak * week.Peak();
+  // Half of an hour's burst may lie in the hour before.
+  const double pair = uses + static_cast<double>(week.LastHour(view.hour));
+  const double over = again * over_peak * week.Peak();
+  const bool over_all = (uses >= kLeastUses && uses > over) ||
+                        (pair >= kLeastPair && pair > kOverPair * over && 2 * uses > week.Peak());
   const double expected = week.Expected(view.hour);
   const bool over_hour = uses >= kLeastUses && week.DaysLike(view.hour) >= kLearnedDays &&
                          uses > expected + kDeviations * week.Deviation(view.hour) &&

@@ -16,6 +16,11 @@ TEST(Features, DeploymentOf) {
   EXPECT_EQ(DeploymentOf("api"), "api");
   EXPECT_EQ(DeploymentOf(""), "");
   EXPECT_EQ(DeploymentOf("0"), "0");
+  EXPECT_EQ(DeploymentOf("runner-t3kq59-project-99-concurrent-3-q5ykeqy5"),
+            "runner-#-project-#-concurrent-#-#");
+  EXPECT_EQ(DeploymentOf("runner-t3kq59-project-99-concurrent-0-fsehjmqc"),
+            "runner-#-project-#-concurrent-#-#");
+  EXPECT_EQ(DeploymentOf("search-api43"), "search-api43");
 }
 
 TEST(Features, ProductNames) {
