@@ -7,10 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agent/common/log.h"
-#include "collector/json/json.h"
 #include "collector/api/metrics.h"
 #include "collector/api/openapi.h"
 #include "collector/api/routes.h"
+#include "collector/json/json.h"
 
 namespace tokenwatch {
 namespace {

@@ -10,9 +10,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "collector/json/json.h"
 #include "collector/api/parameters.h"
 #include "collector/api/queries.h"
+#include "collector/json/json.h"
 
 namespace tokenwatch {
 

@@ -103,9 +103,7 @@ class SqliteStore final : public Store {
 
   DetectionStore* detection() override { return &detection_; }
 
-  void SetPolicy(const std::shared_ptr<const Policy>& policy) override {
-    core_.SetPolicy(policy);
-  }
+  void SetPolicy(const std::shared_ptr<const Policy>& policy) override { core_.SetPolicy(policy); }
 
   absl::StatusOr<std::vector<v1::Owner>> SumOwners(const v1::ListRequest& request) override {
     if (absl::Status status = CheckTotalFilters(request); !status.ok()) return status;
