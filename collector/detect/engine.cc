@@ -54,6 +54,9 @@ constexpr Hour kQuietHours = 14 * 24;  // beyond it a token is gone, and no sign
 constexpr double kQuietShare = 0.06;
 constexpr size_t kQuietLeast = 3;
 constexpr double kQuietExpected = 4, kQuietOverLongest = 1.2;
+// Or where half of those of which enough was to be expected have less than this share of it.
+constexpr size_t kActivityLeast = 8;
+constexpr double kActivityExpected = 8, kQuietActivity = 0.55;
 
 Word WordOf(const Features& features, Dimension dimension) {
   switch (dimension) {
@@ -213,10 +216,11 @@ void Engine::Impl::CloseHours(Profile* profile, Hour until) {
     const bool its = profile->closed == profile->hour;
     const Hour hour = profile->closed;
     if (its || HourOf(profile->last_us) >= hour) {
-      profile->quiet = 0;
+      profile->quiet = profile->quiet_hours = 0;
     } else {
       if (profile->week->DaysLike(hour) >= kLearnedDaysLike) {
         profile->quiet += profile->week->Expected(hour);
+        profile->quiet_hours += profile->week->ChanceOfUse(hour);
       }
     }
     profile->week->Close(hour, its ? profile->hour_uses : 0, its && profile->hour_odd);
@@ -346,8 +350,10 @@ void Engine::Impl::LearnProfile(const UseView& view, const Verdict& verdict, Pro
   if (profile->quiet > 0) {
     if (!profile->quiet_excused) {
       profile->longest_quiet = std::max(profile->longest_quiet * kFadeQuiet, profile->quiet);
+      profile->longest_quiet_hours =
+          std::max(profile->longest_quiet_hours * kFadeQuiet, profile->quiet_hours);
     }
-    profile->quiet = 0;
+    profile->quiet = profile->quiet_hours = 0;
   }
   profile->quiet_excused = false;
   profile->uses += view.uses;
@@ -634,8 +640,15 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
   // Tokens of working hours have holidays that those of machines do not have.
   struct Kind {
     size_t regular = 0, silent = 0;
-    bool IsQuiet() const {
-      return silent > std::max<double>(kQuietLeast, kQuietShare * static_cast<double>(regular));
+    std::vector<double> activity;  // of today so far, as a share of what was to be expected
+    bool IsQuiet() {
+      if (silent > std::max<double>(kQuietLeast, kQuietShare * static_cast<double>(regular))) {
+        return true;
+      }
+      if (activity.size() < kActivityLeast) return false;
+      const auto middle = activity.begin() + static_cast<ptrdiff_t>(activity.size() / 2);
+      std::nth_element(activity.begin(), middle, activity.end());
+      return *middle < kQuietActivity;
     }
   };
   Kind kinds[2];
@@ -658,15 +671,25 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
     }
     Kind& kind = kind_of(*profile);
     ++kind.regular;
+    if (profile->week != nullptr) {
+      double expected = 0;
+      for (Hour of_day = hour / 24 * 24; of_day < hour; ++of_day) {
+        expected += profile->week->Expected(of_day);
+      }
+      if (expected >= kActivityExpected) {
+        kind.activity.push_back(static_cast<double>(profile->week->DayUses()) / expected);
+      }
+    }
     if (profile->quiet > kQuietExpected &&
         profile->quiet > kQuietOverLongest * profile->longest_quiet) {
       ++kind.silent;
     }
   });
+  const bool quiet[2] = {kinds[0].IsQuiet(), kinds[1].IsQuiet()};
   baselines_.ForEachProfile([&](Profile* profile) {
     if (profile->uses == 0 || profile->last_us == profile->told_quiet_us) return;
     if (!IsReporting(*profile)) return;
-    LookAtQuiet(profile, time_us, kind_of(*profile).IsQuiet());
+    LookAtQuiet(profile, time_us, quiet[&kind_of(*profile) - kinds]);
   });
   if (hour % 24 == 0 || baselines_.profiles() > Baselines::kMostProfiles) {
     book_.Forget(time_us - 2 * kMicrosPerDay);

@@ -198,6 +198,8 @@ std::string Profile::Save(const Words& words) const {
   state.set_longest_gap_us(longest_gap_us);
   state.set_longest_quiet(longest_quiet);
   state.set_quiet(quiet);
+  state.set_quiet_hours(quiet_hours);
+  state.set_longest_quiet_hours(longest_quiet_hours);
   state.set_quiet_excused(quiet_excused);
   state.set_told_quiet_us(told_quiet_us);
   state.set_scopes_told_us(scopes_told_us);
@@ -252,6 +254,8 @@ bool Profile::Restore(std::string_view bytes, Words* words) {
   longest_gap_us = state.longest_gap_us();
   longest_quiet = state.longest_quiet();
   quiet = state.quiet();
+  quiet_hours = state.quiet_hours();
+  longest_quiet_hours = state.longest_quiet_hours();
   quiet_excused = state.quiet_excused();
   told_quiet_us = state.told_quiet_us();
   scopes_told_us = state.scopes_told_us();

@@ -114,6 +114,8 @@ struct Profile {
   // Uses that were to be expected in the closed hours since the last one and did not come; and the
   // most that ever did not.
   double quiet = 0, longest_quiet = 0;
+  // The same in hours with a use: a batch is one, however many uses it has.
+  double quiet_hours = 0, longest_quiet_hours = 0;
   int64_t told_quiet_us = 0;   // newest use when its silence was told
   bool quiet_excused = false;  // others were quiet as well: it is no measure of this one
 

@@ -76,6 +76,11 @@ void WeekModel::CloseDay() {
   day_peak_ = std::max(day_peak_ * kFadeDay, count);
 }
 
+double WeekModel::ChanceOfUse(Hour hour) const {
+  const Slot& slot = slots_[SlotOf(hour)];
+  return slot.days == 0 ? 0 : static_cast<double>(slot.used) / slot.days;
+}
+
 double WeekModel::Deviation(Hour hour) const {
   return std::sqrt(noise_ * (slots_[SlotOf(hour)].mean + 1));
 }

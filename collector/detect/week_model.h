@@ -30,6 +30,8 @@ class WeekModel {
   void Close(Hour hour, uint64_t uses, bool odd);
 
   double Expected(Hour hour) const { return slots_[SlotOf(hour)].mean; }
+  // Of such hours, the share with a use.
+  double ChanceOfUse(Hour hour) const;
   // Standard deviation of an hour's uses around what is expected, by how far past hours were off.
   double Deviation(Hour hour) const;
   // Most in any hour, and in this hour of the day or the ones beside it; faded.

@@ -9,7 +9,8 @@ constexpr double kLeastExpected = 25;
 constexpr double kOverLongest = 2.5;
 constexpr double kLeastHours = 3, kLeastSharedHours = 5, kLeastDayHours = 24;
 constexpr uint32_t kLeastDays = 6;
-constexpr double kRegular = 0.2;  // as of volume_spike: what comes at any time may stay away
+constexpr double kLeastUsedHours = 4;  // with uses to be expected
+constexpr double kRegular = 0.2;       // as of volume_spike: what comes at any time may stay away
 
 }  // namespace
 
@@ -32,6 +33,10 @@ void VolumeDrop(const QuietView& view, Reporter* reporter) {
     return;
   }
   if (profile.week->Regularity() < kRegular) return;
+  if (profile.quiet_hours < kLeastUsedHours ||
+      profile.quiet_hours < kOverLongest * profile.longest_quiet_hours) {
+    return;
+  }
   if (view.workload_has_others && !view.workload_lives) return;
   reporter->Add({.confidence = 0.8,
                  .observed = absl::StrFormat("no use for %.0f hours", hours),
