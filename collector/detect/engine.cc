@@ -49,7 +49,7 @@ constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
 constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
 constexpr uint32_t kRegularDays = 5;
 constexpr int kLearnedDaysLike = 2;    // before, the first weekend would look like a silence
-constexpr Hour kQuietHours = 14 * 24;  // beyond it a token is gone, and no sign of a quiet fleet
+constexpr Hour kQuietHours = 5 * 24;  // beyond it a token is gone, and no sign of a quiet fleet
 // A day is quiet where so many of the tokens that are used regularly are silent at once.
 constexpr double kQuietShare = 0.06;
 constexpr size_t kQuietLeast = 3;
@@ -585,7 +585,11 @@ void Engine::Impl::LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_qui
   const CommittedUse& newest = *profile->newest;
   const Features features = features_.Of(*newest.row.context, newest.source);
   const SharedProfile* const workload = baselines_.FindWorkload(features.service);
-  if (fleet_quiet) profile->quiet_excused = true;
+  if (fleet_quiet) {
+    // What a holiday kept away is not missed on the day after it either.
+    profile->quiet_excused = true;
+    profile->quiet = profile->quiet_hours = 0;
+  }
   const std::string token_id = profile->ids.empty() ? std::string() : profile->ids.front();
   const PolicySubject subject = SubjectOf(newest, token_id);
   const OwnerRow* const owner = policy_->OwnerOf(subject);
