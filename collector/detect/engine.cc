@@ -48,7 +48,7 @@ constexpr size_t kAliveShare = 3;  // of a workload's tokens, alive to one that 
 constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
 constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
 constexpr uint32_t kRegularDays = 5;
-constexpr int kLearnedDaysLike = 2;    // before, the first weekend would look like a silence
+constexpr int kLearnedDaysLike = 2;   // before, the first weekend would look like a silence
 constexpr Hour kQuietHours = 5 * 24;  // beyond it a token is gone, and no sign of a quiet fleet
 // A day is quiet where so many of the tokens that are used regularly are silent at once.
 constexpr double kQuietShare = 0.06;
