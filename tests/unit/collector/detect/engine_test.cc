@@ -572,6 +572,46 @@ TEST(Engine, ASuppressionHoldsUntilItsEnd) {
   EXPECT_NE(found[0].state(), found[1].state());
 }
 
+TEST(Engine, ASuppressionSilencesNobodyElse) {
+  const Call covered =
+      With([](Call& c) { c.host = "proxy.corp.example"; }, Traits(v1::USE_TRAIT_FOREIGN_HOST));
+  const Call other = Traits(v1::USE_TRAIT_FOREIGN_HOST);
+  for (const bool covered_first : {true, false}) {
+    World world(
+        "suppressions:\n  - rule: foreign_*\n    match: {host: proxy.corp.example}\n"
+        "    until: 2027-03-03\n    reason: OPS-43\n");
+    world.history.Uses(1, covered_first ? covered : other);
+    world.history.Uses(5, covered_first ? other : covered);
+    std::map<std::string, uint64_t> uses;
+    for (const v1::Finding& finding : world.Of("foreign_host")) {
+      uses[finding.state()] += finding.uses();
+    }
+    const uint64_t suppressed = covered_first ? 1 : 5;
+    EXPECT_EQ(uses, (std::map<std::string, uint64_t>{{"open", 6 - suppressed},
+                                                     {"suppressed", suppressed}}));
+  }
+}
+
+TEST(Engine, AHolidayIsNotMissedOnTheDayAfter) {
+  World world;
+  std::vector<Call> calls;
+  for (int i = 0; i < 30; ++i) {
+    calls.push_back(With([i](Call& c) {
+      c.token = absl::StrCat("t", i);
+      c.unit = absl::StrCat(std::string(1, static_cast<char>('a' + i % 26)), i < 26 ? "x" : "y",
+                            ".service");
+    }));
+  }
+  const Hours24 office = {.from = 9, .to = 17, .uses = 10};
+  world.history.Days(10, calls, office).Wait(kDay + 9 * kHour);
+  // Three come later than the others.
+  for (int hour = 9; hour < 12; ++hour) {
+    for (int i = 0; i < 27; ++i) world.history.Uses(10, calls[static_cast<size_t>(i)]);
+    world.history.Wait(kHour - 270 * kSecond);
+  }
+  EXPECT_TRUE(world.Of("volume_drop").empty());
+}
+
 TEST(Engine, ATokenUnderTwoFleetKeysIsOne) {
   World world;
   Usual(world, 10);
