@@ -12,6 +12,7 @@
 #include "collector/detect/features.h"
 #include "collector/detect/finding_book.h"
 #include "collector/detect/novelty.h"
+#include "collector/detect/quiet_day.h"
 #include "collector/detect/rules.h"
 #include "collector/store/outcome.h"
 #include "tokenwatch/v1/event.pb.h"
@@ -47,16 +48,7 @@ constexpr double kReleasesPerDay = 0.7;
 constexpr size_t kAliveShare = 3;  // of a workload's tokens, alive to one that is silent
 constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
 constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
-constexpr uint32_t kRegularDays = 5;
 constexpr int kLearnedDaysLike = 2;   // before, the first weekend would look like a silence
-constexpr Hour kQuietHours = 5 * 24;  // beyond it a token is gone, and no sign of a quiet fleet
-// A day is quiet where so many of the tokens that are used regularly are silent at once.
-constexpr double kQuietShare = 0.06;
-constexpr size_t kQuietLeast = 3;
-constexpr double kQuietExpected = 4, kQuietOverLongest = 1.2;
-// Or where half of those of which enough was to be expected have less than this share of it.
-constexpr size_t kActivityLeast = 8;
-constexpr double kActivityExpected = 8, kQuietActivity = 0.55;
 
 Word WordOf(const Features& features, Dimension dimension) {
   switch (dimension) {
@@ -605,7 +597,7 @@ void Engine::Impl::LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_qui
     view.hours = ShapeOf(*profile->week, profile->active_days);
     view.personal = IsPersonal(features.habitat, view.hours);
   }
-  if (workload != nullptr && profile->quiet >= kQuietExpected) {
+  if (workload != nullptr && profile->quiet >= Profile::kQuietExpected) {
     HasSuccessor(profile, *workload);
     const Word own = baselines_.words.Of(profile->subject);
     size_t alive = 0, silent = 0;
@@ -614,9 +606,7 @@ void Engine::Impl::LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_qui
         continue;
       const Profile* const other = baselines_.Find(baselines_.words.Text(value.word));
       if (other == nullptr || !other->successor.empty()) continue;
-      const bool quiet =
-          other->quiet > kQuietExpected && other->quiet > kQuietOverLongest * other->longest_quiet;
-      ++(quiet ? silent : alive);
+      ++(other->IsLongQuiet() ? silent : alive);
     }
     view.workload_has_others = alive + silent > 0;
     view.workload_lives = alive > kAliveShare * silent;
@@ -641,26 +631,7 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
   const Hour hour = HourOf(time_us);
   if (hour <= looked_at_) return;
   looked_at_ = hour;
-  // Tokens of working hours have holidays that those of machines do not have.
-  struct Kind {
-    size_t regular = 0, silent = 0;
-    std::vector<double> activity;  // of today so far, as a share of what was to be expected
-    bool IsQuiet() {
-      if (silent > std::max<double>(kQuietLeast, kQuietShare * static_cast<double>(regular))) {
-        return true;
-      }
-      if (activity.size() < kActivityLeast) return false;
-      const auto middle = activity.begin() + static_cast<ptrdiff_t>(activity.size() / 2);
-      std::nth_element(activity.begin(), middle, activity.end());
-      return *middle < kQuietActivity;
-    }
-  };
-  Kind kinds[2];
-  const auto kind_of = [&](const Profile& profile) -> Kind& {
-    const bool whole_day =
-        profile.week != nullptr && !ShapeOf(*profile.week, profile.active_days).HasHours();
-    return kinds[whole_day ? 1 : 0];
-  };
+  QuietDay today(hour);
   baselines_.ForEachProfile([&](Profile* profile) {
     if (profile->uses == 0) return;
     if (!IsReporting(*profile)) {
@@ -669,31 +640,13 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
       return;
     }
     CloseHours(profile, hour);
-    if (profile->active_days < kRegularDays || !profile->successor.empty() ||
-        hour - HourOf(profile->last_us) > kQuietHours) {
-      return;
-    }
-    Kind& kind = kind_of(*profile);
-    ++kind.regular;
-    if (profile->week != nullptr) {
-      double expected = 0;
-      for (Hour of_day = hour / 24 * 24; of_day < hour; ++of_day) {
-        expected += profile->week->Expected(of_day);
-      }
-      if (expected >= kActivityExpected) {
-        kind.activity.push_back(static_cast<double>(profile->week->DayUses()) / expected);
-      }
-    }
-    if (profile->quiet > kQuietExpected &&
-        profile->quiet > kQuietOverLongest * profile->longest_quiet) {
-      ++kind.silent;
-    }
+    today.Add(*profile);
   });
-  const bool quiet[2] = {kinds[0].IsQuiet(), kinds[1].IsQuiet()};
+  today.Decide();
   baselines_.ForEachProfile([&](Profile* profile) {
     if (profile->uses == 0 || profile->last_us == profile->told_quiet_us) return;
     if (!IsReporting(*profile)) return;
-    LookAtQuiet(profile, time_us, quiet[&kind_of(*profile) - kinds]);
+    LookAtQuiet(profile, time_us, today.IsQuiet(*profile));
   });
   if (hour % 24 == 0 || baselines_.profiles() > Baselines::kMostProfiles) {
     book_.Forget(time_us - 2 * kMicrosPerDay);

@@ -132,6 +132,9 @@ struct Profile {
   bool changed = false;  // since it was saved
 
   Hour began() const { return HourOf(first_us); }
+  // Whether more fails to come than ever did.
+  static constexpr double kQuietExpected = 4;
+  bool IsLongQuiet() const { return quiet > kQuietExpected && quiet > 1.2 * longest_quiet; }
   double HistoryDays(int64_t time_us) const {
     return static_cast<double>(time_us - first_us) / static_cast<double>(kMicrosPerDay);
   }

@@ -90,6 +90,11 @@ double WeekModel::DayDeviation(Hour hour) const {
   return std::sqrt(std::max(day_variance_[kind], day_mean_[kind] + 1));
 }
 
+double WeekModel::DayDispersion(Hour hour) const {
+  const size_t kind = IsWeekend(hour) ? 1 : 0;
+  return std::max(1.0, static_cast<double>(day_variance_[kind]) / (day_mean_[kind] + 1.0));
+}
+
 double WeekModel::PeakAround(Hour hour) const {
   const int slot = SlotOf(hour);
   const int base = slot / 24 * 24;

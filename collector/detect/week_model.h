@@ -64,6 +64,9 @@ class WeekModel {
   double day_peak() const { return day_peak_; }
   double DayMean(Hour hour) const { return day_mean_[IsWeekend(hour) ? 1 : 0]; }
   double DayDeviation(Hour hour) const;
+  // How far days of this hour's kind stray: variance over mean of their uses, at least 1. Far above
+  // it for what is idle for hours and then busy for hours.
+  double DayDispersion(Hour hour) const;
   uint64_t DayUses() const { return day_uses_; }  // closed hours of the day that `Close` is in
 
   // For storing.

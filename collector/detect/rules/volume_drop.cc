@@ -10,6 +10,8 @@ constexpr double kOverLongest = 2.5;
 constexpr double kLeastHours = 3, kLeastSharedHours = 5, kLeastDayHours = 24;
 constexpr uint32_t kLeastDays = 6;
 constexpr double kLeastUsedHours = 4;  // with uses to be expected
+// Whose days differ by much is idle for hours and then busy: one such time may just be missing.
+constexpr double kLeastBusy = 5;
 constexpr double kRegular = 0.2;       // as of volume_spike: what comes at any time may stay away
 
 }  // namespace
@@ -33,6 +35,8 @@ void VolumeDrop(const QuietView& view, Reporter* reporter) {
     return;
   }
   if (profile.week->Regularity() < kRegular) return;
+  const double busy = view.expected / profile.week->DayDispersion(HourOf(profile.last_us));
+  if (profile.longest_quiet_hours > 0.5 && busy < kLeastBusy) return;
   if (profile.quiet_hours < kLeastUsedHours ||
       profile.quiet_hours < kOverLongest * profile.longest_quiet_hours) {
     return;

@@ -16,6 +16,7 @@ constexpr double kDeviations = 10;
 constexpr double kOverPeak = 4, kOverYoungPeak = 6;
 constexpr double kLeastPair = 45, kOverPair = 1.25;
 constexpr uint32_t kYoungHours = 100;
+constexpr double kLeastSteady = 20, kOverSteadyPeak = 2.2, kOverSteadyPair = 3.5, kSteadyDays = 4;
 constexpr double kOverHour = 6, kOverDay = 4, kOverBlock = 4;
 // Over a usual hour with uses: less is one more of them, at another time.
 constexpr double kOverUsual = 4;
@@ -37,6 +38,17 @@ bool IsPersonalBurst(const UseView& view, double uses) {
   const WeekModel& week = *view.profile.week;
   return IsPersonal(view.features.habitat, ShapeOf(week, view.profile.active_days)) &&
          (uses < kLeastPersonal || uses < kOverPersonal * week.Peak());
+}
+
+// A token of many hours whose uses stray no more than chance lets them: less is enough.
+bool IsOverSteady(const UseView& view, double uses, double pair) {
+  const WeekModel& week = *view.profile.week;
+  if (week.UsedHours() < kYoungHours || week.Regularity() < kRegular) return false;
+  if (week.DayDispersion(view.hour) > kSteadyDays) return false;
+  const double over = week.Expected(view.hour) + kDeviations * week.Deviation(view.hour);
+  return (uses >= kLeastSteady && uses > over && uses > kOverSteadyPeak * week.Peak()) ||
+         (pair >= kLeastPair && uses > kLeastSteady && pair > 2 * over &&
+          pair > kOverSteadyPair * week.Peak());
 }
 
 // Three hours in which little ever happened: a few uses more, night after night, are odd.
@@ -78,6 +90,7 @@ void VolumeSpike(const UseView& view, Reporter* reporter) {
   const bool over_all = (uses >= kLeastUses && uses > over) ||
                         (pair >= kLeastPair && pair > kOverPair * over && 2 * uses > week.Peak());
   const double expected = week.Expected(view.hour);
+  const bool over_steady = IsOverSteady(view, uses, pair);
   const bool over_hour = uses >= kLeastUses && week.DaysLike(view.hour) >= kLearnedDays &&
                          uses > expected + kDeviations * week.Deviation(view.hour) &&
                          uses > again * (kOverHour * week.PeakAround(view.hour) + 30) &&
@@ -87,9 +100,9 @@ void VolumeSpike(const UseView& view, Reporter* reporter) {
   const bool over_day = week.DaysLike(view.hour) >= kLearnedDayDays && day > 150 &&
                         day > again * kOverDay * week.day_peak() &&
                         day > week.DayMean(view.hour) + 6 * week.DayDeviation(view.hour);
-  if (!over_all && !over_hour && !over_day) return LookAtBlock(view, uses, reporter);
+  if (!over_all && !over_hour && !over_day && !over_steady) return LookAtBlock(view, uses, reporter);
   if (IsRetried(view) || IsPersonalBurst(view, uses)) return;
-  if (over_all || over_hour) {
+  if (over_all || over_hour || over_steady) {
     return reporter->Add(
         {.confidence = over_all ? 0.95 : 0.8,
          .observed = absl::StrFormat("%.0f uses within this hour", uses),
