@@ -38,17 +38,15 @@ constexpr size_t kMostHourResources = 512, kMostHourTokens = 4096;
 constexpr int64_t kDenialMicros = int64_t{600} * 1'000'000;
 constexpr uint64_t kMostCounted = 1'000'000;
 constexpr float kFadeDay = 0.95F, kFadeHour = 0.998F, kFadeDenials = 0.999F;
-constexpr double kFadeQuiet = 0.99;
 constexpr double kOddPerDay = 0.3;
 constexpr double kUsualHour = 0.05;  // chance above which nobody asks
-constexpr uint64_t kRarelyDenied = 50;
 constexpr Hour kKnownWorkloadHours = 48;
 // Whose clients' names change more often names something else in them than a release.
 constexpr double kReleasesPerDay = 0.7;
 constexpr size_t kAliveShare = 3;  // of a workload's tokens, alive to one that is silent
 constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
 constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
-constexpr int kLearnedDaysLike = 2;   // before, the first weekend would look like a silence
+constexpr int kLearnedDaysLike = 2;  // before, the first weekend would look like a silence
 
 Word WordOf(const Features& features, Dimension dimension) {
   switch (dimension) {
@@ -164,7 +162,7 @@ class Engine::Impl {
   static void LearnProfile(const UseView& view, const Verdict& verdict, Profile* profile);
   void LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_quiet);
   bool HasSuccessor(Profile* profile, const SharedProfile& workload);
-  static void NoteNewToken(uint32_t token, Hour hour, SharedProfile* workload);
+  static void NoteNewToken(const UseView& view, SharedProfile* workload);
   static void LearnFact(const TokenFactRow& fact, Profile* profile);
   FindingSubject FindingSubjectOf(const Profile& profile, const OwnerRow* owner) const;
 
@@ -207,13 +205,13 @@ void Engine::Impl::CloseHours(Profile* profile, Hour until) {
   for (; profile->closed < until; ++profile->closed) {
     const bool its = profile->closed == profile->hour;
     const Hour hour = profile->closed;
-    if (its || HourOf(profile->last_us) >= hour) {
-      profile->quiet = profile->quiet_hours = 0;
-    } else {
-      if (profile->week->DaysLike(hour) >= kLearnedDaysLike) {
-        profile->quiet += profile->week->Expected(hour);
-        profile->quiet_hours += profile->week->ChanceOfUse(hour);
-      }
+    if (!its && HourOf(profile->last_us) >= hour) {
+      profile->EndQuiet(false);  // its uses came late
+    } else if (profile->week->DaysLike(hour) >= kLearnedDaysLike) {
+      profile->CountQuiet(hour, its ? profile->hour_uses : 0, profile->week->Expected(hour),
+                          profile->week->ChanceOfUse(hour));
+    } else if (its) {
+      profile->EndQuiet(!profile->quiet_excused);
     }
     profile->week->Close(hour, its ? profile->hour_uses : 0, its && profile->hour_odd);
     profile->changed = true;
@@ -303,8 +301,7 @@ Engine::Impl::Verdict Engine::Impl::RunRules(const UseView& view, const FindingS
   return verdict;
 }
 
-// Less than a finding: something asked for the first time, or refused, by a token to which neither
-// happens.
+// Less than a finding: something asked for the first time by a token to which that hardly happens.
 bool Engine::Impl::IsOdd(const UseView& view) {
   if (!IsMature(view)) return false;
   const Novelty& resource = view.New(Dimension::kResource);
@@ -312,9 +309,7 @@ bool Engine::Impl::IsOdd(const UseView& view) {
       resource.per_day <= kOddPerDay) {
     return true;
   }
-  return view.outcome == Outcome::kDenied &&
-         kRarelyDenied * view.profile.denied < view.profile.uses &&
-         view.fleet.OthersDenied(view.profile.provider, view.by) == 0;
+  return false;
 }
 
 void Engine::Impl::LearnProfile(const UseView& view, const Verdict& verdict, Profile* profile) {
@@ -339,15 +334,6 @@ void Engine::Impl::LearnProfile(const UseView& view, const Verdict& verdict, Pro
     profile->first_us = std::min(profile->first_us, view.time_us);
   }
   if (profile->newest == nullptr) profile->newest = std::make_unique<CommittedUse>(view.use);
-  if (profile->quiet > 0) {
-    if (!profile->quiet_excused) {
-      profile->longest_quiet = std::max(profile->longest_quiet * kFadeQuiet, profile->quiet);
-      profile->longest_quiet_hours =
-          std::max(profile->longest_quiet_hours * kFadeQuiet, profile->quiet_hours);
-    }
-    profile->quiet = profile->quiet_hours = 0;
-  }
-  profile->quiet_excused = false;
   profile->uses += view.uses;
   if (view.outcome == Outcome::kDenied) profile->denied += view.uses;
   profile->wrote = profile->wrote || view.features.writes;
@@ -383,6 +369,7 @@ void Engine::Impl::LearnUse(const UseView& view, const Verdict& verdict, Profile
   }
   fleet.Note(Fleet::Kind::kFormat, features.format, hour);
   workload->seen[Dimension::kSubject].Count(baselines_.words.Of(profile->subject), hour, view.uses);
+  if (IsWeekend(hour) && !verdict.suspect) workload->weekend = std::max(workload->weekend, hour);
   for (SharedProfile* const shared : {workload, host}) {
     shared->last = std::max(shared->last, hour);
     shared->uses += view.uses;
@@ -465,7 +452,7 @@ void Engine::Impl::Judge(const CommittedUse& use) {
   view.hours = profile->hour_shape.get();
   view.hour_chance = profile->hour_chance;
   if (!view.late) CountUse(view, profile);
-  if (profile->uses == 0 && use.credential == nullptr) NoteNewToken(view.by, hour, workload);
+  if (profile->uses == 0 && use.credential == nullptr) NoteNewToken(view, workload);
 
   FindingSubject of = FindingSubjectOf(*profile, view.owner);
   of.service = baselines_.words.Text(features.service);
@@ -486,17 +473,20 @@ void Engine::Impl::LookAtHour(const Features& features, Profile* profile, HourPo
   profile->hour_shape = std::make_unique<HourShape>(shape);
 }
 
-void Engine::Impl::NoteNewToken(uint32_t token, Hour hour, SharedProfile* workload) {
-  if (hour > workload->hour) {
+void Engine::Impl::NoteNewToken(const UseView& view, SharedProfile* workload) {
+  if (view.hour > workload->hour) {
     // On its first day all of a service's tokens are new.
     if (workload->hour - workload->began >= 24) {
       workload->token_peak = std::max(workload->token_peak * kFadeHour,
                                       static_cast<float>(workload->hour_tokens.size()));
     }
     workload->hour_tokens.clear();
-    workload->hour = hour;
+    workload->hour_refused = 0;
+    workload->hour = view.hour;
   }
-  if (workload->hour_tokens.size() < kMostHourTokens) workload->hour_tokens.push_back(token);
+  if (workload->hour_tokens.size() >= kMostHourTokens) return;
+  workload->hour_tokens.push_back(view.by);
+  if (view.outcome == Outcome::kDenied) ++workload->hour_refused;
 }
 
 void Engine::Impl::Learn(const TokenFactRow& fact) {
@@ -579,8 +569,8 @@ void Engine::Impl::LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_qui
   const SharedProfile* const workload = baselines_.FindWorkload(features.service);
   if (fleet_quiet) {
     // What a holiday kept away is not missed on the day after it either.
+    profile->EndQuiet(false);
     profile->quiet_excused = true;
-    profile->quiet = profile->quiet_hours = 0;
   }
   const std::string token_id = profile->ids.empty() ? std::string() : profile->ids.front();
   const PolicySubject subject = SubjectOf(newest, token_id);
@@ -622,6 +612,7 @@ void Engine::Impl::LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_qui
       of.suppression = policy_->SuppressionOf(rule.id, subject, absl::FromUnixMicros(time_us));
       book_.Add(rule, of, report, nullptr, time_us);
       profile->told_quiet_us = profile->last_us;
+      profile->told_quiet = profile->quiet_since;
     }
   }
 }

@@ -129,7 +129,9 @@ std::string DeploymentOf(std::string_view pod) {
   for (size_t i = parts.size() > 1 ? 1 : parts.size(); i < parts.size(); ++i) {
     // GitLab's runners end their pods' names in a number and eight letters.
     const bool made = parts[i - 1] == "#" && i + 1 == parts.size() && parts[i].size() == 8;
-    if (made || IsNumbered(parts[i])) parts[i].assign(1, '#');
+    // A word of eight letters has a vowel.
+    const bool no_word = IsMade(parts[i], 8, 10, kSafeLetters);
+    if (made || no_word || IsNumbered(parts[i])) parts[i].assign(1, '#');
   }
   return absl::StrJoin(parts, "-");
 }

@@ -30,28 +30,39 @@ void Fleet::Note(Kind kind, Word word, Hour hour) {
 
 void Fleet::NoteAnswer(Word provider, uint32_t workload, int64_t time_us, bool denied,
                        bool failed) {
-  if (!denied && !failed) return;
   Trouble& trouble = troubles_[provider];
   const int64_t bucket = time_us / kBucketMicros;
   if (bucket > trouble.bucket) {
-    trouble.before = bucket == trouble.bucket + 1 ? std::move(trouble.now) : Answers();
-    trouble.now = Answers();
+    trouble.before = bucket == trouble.bucket + 1 ? std::move(trouble.now) : Workloads();
+    trouble.now = Workloads();
     trouble.bucket = bucket;
   }
   if (bucket < trouble.bucket) return;
-  Set& set = denied ? trouble.now.denied : trouble.now.failed;
-  if (set.size() < kMostTroubled) set.insert(workload);
+  if (trouble.now.size() >= kMostTroubled && !trouble.now.contains(workload)) return;
+  Answers& answers = trouble.now[workload];
+  ++answers.all;
+  if (denied) ++answers.denied;
+  if (failed) ++answers.failed;
 }
 
-size_t Fleet::Others(Word provider, uint32_t workload, Set Answers::* kind) const {
+size_t Fleet::Others(Word provider, uint32_t workload, uint32_t Answers::* kind) const {
   const auto found = troubles_.find(provider);
   if (found == troubles_.end()) return 0;
-  const Set& now = found->second.now.*kind;
-  const Set& before = found->second.before.*kind;
-  const size_t both = static_cast<size_t>(std::count_if(
-      before.begin(), before.end(), [&now](uint32_t one) { return now.contains(one); }));
-  const size_t self = now.contains(workload) || before.contains(workload) ? 1 : 0;
-  return now.size() + before.size() - both - self;
+  const Workloads& now = found->second.now;
+  const Workloads& before = found->second.before;
+  const auto is_troubled = [kind](const Answers& answers) {
+    return answers.*kind > 0 && 2 * (answers.*kind) >= answers.all;
+  };
+  size_t others = 0;
+  for (const auto& [one, answers] : now) {
+    if (one != workload && is_troubled(answers)) ++others;
+  }
+  for (const auto& [one, answers] : before) {
+    if (one == workload || !is_troubled(answers)) continue;
+    const auto again = now.find(one);
+    if (again == now.end() || !is_troubled(again->second)) ++others;
+  }
+  return others;
 }
 
 size_t Fleet::OthersDenied(Word provider, uint32_t workload) const {

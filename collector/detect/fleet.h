@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "collector/detect/hour_shape.h"
 #include "collector/detect/seen_set.h"
@@ -31,7 +30,8 @@ class Fleet {
   // An answer of a provider: when several workloads are refused, or get errors, at one time, it is
   // the provider's doing. `workload` is any number of it.
   void NoteAnswer(Word provider, uint32_t workload, int64_t time_us, bool denied, bool failed);
-  // Workloads other than this one that were refused, or got errors, in the last 20 minutes.
+  // Workloads other than this one that got mostly refusals, or errors, in ten of the last 20
+  // minutes.
   size_t OthersDenied(Word provider, uint32_t workload) const;
   size_t OthersFailed(Word provider, uint32_t workload) const;
 
@@ -46,16 +46,15 @@ class Fleet {
  private:
   static constexpr size_t kKinds = 3;
   static constexpr size_t kMost = 65536;
-  using Set = absl::flat_hash_set<uint32_t>;
-  // Ten minutes.
   struct Answers {
-    Set denied, failed;
+    uint32_t all = 0, denied = 0, failed = 0;
   };
+  using Workloads = absl::flat_hash_map<uint32_t, Answers>;
   struct Trouble {
-    int64_t bucket = 0;
-    Answers now, before;
+    int64_t bucket = 0;  // ten minutes
+    Workloads now, before;
   };
-  size_t Others(Word provider, uint32_t workload, Set Answers::* kind) const;
+  size_t Others(Word provider, uint32_t workload, uint32_t Answers::* kind) const;
 
   Hour began_ = 0;
   std::array<absl::flat_hash_map<Word, Hour>, kKinds> first_;

@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t kLeastUses = 20;
 constexpr uint32_t kLeastDays = 3;
 constexpr size_t kShown = 4;
-constexpr Hour kReleaseHours = 24, kInstanceHours = 3;
+constexpr Hour kReleaseHours = 24, kInstanceHours = 3, kMoveHours = 48;
 
 }  // namespace
 
@@ -49,6 +49,20 @@ std::string Usual(const UseView& view, Dimension dimension) {
 bool IsAfterRelease(const UseView& view) {
   const SharedProfile& workload = view.workload;
   return workload.deployed != 0 && view.hour - workload.deployed <= kReleaseHours;
+}
+
+bool IsMove(const UseView& view) {
+  const Novelty& service = view.New(Dimension::kService);
+  if (!service.is_new || view.hour - view.workload.began > kMoveHours) return false;
+  const auto name_in = [](std::string_view text) {
+    const size_t slash = text.find('/');
+    return slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
+  };
+  const std::string_view name = name_in(view.words.Text(service.word));
+  const std::vector<SeenValue>& before = view.profile.seen[Dimension::kService].values();
+  return !name.empty() && std::any_of(before.begin(), before.end(), [&](const SeenValue& value) {
+    return !value.suspect && name_in(view.words.Text(value.word)) == name;
+  });
 }
 
 bool IsNewInstance(const UseView& view) {

@@ -27,6 +27,9 @@ std::string Usual(const UseView& view, Dimension dimension);
 // Whether a release of the workload may explain that it does something new: it came with another
 // version within a day.
 bool IsAfterRelease(const UseView& view);
+// Whether its service, new in the fleet, is one of those that used it before but for the namespace
+// or registry: it has moved, and its other tokens with it.
+bool IsMove(const UseView& view);
 // Whether this instance of the workload is hours old, where instances do not come and go.
 bool IsNewInstance(const UseView& view);
 

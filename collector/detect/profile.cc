@@ -15,6 +15,10 @@ namespace {
 constexpr std::array<size_t, kDimensions> kMostValues = {64, 64, 256, 64, 64,  256, 64, 128,
                                                          32, 64, 32,  64, 256, 32,  64, 256};
 
+// An hour with less than that of what was to be expected is no hour as usual.
+constexpr double kQuietShare = 0.35;
+constexpr double kFadeQuiet = 0.99;
+
 void SaveSets(const SeenSets& sets, const Words& words, auto* state) {
   for (size_t i = 0; i < kDimensions; ++i) {
     const SeenSet& set = sets[static_cast<Dimension>(i)];
@@ -162,6 +166,26 @@ void OddDays::Restore(int32_t day, std::string_view counts) {
   std::copy(counts.begin(), counts.end(), counts_.begin());
 }
 
+void Profile::CountQuiet(Hour of, uint64_t its_uses, double expected, double chance) {
+  const auto used = static_cast<double>(its_uses);
+  if (its_uses > 0 && used >= kQuietShare * expected) return EndQuiet(!quiet_excused);
+  if (quiet_since == 0) quiet_since = of;
+  quiet_uses += its_uses;
+  quiet += std::max(0.0, expected - used);
+  quiet_hours += its_uses == 0 ? chance : chance * (1 - used / expected);
+}
+
+void Profile::EndQuiet(bool learn) {
+  if (learn && quiet > 0) {
+    longest_quiet = std::max(longest_quiet * kFadeQuiet, quiet);
+    longest_quiet_hours = std::max(longest_quiet_hours * kFadeQuiet, quiet_hours);
+  }
+  quiet = quiet_hours = 0;
+  quiet_uses = 0;
+  quiet_since = 0;
+  quiet_excused = false;
+}
+
 std::string Profile::Save(const Words& words) const {
   detect::ProfileState state;
   const auto text = [&words](Word word) { return std::string(words.Text(word)); };
@@ -199,6 +223,9 @@ std::string Profile::Save(const Words& words) const {
   state.set_longest_quiet(longest_quiet);
   state.set_quiet(quiet);
   state.set_quiet_hours(quiet_hours);
+  state.set_quiet_since(quiet_since);
+  state.set_quiet_uses(quiet_uses);
+  state.set_told_quiet(told_quiet);
   state.set_longest_quiet_hours(longest_quiet_hours);
   state.set_quiet_excused(quiet_excused);
   state.set_told_quiet_us(told_quiet_us);
@@ -255,6 +282,9 @@ bool Profile::Restore(std::string_view bytes, Words* words) {
   longest_quiet = state.longest_quiet();
   quiet = state.quiet();
   quiet_hours = state.quiet_hours();
+  quiet_since = state.quiet_since();
+  quiet_uses = state.quiet_uses();
+  told_quiet = state.told_quiet();
   longest_quiet_hours = state.longest_quiet_hours();
   quiet_excused = state.quiet_excused();
   told_quiet_us = state.told_quiet_us();
@@ -288,6 +318,8 @@ std::string SharedProfile::Save(const Words& words) const {
   state.set_deployed(deployed);
   state.set_hour(hour);
   for (const uint32_t token : hour_tokens) state.add_hour_tokens(token);
+  state.set_hour_refused(hour_refused);
+  state.set_weekend(weekend);
   state.set_token_peak(token_peak);
   return state.SerializeAsString();
 }
@@ -303,6 +335,8 @@ bool SharedProfile::Restore(std::string_view bytes, Words* words) {
   deployed = state.deployed();
   hour = state.hour();
   hour_tokens.assign(state.hour_tokens().begin(), state.hour_tokens().end());
+  hour_refused = state.hour_refused();
+  weekend = state.weekend();
   token_peak = state.token_peak();
   return true;
 }

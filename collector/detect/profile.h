@@ -111,11 +111,15 @@ struct Profile {
   bool wrote = false;      // something that changes things
   bool in_header = false;  // travelled outside of a URL
   int64_t longest_gap_us = 0;
-  // Uses that were to be expected in the closed hours since the last one and did not come; and the
-  // most that ever did not.
+  // Closed hours, one after another up to now, with far fewer uses than were to be expected: the
+  // first of them (0: the last one was as usual), their uses, how many failed to come, and the most
+  // that ever did.
+  Hour quiet_since = 0;
+  uint64_t quiet_uses = 0;
   double quiet = 0, longest_quiet = 0;
   // The same in hours with a use: a batch is one, however many uses it has.
   double quiet_hours = 0, longest_quiet_hours = 0;
+  Hour told_quiet = 0;         // quiet_since of what was told
   int64_t told_quiet_us = 0;   // newest use when its silence was told
   bool quiet_excused = false;  // others were quiet as well: it is no measure of this one
 
@@ -135,6 +139,10 @@ struct Profile {
   // Whether more fails to come than ever did.
   static constexpr double kQuietExpected = 4;
   bool IsLongQuiet() const { return quiet > kQuietExpected && quiet > 1.2 * longest_quiet; }
+  // Of an hour that is over: uses, how many were to be expected, and the chance of any.
+  void CountQuiet(Hour of, uint64_t its_uses, double expected, double chance);
+  // Forgets what failed to come; `learn` it as the longest so far.
+  void EndQuiet(bool learn);
   double HistoryDays(int64_t time_us) const {
     return static_cast<double>(time_us - first_us) / static_cast<double>(kMicrosPerDay);
   }
@@ -151,9 +159,11 @@ struct SharedProfile {
   uint64_t uses = 0;
   SeenSets seen;
   Hour deployed = 0;  // when another release of it was first seen; 0: never
+  Hour weekend = 0;   // newest on a Saturday or Sunday; 0: none yet
   // Of a workload: tokens that nobody had seen before, in an hour.
   Hour hour = 0;
   std::vector<uint32_t> hour_tokens;
+  uint32_t hour_refused = 0;  // of them, at their first use
   float token_peak = 0;
 
   bool changed = false;

@@ -11,6 +11,9 @@ namespace {
 constexpr float kFollow = 0.2F;
 constexpr float kNoiseFollow = 0.02F;
 constexpr float kOddGrowth = 1.1F;
+constexpr double kSteadyDays = 0.5;
+constexpr uint16_t kWeekendDays = 2, kWorkingDays = 7;
+constexpr double kWorkingDay = 15;  // uses
 const float kFadeHour = std::pow(0.5F, 1.0F / (14 * 24));
 const float kFadeDay = std::pow(0.5F, 1.0F / 14);
 
@@ -76,6 +79,16 @@ void WeekModel::CloseDay() {
   day_peak_ = std::max(day_peak_ * kFadeDay, count);
 }
 
+bool WeekModel::KeepsWeekends() const {
+  double working = 0;
+  for (int i = 0; i < 24; ++i) {
+    const Slot& weekend = slots_[static_cast<size_t>(24 + i)];
+    if (weekend.used != 0 || weekend.days < kWeekendDays) return false;
+    working += slots_[static_cast<size_t>(i)].mean;
+  }
+  return working >= kWorkingDay && days_[0] >= kWorkingDays;
+}
+
 double WeekModel::ChanceOfUse(Hour hour) const {
   const Slot& slot = slots_[SlotOf(hour)];
   return slot.days == 0 ? 0 : static_cast<double>(slot.used) / slot.days;
@@ -103,6 +116,20 @@ double WeekModel::PeakAround(Hour hour) const {
     peak = std::max<double>(peak, slots_[base + (slot - base + offset) % 24].peak);
   }
   return peak;
+}
+
+double WeekModel::HourPeak(Hour hour) const {
+  const int slot = SlotOf(hour);
+  const int base = slot / 24 * 24;
+  double peak = slots_[slot].peak;
+  for (const int offset : {23, 1}) {
+    peak = std::max<double>(peak, slots_[base + (slot - base + offset) % 24].mean);
+  }
+  return peak;
+}
+
+bool WeekModel::HasSteadyDays(Hour hour) const {
+  return DayDeviation(hour) <= kSteadyDays * DayMean(hour);
 }
 
 uint64_t WeekModel::LastTwo(Hour hour) const {

@@ -30,6 +30,8 @@ class WeekModel {
   void Close(Hour hour, uint64_t uses, bool odd);
 
   double Expected(Hour hour) const { return slots_[SlotOf(hour)].mean; }
+  // Whether no weekend of several had a use, while working days have many; 0 UTC to 24 UTC.
+  bool KeepsWeekends() const;
   // Of such hours, the share with a use.
   double ChanceOfUse(Hour hour) const;
   // Standard deviation of an hour's uses around what is expected, by how far past hours were off.
@@ -37,6 +39,10 @@ class WeekModel {
   // Most in any hour, and in this hour of the day or the ones beside it; faded.
   double Peak() const { return peak_; }
   double PeakAround(Hour hour) const;
+  // Most in this hour of the day, faded, or what is usual in the ones beside it.
+  double HourPeak(Hour hour) const;
+  // Whether days of this hour's kind have about as many uses each.
+  bool HasSteadyDays(Hour hour) const;
   // Mean uses of an hour with uses.
   double PerUsedHour() const;
   // How regular the great hours are: the mean of such an hour over its peak. Near 1 for what runs

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "collector/detect/novelty.h"
 #include "collector/detect/rules.h"
@@ -8,6 +11,14 @@ namespace {
 
 constexpr Hour kFleetDay = 24;
 constexpr Hour kLearnedFleetHours = 7 * 24;
+
+// A person's machine that was in several networks before.
+bool Roams(const UseView& view) {
+  if (view.features.habitat != Habitat::kSession) return false;
+  const std::vector<SeenValue>& networks = view.profile.seen[Dimension::kSource].values();
+  return std::count_if(networks.begin(), networks.end(),
+                       [](const SeenValue& value) { return !value.suspect; }) > 1;
+}
 
 }  // namespace
 
@@ -21,7 +32,8 @@ void NewSource(const UseView& view, Reporter* reporter) {
     if (wide.siblings) return;
     // A machine that is known roams; into a network that the fleet knows, that is no news.
     const bool known_to_all = view.hour - view.network_since > kFleetDay;
-    if (wide.is_new && known_to_all && !view.New(Dimension::kMachine).is_new) return;
+    const bool known_machine = !view.New(Dimension::kMachine).is_new;
+    if (wide.is_new && known_machine && (known_to_all || Roams(view))) return;
     return ReportNew(view, Dimension::kSource, "a network", reporter);
   }
   const bool unknown_to_all = view.hour - view.network_since < kFleetDay &&

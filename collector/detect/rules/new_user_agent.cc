@@ -13,6 +13,9 @@ void NewUserAgent(const UseView& view, Reporter* reporter) {
     const bool same_program = !view.New(Dimension::kWorkload).is_new;
     const bool new_instance = view.New(Dimension::kInstance).is_new;
     if (same_program && (new_instance || IsAfterRelease(view))) return;
+    // So does one in another language.
+    const bool same_service = !view.New(Dimension::kService).is_new;
+    if (view.features.contained && same_service && new_instance) return;
   }
   ReportNew(view, Dimension::kAgent, "a client", reporter);
 }

@@ -16,12 +16,29 @@ constexpr int kProgramFar = 4;
 constexpr int kFar = 5;             // hours from the middle of its own
 constexpr uint32_t kLeastDays = 4;  // with uses
 
+// People work on weekends now and then; a service that never did was told to.
+bool IsFreeWeekend(const UseView& view) {
+  if (!IsWeekend(view.hour) || view.profile.week == nullptr) return false;
+  if (view.workload.weekend != 0) return false;
+  return view.features.habitat != Habitat::kSession && view.profile.week->KeepsWeekends();
+}
+
+bool IsSaturday(Hour hour) { return IsWeekend(hour) && IsWeekend(hour + 24); }
+
 }  // namespace
 
 // An hour of the day far from the token's own, farther than such tokens ever stray. Whoever keeps
 // no hours has no odd ones.
 void OffHours(const UseView& view, Reporter* reporter) {
-  if (view.late || view.hours == nullptr || view.profile.active_days < kLeastDays) return;
+  if (view.late || view.profile.active_days < kLeastDays) return;
+  if (IsFreeWeekend(view)) {
+    return reporter->Add(
+        {.confidence = 0.75,
+         .observed = IsSaturday(view.hour) ? "used on a Saturday (UTC)" : "used on a Sunday (UTC)",
+         .normal =
+             absl::StrFormat("%d days with uses, none on a weekend", view.profile.active_days)});
+  }
+  if (view.hours == nullptr) return;
   const HourShape& hours = *view.hours;
   const int distance = hours.Distance(view.hour);
   if (!IsPersonal(view.features.habitat, hours)) {

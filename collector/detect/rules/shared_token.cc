@@ -26,6 +26,7 @@ void SharedToken(const UseView& view, Reporter* reporter) {
     }
     return;
   }
+  if (IsMove(view)) return;  // new_workload tells it
   size_t recent = 1;
   for (const SeenValue& value : services.values()) {
     if (view.hour - value.last <= kRecently) ++recent;

@@ -7,6 +7,8 @@ namespace {
 
 constexpr size_t kLeast = 12;
 constexpr size_t kLeastOfNew = 50;
+constexpr uint32_t kLeastRefused = 5;
+constexpr double kRefusedShare = 0.8;
 constexpr Hour kLearnedHours = 24, kKnownFleetHours = 72;
 constexpr double kOverPeak = 4;
 
@@ -16,14 +18,17 @@ constexpr double kOverPeak = 4;
 void TokenInvention(const UseView& view, Reporter* reporter) {
   const SharedProfile& workload = view.workload;
   const size_t tokens = workload.hour_tokens.size();
-  if (view.hour - workload.began < kLearnedHours) {
+  if (view.late || workload.hour != view.hour || view.profile.uses > 0) return;
+  // Whoever is refused with all of them did not get them from those who give them out.
+  const bool refused = workload.hour_refused >= kLeastRefused &&
+                       workload.hour_refused >= kRefusedShare * static_cast<double>(tokens);
+  if (view.hour - workload.began < kLearnedHours && !refused) {
     // All of a new service's tokens are new; so many of them are not one service's.
     const bool known_fleet = view.hour - view.fleet.began() > kKnownFleetHours;
     if (!known_fleet || tokens < kLeastOfNew) return;
   }
-  if (view.late || workload.hour != view.hour || tokens < kLeast) return;
+  if (!refused && tokens < kLeast) return;
   if (static_cast<double>(tokens) < kOverPeak * workload.token_peak) return;
-  if (view.profile.uses > 0) return;
   reporter->Add(
       {.confidence = 0.85,
        .value = view.Text(view.features.workload),

@@ -16,7 +16,8 @@ constexpr double kDeviations = 10;
 constexpr double kOverPeak = 4, kOverYoungPeak = 6;
 constexpr double kLeastPair = 45, kOverPair = 1.25;
 constexpr uint32_t kYoungHours = 100;
-constexpr double kLeastSteady = 20, kOverSteadyPeak = 2.2, kOverSteadyPair = 3.5, kSteadyDays = 4;
+constexpr double kLeastSteady = 20, kOverSteadyPeak = 2.2, kOverSteadyPair = 3.5,
+                 kOverSteadyHour = 3, kKnownHour = 0.7;
 constexpr double kOverHour = 6, kOverDay = 4, kOverBlock = 4;
 // Over a usual hour with uses: less is one more of them, at another time.
 constexpr double kOverUsual = 4;
@@ -40,15 +41,17 @@ bool IsPersonalBurst(const UseView& view, double uses) {
          (uses < kLeastPersonal || uses < kOverPersonal * week.Peak());
 }
 
-// A token of many hours whose uses stray no more than chance lets them: less is enough.
+// A token of many hours and of days that are like each other: less than four times its greatest
+// hour is enough, and at an hour that it knows, less than its greatest.
 bool IsOverSteady(const UseView& view, double uses, double pair) {
   const WeekModel& week = *view.profile.week;
-  if (week.UsedHours() < kYoungHours || week.Regularity() < kRegular) return false;
-  if (week.DayDispersion(view.hour) > kSteadyDays) return false;
+  if (week.UsedHours() < kYoungHours || !week.HasSteadyDays(view.hour)) return false;
   const double over = week.Expected(view.hour) + kDeviations * week.Deviation(view.hour);
-  return (uses >= kLeastSteady && uses > over && uses > kOverSteadyPeak * week.Peak()) ||
-         (pair >= kLeastPair && uses > kLeastSteady && pair > 2 * over &&
-          pair > kOverSteadyPair * week.Peak());
+  if (uses < kLeastSteady || uses < over) return false;
+  if (uses > kOverSteadyPeak * week.Peak()) return true;
+  if (pair >= kLeastPair && pair > 2 * over && pair > kOverSteadyPair * week.Peak()) return true;
+  return week.ChanceOfUse(view.hour) >= kKnownHour && week.DaysLike(view.hour) >= kLearnedDays &&
+         uses > kOverSteadyHour * week.HourPeak(view.hour);
 }
 
 // Three hours in which little ever happened: a few uses more, night after night, are odd.
@@ -100,7 +103,8 @@ void VolumeSpike(const UseView& view, Reporter* reporter) {
   const bool over_day = week.DaysLike(view.hour) >= kLearnedDayDays && day > 150 &&
                         day > again * kOverDay * week.day_peak() &&
                         day > week.DayMean(view.hour) + 6 * week.DayDeviation(view.hour);
-  if (!over_all && !over_hour && !over_day && !over_steady) return LookAtBlock(view, uses, reporter);
+  if (!over_all && !over_hour && !over_day && !over_steady)
+    return LookAtBlock(view, uses, reporter);
   if (IsRetried(view) || IsPersonalBurst(view, uses)) return;
   if (over_all || over_hour || over_steady) {
     return reporter->Add(
