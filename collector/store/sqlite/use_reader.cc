@@ -1,6 +1,8 @@
 #include "collector/store/sqlite/use_reader.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <queue>
 #include <utility>
 
@@ -11,7 +13,6 @@ namespace tokenwatch::sqlite {
 namespace {
 
 constexpr int64_t kZoneUses = int64_t{1} << kZoneBits;
-constexpr uint32_t kAllHours = (1U << 24) - 1;
 // Numbers that UsesAfterNumber looks at in one step, and its steps.
 constexpr int64_t kStepNumbers = 4096;
 constexpr int kMaxSteps = 32;
@@ -30,47 +31,126 @@ DayWindow Within(int64_t day, int64_t since_us, int64_t until_us) {
           std::clamp<int64_t>(until_us, start, start + kMicrosPerDay) - start};
 }
 
-// The hours of a day in which the selection has uses, as bits; the rollups know.
-uint32_t ActiveHours(Database* database, Selection* selection, int64_t day) {
-  if (selection->TakesAll()) return kAllHours;
-  uint32_t hours = 0;
-  const auto look = [&](Statement& query, int hour) {
+// What uses of a selection without tokens may be at all, over all times: the rollup without hours
+// knows. Reads it as a whole, so it is worth it only where a day had too few uses.
+struct Reach {
+  absl::flat_hash_set<int64_t> tokens;
+  int64_t first_us = kNoUntil;
+  int64_t last_us = kNoSince;
+
+  static Reach Read(Database* database, Selection* selection) {
+    Reach reach;
+    Statement& query = database->Cached("SELECT token, program, resource, first, span FROM usage");
+    query.Start();
     while (query.Next()) {
-      if (selection->MatchesToken(query.Int(0)) &&
-          selection->MatchesStatus(static_cast<uint32_t>(query.Int(3))) &&
-          selection->MatchesPlace(query.Int(1), query.Int(2)) &&
-          selection->MatchesOwner(query.Int(0), query.Int(1), query.Int(2))) {
-        hours |= 1U << hour;
-        break;
+      if (!selection->MatchesPlace(query.Int(1), query.Int(2)) ||
+          !selection->MatchesOwner(query.Int(0), query.Int(1), query.Int(2))) {
+        continue;
+      }
+      reach.tokens.insert(query.Int(0));
+      reach.first_us = std::min(reach.first_us, query.Int(3));
+      reach.last_us = std::max(reach.last_us, query.Int(3) + query.Int(4));
+    }
+    return reach;
+  }
+};
+
+// When the selection has uses in a day: the rollups know the first and the last of each of their
+// rows. Hours are looked at as they are asked for.
+class ActiveTimes {
+ public:
+  // `tokens`: those of the selection, null where any may be.
+  ActiveTimes(Database* database, Selection* selection, const absl::flat_hash_set<int64_t>* tokens,
+              int64_t day)
+      : database_(database), selection_(selection), tokens_(tokens), day_(day) {}
+
+  // Whether there is one in the day. From its end, where the newest uses are.
+  bool AnyHour() {
+    if (selection_->TakesAll()) return true;
+    for (int64_t hour = kHours; hour-- > 0;) {
+      if (!Hour(hour).empty()) return true;
+    }
+    return false;
+  }
+
+  // Whether there may be a use between two times of the day, both inclusive.
+  bool MayHave(int64_t oldest, int64_t newest) {
+    if (selection_->TakesAll()) return true;
+    const int64_t last = std::min(newest / kMicrosPerHour, kHours - 1);
+    for (int64_t hour = oldest / kMicrosPerHour; hour <= last; ++hour) {
+      const std::vector<Span>& spans = Hour(hour);
+      // The first that does not end before.
+      const auto at =
+          std::lower_bound(spans.begin(), spans.end(), oldest,
+                           [](const Span& span, int64_t time) { return span.newest < time; });
+      if (at != spans.end() && at->oldest <= newest) return true;
+    }
+    return false;
+  }
+
+ private:
+  static constexpr int64_t kHours = 24;
+  // Microseconds into the day, both inclusive.
+  struct Span {
+    int64_t oldest = 0;
+    int64_t newest = 0;
+  };
+
+  // Of an hour, rising and apart.
+  const std::vector<Span>& Hour(int64_t hour) {
+    std::optional<std::vector<Span>>& known = hours_[static_cast<size_t>(hour)];
+    if (!known.has_value()) known = Read(hour);
+    return *known;
+  }
+
+  std::vector<Span> Read(int64_t hour) {
+    std::vector<Span> spans;
+    const auto read = [&](Statement& query) {
+      while (query.Next()) {
+        if (!selection_->MatchesToken(query.Int(0)) ||
+            !selection_->MatchesStatus(static_cast<uint32_t>(query.Int(3))) ||
+            !selection_->MatchesPlace(query.Int(1), query.Int(2)) ||
+            !selection_->MatchesOwner(query.Int(0), query.Int(1), query.Int(2))) {
+          continue;
+        }
+        const int64_t oldest = hour * kMicrosPerHour + query.Int(4);
+        spans.push_back({oldest, oldest + query.Int(5)});
+      }
+    };
+    if (tokens_ == nullptr || tokens_->size() > kMaxLookups) {
+      Statement& query = database_->Cached(
+          "SELECT token, program, resource, status, first, span FROM hourly WHERE hour = ?");
+      query.Start(day_ * kHours + hour);
+      read(query);
+    } else {
+      Statement& query = database_->Cached(
+          "SELECT token, program, resource, status, first, span FROM hourly WHERE hour = ? AND "
+          "token = ?");
+      for (const int64_t token : *tokens_) {
+        query.Start(day_ * kHours + hour, token);
+        read(query);
       }
     }
-    query.Reset();
-  };
-  for (int hour = 0; hour < 24; ++hour) {
-    if (selection->tokens() == nullptr || selection->tokens()->size() > kMaxLookups) {
-      Statement& query =
-          database->Cached("SELECT token, program, resource, status FROM hourly WHERE hour = ?");
-      query.Start(day * 24 + hour);
-      look(query, hour);
-      continue;
+    std::sort(spans.begin(), spans.end(),
+              [](const Span& a, const Span& b) { return a.oldest < b.oldest; });
+    size_t kept = 0;
+    for (const Span& span : spans) {
+      if (kept > 0 && span.oldest <= spans[kept - 1].newest) {
+        spans[kept - 1].newest = std::max(spans[kept - 1].newest, span.newest);
+      } else {
+        spans[kept++] = span;
+      }
     }
-    Statement& query = database->Cached(
-        "SELECT token, program, resource, status FROM hourly WHERE hour = ? AND token = ?");
-    for (const int64_t token : *selection->tokens()) {
-      if ((hours >> hour & 1) != 0) break;
-      query.Start(day * 24 + hour, token);
-      look(query, hour);
-    }
+    spans.resize(kept);
+    return spans;
   }
-  return hours;
-}
 
-bool Overlaps(uint32_t hours, int64_t oldest, int64_t newest) {
-  const auto first = static_cast<int>(oldest / kMicrosPerHour);
-  const auto last = static_cast<int>(newest / kMicrosPerHour);
-  const uint32_t zone = ((2U << last) - 1) & ~((1U << first) - 1);
-  return (hours & zone) != 0;
-}
+  Database* const database_;
+  Selection* const selection_;
+  const absl::flat_hash_set<int64_t>* const tokens_;
+  const int64_t day_;
+  std::array<std::optional<std::vector<Span>>, kHours> hours_;
+};
 
 // The uses of one day.
 class Partition {
@@ -143,12 +223,23 @@ std::vector<StoredUse> NewestUses(Database* database, Selection* selection, UseO
       before.time_us == kNoUntil ? filter.until_us : std::min(filter.until_us, before.time_us + 1);
   // The oldest of the newest so far is on top.
   std::priority_queue<StoredUse, std::vector<StoredUse>, NewerFirst> newest;
+  std::optional<Reach> reach;
+  bool first_day = true;
   for (const int64_t day : LiveDays(database, filter.since_us, until_us)) {
     if (newest.size() >= limit) break;
-    const uint32_t hours = ActiveHours(database, selection, day);
-    if (hours == 0) continue;
-    Partition partition(database, selection, day);
+    if (!std::exchange(first_day, false) && !reach.has_value() && selection->tokens() == nullptr &&
+        !selection->TakesAll()) {
+      reach = Reach::Read(database, selection);
+    }
+    if (reach.has_value()) {
+      if (reach->last_us < day * kMicrosPerDay) continue;
+      if (reach->first_us >= (day + 1) * kMicrosPerDay) break;
+    }
+    ActiveTimes active(database, selection,
+                       reach.has_value() ? &reach->tokens : selection->tokens(), day);
     const DayWindow window = Within(day, filter.since_us, until_us);
+    if (!active.AnyHour()) continue;
+    Partition partition(database, selection, day);
     Statement& zones = database->Cached(
         "SELECT zone, oldest, newest FROM zones WHERE day = ? AND newest >= ? AND oldest < ? "
         "ORDER BY newest DESC");
@@ -158,7 +249,7 @@ std::vector<StoredUse> NewestUses(Database* database, Selection* selection, UseO
         break;
       }
       const int64_t first = zones.Int(0) * kZoneUses;
-      if (first > last_number || !Overlaps(hours, zones.Int(1), zones.Int(2))) continue;
+      if (first > last_number || !active.MayHave(zones.Int(1), zones.Int(2))) continue;
       partition.Read(first, std::min(first + kZoneUses - 1, last_number), window,
                      [&](const StoredUse& use) {
                        if (OrderOf(use) >= before) return;

@@ -9,8 +9,8 @@
 
 namespace tokenwatch {
 
-// Asks each `runs` times and prints median and worst with the aim. A part of its name chooses among
-// the questions; empty: all. Ends the program where one cannot be answered.
+// Asks each `runs` times and prints median and worst with the aim, and the mean CPU time. A part of
+// its name chooses among the questions; empty: all. Ends the program where one cannot be answered.
 void AskQuestions(Store* store, int runs, const std::string& only);
 
 }  // namespace tokenwatch
