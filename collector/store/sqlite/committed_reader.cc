@@ -1,5 +1,7 @@
 #include "collector/store/sqlite/committed_reader.h"
 
+#include <limits>
+
 #include "absl/container/flat_hash_map.h"
 #include "collector/store/outcome.h"
 #include "collector/store/sqlite/credentials.h"
@@ -32,7 +34,8 @@ std::vector<CommittedUse> CommittedReader::UsesSince(Session* session, int64_t* 
     return found->second;
   };
   Selection selection({}, database, session->dimensions.get());
-  const std::vector<StoredUse> stored = UsesAfterNumber(database, &selection, limit, number);
+  const std::vector<StoredUse> stored =
+      UsesAfterNumber(database, &selection, limit, std::numeric_limits<int64_t>::max(), number);
   std::vector<CommittedUse> uses;
   uses.reserve(stored.size());
   for (const StoredUse& from : stored) {

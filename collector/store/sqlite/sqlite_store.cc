@@ -229,8 +229,11 @@ class SqliteStore final : public Store {
           core_.Read<std::vector<v1::Use>>([&](Session* session) {
             sqlite::Selection selection(*filter, session->database.get(),
                                         session->dimensions.get());
-            return sqlite::BuildUses(session, sqlite::UsesAfterNumber(session->database.get(),
-                                                                      &selection, limit, &number));
+            // A commit is seen in the database before it is in last_use(), and the next question
+            // may come in between.
+            return sqlite::BuildUses(
+                session, sqlite::UsesAfterNumber(session->database.get(), &selection, limit,
+                                                 last_use, &number));
           });
       if (!read.ok()) return read.status();
       uses = *std::move(read);

@@ -26,8 +26,8 @@ class Reader {
     // Hours that have any rollup; a time outside of them selects nothing there.
     // Two queries: of one with both SQLite reads every row (https://sqlite.org/optoverview.html,
     // "The MIN/MAX optimization").
-    Statement& range = database_->Cached(
-        "SELECT (SELECT min(hour) FROM hourly), (SELECT max(hour) FROM hourly)");
+    Statement& range =
+        database_->Cached("SELECT (SELECT min(hour) FROM hourly), (SELECT max(hour) FROM hourly)");
     range.Start();
     if (!range.Next() || range.IsNull(0)) return;
     const int64_t since = std::max(filter.since_us, range.Int(0) * kMicrosPerHour);

@@ -284,7 +284,7 @@ void ForEachUse(Database* database, Selection* selection, int64_t since_us, int6
 }
 
 std::vector<StoredUse> UsesAfterNumber(Database* database, Selection* selection, size_t limit,
-                                       int64_t* number) {
+                                       int64_t newest, int64_t* number) {
   const Filter& filter = selection->filter();
   std::vector<std::pair<int64_t, Partition>> partitions;  // by day
   int64_t last_number = 0;
@@ -295,6 +295,7 @@ std::vector<StoredUse> UsesAfterNumber(Database* database, Selection* selection,
     partitions.emplace_back(days.Int(0), Partition(database, selection, days.Int(0)));
     last_number = std::max(last_number, days.Int(1));
   }
+  last_number = std::min(last_number, newest);
   std::vector<StoredUse> uses;
   const auto take = [&uses](const StoredUse& use) { uses.push_back(use); };
   Statement& next_zone =

@@ -49,11 +49,11 @@ std::vector<StoredUse> NewestUses(Database* database, Selection* selection, UseO
 void ForEachUse(Database* database, Selection* selection, int64_t since_us, int64_t until_us,
                 absl::FunctionRef<void(const StoredUse&)> take);
 
-// Up to `limit` uses of the selection numbered above `*number`, in the order of their numbers.
-// Moves `*number` to the last one looked at; looks at a bounded number of rows a call, so an empty
+// Up to `limit` uses of the selection numbered above `*number` and at most `newest`, in the order
+// of their numbers. Moves `*number` to the last one looked at; looks at a bounded number of rows a call, so an empty
 // answer does not mean the end.
 std::vector<StoredUse> UsesAfterNumber(Database* database, Selection* selection, size_t limit,
-                                       int64_t* number);
+                                       int64_t newest, int64_t* number);
 
 // Days with uses that overlap [since_us, until_us), newest first.
 std::vector<int64_t> LiveDays(Database* database, int64_t since_us, int64_t until_us);
