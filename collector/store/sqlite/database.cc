@@ -68,7 +68,11 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   }
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyMilliseconds);
-  return std::unique_ptr<Database>(new Database(handle, path));
+  auto database = std::unique_ptr<Database>(new Database(handle, path));
+  if (const int made = RowTable::Register(handle); made != SQLITE_OK) {
+    return SqliteError(made, path, sqlite3_errmsg(handle));
+  }
+  return database;
 }
 
 Database::~Database() {

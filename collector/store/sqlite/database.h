@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "collector/store/sqlite/row_table.h"
 
 namespace tokenwatch::sqlite {
 
@@ -27,7 +28,8 @@ struct Null {};
 
 class Database;
 
-// A prepared statement; values are always bound, never part of its text. Movable. Not thread safe,
+// A prepared statement; values are always bound, never part of its text: integers, texts, Blob,
+// Null, and a RowTable as the argument of `row_table(?)`. Movable. Not thread safe,
 // and must not outlive its Database.
 class Statement {
  public:
@@ -78,6 +80,9 @@ class Statement {
       // A null pointer would bind NULL instead of no bytes.
       code = sqlite3_bind_blob64(statement_, index, value.bytes.empty() ? "" : value.bytes.data(),
                                  value.bytes.size(), SQLITE_STATIC);
+    } else if constexpr (std::is_same_v<Value, RowTable>) {
+      code = sqlite3_bind_pointer(statement_, index, const_cast<RowTable*>(&value), "RowTable",
+                                  /*destructor=*/nullptr);
     } else if constexpr (std::is_integral_v<Value>) {
       code = sqlite3_bind_int64(statement_, index, static_cast<sqlite3_int64>(value));
     } else {

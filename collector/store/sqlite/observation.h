@@ -23,6 +23,11 @@ struct Observation {
 
   std::vector<int64_t> tokens;  // numbers, of each use
   absl::flat_hash_map<int64_t, std::shared_ptr<const UseSource>> sources;
+
+  void Reserve(size_t count) {
+    uses.reserve(count);
+    tokens.reserve(count);
+  }
 };
 
 // Runs inside the caller's write transactions; errors stick to the database. Not thread safe.

@@ -1,8 +1,6 @@
 #include "collector/store/sqlite/rollups.h"
 
 #include <algorithm>
-#include <utility>
-#include <vector>
 
 #include "collector/store/outcome.h"
 #include "collector/store/sqlite/schema.h"
@@ -10,13 +8,16 @@
 namespace tokenwatch::sqlite {
 namespace {
 
-// All right-hand sides read the row as it was.
+// All right-hand sides read the row as it was. A failure undoes the transaction, so a statement
+// need not be able to undo itself: FAIL spares SQLite its journal.
 constexpr char kAddHourly[] =
-    "INSERT INTO hourly VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "INSERT OR FAIL INTO hourly SELECT i0, i1, i2, i3, i4, i5, i6, i7 FROM row_table(?) WHERE true "
+    "ON CONFLICT DO UPDATE SET "
     "span = max(first + span, excluded.first + excluded.span) - min(first, excluded.first), "
     "first = min(first, excluded.first), uses = uses + excluded.uses";
 constexpr char kAddUsage[] =
-    "INSERT INTO usage VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "INSERT OR FAIL INTO usage SELECT i0, i1, i2, i3, i4, i5, i6, i7 FROM row_table(?) WHERE true "
+    "ON CONFLICT DO UPDATE SET "
     "span = max(first + span, excluded.first + excluded.span) - min(first, excluded.first), "
     "first = min(first, excluded.first), uses = uses + excluded.uses, "
     "denied = denied + excluded.denied, failed = failed + excluded.failed";
@@ -26,9 +27,10 @@ constexpr char kAddToken[] =
     "first = iif(uses = 0, ?5, min(first, ?5)), "
     "uses = uses + ?7, denied = denied + ?8, failed = failed + ?9, touched = max(touched, ?10) "
     "WHERE number = ?1";
-constexpr char kInsertToken[] =
-    "INSERT INTO tokens(number, id, key, joined, format, provider, length, first, span, uses, "
-    "denied, failed, touched) VALUES(?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+constexpr char kInsertTokens[] =
+    "INSERT OR FAIL INTO tokens(number, id, key, joined, format, provider, length, first, span, "
+    "uses, denied, failed, touched) "
+    "SELECT i0, bytes, i1, NULL, i2, i3, i4, i5, i6, i7, i8, i9, i10 FROM row_table(?)";
 
 }  // namespace
 
@@ -44,7 +46,10 @@ void Rollups::Add(const ContextRef& context, int64_t token, uint32_t status, int
   }
   use.first_us = use.last_us = time_us;
   use.last_number = number;
-  use.context = context;
+  use.format = context.format;
+  use.provider = context.provider;
+  use.token_length = context.token_length;
+  use.inbound = context.inbound;
   Merge(use,
         &hours_[Key(time_us / kMicrosPerHour, token, context.program, context.resource, status)]);
 }
@@ -60,67 +65,101 @@ void Rollups::Merge(const Sum& from, Sum* into) {
   into->first_us = std::min(into->first_us, from.first_us);
   if (from.last_us >= into->last_us) {
     into->last_us = from.last_us;
-    into->context = from.context;
+    into->format = from.format;
+    into->provider = from.provider;
+    into->token_length = from.token_length;
+    into->inbound = from.inbound;
   }
   into->last_number = std::max(into->last_number, from.last_number);
 }
 
 void Rollups::Write(Database* database, Interner* interner) {
   // In the order of the tables' keys, so that neighbours share a page.
-  std::vector<std::pair<Key, Sum>> hours(hours_.begin(), hours_.end());
+  std::vector<const Entry*> entries;
+  entries.reserve(hours_.size());
+  for (const Entry& entry : hours_) entries.push_back(&entry);
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry* a, const Entry* b) { return a->first < b->first; });
+  WriteHours(database, entries);
+  const auto by_place = [](const Entry* a, const Entry* b) {
+    const auto place = [](const Entry* entry) {
+      return std::tie(std::get<1>(entry->first), std::get<2>(entry->first),
+                      std::get<3>(entry->first));
+    };
+    return place(a) < place(b);
+  };
+  // Of one hour they are in this order already.
+  if (!std::is_sorted(entries.begin(), entries.end(), by_place)) {
+    std::sort(entries.begin(), entries.end(), by_place);
+  }
+  const std::vector<std::pair<int64_t, Sum>> tokens = WriteUsage(database, entries);
   hours_.clear();
-  const auto by_key = [](const auto& a, const auto& b) { return a.first < b.first; };
-  std::sort(hours.begin(), hours.end(), by_key);
-  Statement& add_hourly = database->Cached(kAddHourly);
-  for (const auto& [key, sum] : hours) {
-    const auto& [hour, token, program, resource, status] = key;
-    add_hourly.Run(hour, token, program, resource, status, sum.uses,
-                   sum.first_us - hour * kMicrosPerHour, sum.last_us - sum.first_us);
-  }
+  WriteTokens(database, interner, tokens);
+}
 
-  // The same sums, hours and statuses taken together.
-  for (auto& [key, sum] : hours) {
-    std::get<0>(key) = 0;
-    std::get<4>(key) = 0;
+void Rollups::WriteHours(Database* database, absl::Span<const Entry* const> entries) {
+  if (entries.empty()) return;
+  rows_.Clear();
+  for (const Entry* entry : entries) {
+    const auto& [hour, token, program, resource, status] = entry->first;
+    const Sum& sum = entry->second;
+    rows_.Add(hour, token, program, resource, status, sum.uses,
+              sum.first_us - hour * kMicrosPerHour, sum.last_us - sum.first_us);
   }
-  std::sort(hours.begin(), hours.end(), by_key);
+  database->Cached(kAddHourly).Run(rows_);
+}
+
+std::vector<std::pair<int64_t, Rollups::Sum>> Rollups::WriteUsage(
+    Database* database, absl::Span<const Entry* const> entries) {
   std::vector<std::pair<int64_t, Sum>> tokens;
-  Statement& add_usage = database->Cached(kAddUsage);
-  for (size_t i = 0; i < hours.size();) {
-    const Key key = hours[i].first;
+  rows_.Clear();
+  for (size_t i = 0; i < entries.size();) {
+    const auto& [hour, token, program, resource, status] = entries[i]->first;
     Sum sum;
-    for (; i < hours.size() && hours[i].first == key; ++i) Merge(hours[i].second, &sum);
-    const int64_t token = std::get<1>(key);
-    add_usage.Run(token, std::get<2>(key), std::get<3>(key), sum.uses, sum.denied, sum.failed,
-                  sum.first_us, sum.last_us - sum.first_us);
+    for (; i < entries.size() && std::get<1>(entries[i]->first) == token &&
+           std::get<2>(entries[i]->first) == program && std::get<3>(entries[i]->first) == resource;
+         ++i) {
+      Merge(entries[i]->second, &sum);
+    }
+    rows_.Add(token, program, resource, sum.uses, sum.denied, sum.failed, sum.first_us,
+              sum.last_us - sum.first_us);
     // Inbound uses are kept apart: no total adds them (design: Words).
-    if (token == 0 || sum.context.inbound) continue;
+    if (token == 0 || sum.inbound) continue;
     if (tokens.empty() || tokens.back().first != token) tokens.emplace_back(token, Sum{});
     Merge(sum, &tokens.back().second);
   }
-
-  absl::flat_hash_map<int64_t, NewToken> added = interner->TakeNewTokens();
-  for (const auto& [number, sum] : tokens) {
-    const auto found = added.find(number);
-    WriteToken(database, number, sum, found == added.end() ? nullptr : &found->second);
-    if (found != added.end()) added.erase(found);
-  }
-  for (const auto& [number, token] : added) WriteToken(database, number, Sum{}, &token);
+  if (!rows_.empty()) database->Cached(kAddUsage).Run(rows_);
+  return tokens;
 }
 
-void Rollups::WriteToken(Database* database, int64_t number, const Sum& sum,
-                         const NewToken* added) {
-  const ContextRef& context = sum.context;
-  if (added != nullptr) {
-    database->Cached(kInsertToken)
-        .Run(number, Blob{added->id}, added->key, context.format, context.provider,
-             context.token_length, sum.first_us, sum.last_us - sum.first_us, sum.uses, sum.denied,
-             sum.failed, sum.last_number);
-    return;
+void Rollups::WriteTokens(Database* database, Interner* interner,
+                          absl::Span<const std::pair<int64_t, Sum>> tokens) {
+  const absl::flat_hash_map<int64_t, NewToken> added = interner->TakeNewTokens();
+  absl::flat_hash_map<int64_t, const Sum*> of_added;
+  for (const auto& [number, sum] : tokens) {
+    if (added.contains(number)) {
+      of_added[number] = &sum;
+      continue;
+    }
+    database->Cached(kAddToken).Run(number, sum.format, sum.provider, sum.token_length,
+                                    sum.first_us, sum.last_us, sum.uses, sum.denied, sum.failed,
+                                    sum.last_number);
   }
-  database->Cached(kAddToken).Run(number, context.format, context.provider, context.token_length,
-                                  sum.first_us, sum.last_us, sum.uses, sum.denied, sum.failed,
-                                  sum.last_number);
+  if (added.empty()) return;
+  std::vector<int64_t> numbers;
+  numbers.reserve(added.size());
+  for (const auto& [number, token] : added) numbers.push_back(number);
+  std::sort(numbers.begin(), numbers.end());
+  rows_.Clear();
+  for (const int64_t number : numbers) {
+    const NewToken& token = added.at(number);
+    const auto found = of_added.find(number);
+    const Sum sum = found == of_added.end() ? Sum{} : *found->second;
+    rows_.Add(number, token.key, sum.format, sum.provider, sum.token_length, sum.first_us,
+              sum.last_us - sum.first_us, sum.uses, sum.denied, sum.failed, sum.last_number);
+    rows_.SetBytes(token.id, /*blob=*/true);
+  }
+  database->Cached(kInsertTokens).Run(rows_);
 }
 
 }  // namespace tokenwatch::sqlite

@@ -27,6 +27,7 @@ void TokenMarkWriter::Add(int64_t token, const ContextRef& context, int64_t sour
     *written = hour;
   } else {
     known_.Insert(hash, hour);
+    gained_.insert(token);
   }
   const std::pair<Mark, int64_t> marks[] = {{Mark::kSource, source},
                                             {Mark::kPeer, context.peer_address},
@@ -44,15 +45,19 @@ void TokenMarkWriter::Write() {
   std::vector<std::pair<Key, int64_t>> rows(latest_.begin(), latest_.end());
   latest_.clear();
   std::sort(rows.begin(), rows.end());
-  Statement& add = database_->Cached(
-      "INSERT INTO token_marks VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-      "last = max(last, excluded.last)");
+  rows_.Clear();
+  for (const auto& [key, last_us] : rows) rows_.Add(key[0], key[1], key[2], last_us);
+  // A failure undoes the transaction: the statement need not be able to undo itself.
+  database_
+      ->Cached(
+          "INSERT OR FAIL INTO token_marks SELECT i0, i1, i2, i3 FROM row_table(?) WHERE true "
+          "ON CONFLICT DO UPDATE SET last = max(last, excluded.last)")
+      .Run(rows_);
   Statement& count =
       database_->Cached("SELECT count(*) FROM token_marks WHERE token = ? AND mark = ?");
   for (size_t i = 0; i < rows.size(); ++i) {
-    const auto& [key, last_us] = rows[i];
-    const auto& [token, mark, value] = key;
-    add.Run(token, mark, value, last_us);
+    const auto& [token, mark, value] = rows[i].first;
+    if (!gained_.contains(token) && trimmed_.Find(token) == nullptr) continue;
     if (i + 1 < rows.size() && rows[i + 1].first[0] == token && rows[i + 1].first[1] == mark) {
       continue;
     }
@@ -60,6 +65,7 @@ void TokenMarkWriter::Write() {
     const bool too_many = count.Next() && count.Int(0) > kMaxMarkValues;
     count.Reset();
     if (!too_many) continue;
+    trimmed_.Insert(token, true);
     database_
         ->Cached(
             "DELETE FROM token_marks WHERE token = ?1 AND mark = ?2 AND value IN (SELECT value "
@@ -67,11 +73,14 @@ void TokenMarkWriter::Write() {
             "-1 OFFSET ?3)")
         .Run(token, mark, kMaxMarkValues);
   }
+  gained_.clear();
 }
 
 void TokenMarkWriter::Forget() {
   known_.Clear();
   latest_.clear();
+  gained_.clear();
+  trimmed_.Clear();
 }
 
 std::array<std::vector<std::string>, kMarks> ReadMarks(Database* database, Dimensions* dimensions,

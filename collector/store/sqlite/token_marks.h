@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "collector/store/sqlite/bounded_cache.h"
 #include "collector/store/sqlite/database.h"
 #include "collector/store/sqlite/dimensions.h"
 #include "collector/store/sqlite/interner.h"
+#include "collector/store/sqlite/row_table.h"
 
 namespace tokenwatch::sqlite {
 
@@ -51,6 +53,11 @@ class TokenMarkWriter {
   // Hashes of a token with its three values: when they were written last, hours since the epoch.
   BoundedCache<uint64_t, int32_t> known_{kKnown};
   absl::flat_hash_map<Key, int64_t> latest_;  // until Write
+  // Tokens that may have gained a value since the last Write: of others no row is new.
+  absl::flat_hash_set<int64_t> gained_;
+  // Tokens that had too many: of those a value that is known may have been dropped.
+  BoundedCache<int64_t, bool> trimmed_{kKnown};
+  RowTable rows_;
 };
 
 // Of tokens together, by Mark; at most `most` of each, the latest first.

@@ -302,6 +302,7 @@ v1::Stats GetStats(Session* session, const Filter& filter) {
   absl::flat_hash_set<int64_t> tokens;
   absl::flat_hash_set<ProgramIdentity> programs;
   absl::flat_hash_set<ResourceIdentity> resources;
+  absl::flat_hash_set<int64_t> program_ids, resource_ids;  // whose identities are in
   v1::Stats stats;
   ForEachUsage(database, dimensions, &selection, [&](const UsageRow& row) {
     stats.set_uses(stats.uses() + row.uses);
@@ -311,8 +312,12 @@ v1::Stats GetStats(Session* session, const Filter& filter) {
     } else {
       tokens.insert(fold.RowOf(row.token));
     }
-    programs.insert(IdentityOf(dimensions->Program(row.program)));
-    resources.insert(IdentityOf(dimensions->Resource(row.resource)));
+    if (program_ids.insert(row.program).second) {
+      programs.insert(IdentityOf(dimensions->Program(row.program)));
+    }
+    if (resource_ids.insert(row.resource).second) {
+      resources.insert(IdentityOf(dimensions->Resource(row.resource)));
+    }
   });
   stats.set_tokens(tokens.size());
   stats.set_workloads(programs.size());

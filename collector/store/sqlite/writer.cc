@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -96,9 +95,8 @@ absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_u
   }
   if (absl::Status status = ReadState(); !status.ok()) return status;
   Transaction transaction(database_.get(), Transaction::Kind::kWrite);
-  std::vector<Use> uses;
-  for (const IngestBatch& batch : batches) TakeBatch(batch, now_us, &uses, observation);
-  WriteUses(&uses, observation);
+  for (const IngestBatch& batch : batches) TakeBatch(batch, now_us, observation);
+  WriteUses(observation);
   rollups_.Write(database_.get(), &interner_);
   token_facts_.Write();
   token_marks_.Write();
@@ -119,6 +117,7 @@ absl::Status Writer::Finish(Transaction* transaction) {
     token_marks_.Forget();
     observer_.Forget();
     rollups_.Clear();
+    uses_.clear();
     streams_.Clear();
     inserts_.clear();
     state_known_ = false;
@@ -167,8 +166,7 @@ int64_t Writer::AgentRow(absl::string_view agent, int64_t now_us) {
   return database_->LastInsertedRow();
 }
 
-void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses,
-                       Observation* observation) {
+void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* observation) {
   const std::string key = absl::StrCat(batch.agent, batch.stream);
   Stream stream = FindStream(batch, key, now_us);
   if (observation != nullptr) ObservationMaker::NoteSource(stream.source, batch, observation);
@@ -180,26 +178,23 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
   int64_t replaced = 0;
   const int64_t address =
       TellsSource(batch.agent_address) ? interner_.String(batch.agent_address) : 0;
-  uses->reserve(uses->size() + batch.uses.size());
   for (uint64_t i = seen; i < batch.uses.size(); ++i) {
     const UseRow& row = batch.uses[i];
     const bool possible = IsPossible(row.time_us, now_us);
     if (!possible) ++replaced;
     const int64_t time_us = possible ? row.time_us : now_us;
-    Use use;
-    use.day = time_us / kMicrosPerDay;
-    use.time = time_us % kMicrosPerDay;
+    Use& use = uses_.emplace_back();
+    use.time_us = time_us;
     use.source = stream.source;
     use.sequence = static_cast<int64_t>(batch.first_sequence + i);
     use.token = row.token == nullptr ? 0 : interner_.Token(*row.token);
     use.address = address;
-    use.context = interner_.Context(*row.context, use.day);
+    use.context = interner_.Context(*row.context, time_us / kMicrosPerDay);
     use.row = &row;
     if (row.token != nullptr && !row.context->user_id.empty()) {
       token_facts_.AddUser(stream.agent, row.token, row.context->user_id, time_us);
     }
     if (!use.context.inbound) counted += std::max<uint32_t>(row.count, 1);
-    uses->push_back(use);
   }
   uint64_t missed = 0;
   for (uint64_t i = std::max<uint64_t>(seen, batch.uses.size()); i < gaps_end; ++i) {
@@ -233,27 +228,29 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use
   streams_.Insert(key, std::move(stream));
 }
 
-void Writer::WriteUses(std::vector<Use>* uses, Observation* observation) {
+void Writer::WriteUses(Observation* observation) {
   // By time, whichever agent they come from, so that a zone spans little of it.
-  std::stable_sort(uses->begin(), uses->end(), [](const Use& a, const Use& b) {
-    return std::tie(a.day, a.time) < std::tie(b.day, b.time);
-  });
+  order_.clear();
+  for (size_t i = 0; i < uses_.size(); ++i) order_.emplace_back(uses_[i].time_us, i);
+  std::sort(order_.begin(), order_.end());
+  if (observation != nullptr) observation->Reserve(uses_.size());
   Statement& zone = database_->Cached(
       "INSERT INTO zones VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
       "oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest)");
-  for (size_t i = 0; i < uses->size();) {
-    const int64_t day = (*uses)[i].day;
+  for (size_t i = 0; i < order_.size();) {
+    const int64_t day = order_[i].first / kMicrosPerDay;
+    const int64_t day_us = day * kMicrosPerDay;
     const bool kept = day >= first_kept_day_;
-    Statement* insert = kept ? &InsertInto(day) : nullptr;
-    int64_t zone_start = (*uses)[i].time;
-    for (; i < uses->size() && (*uses)[i].day == day; ++i) {
-      const Use& use = (*uses)[i];
+    int64_t zone_start = order_[i].first - day_us;
+    rows_.Clear();
+    for (; i < order_.size() && order_[i].first < day_us + kMicrosPerDay; ++i) {
+      const Use& use = uses_[order_[i].second];
       const UseRow& row = *use.row;
       const uint32_t count = std::max<uint32_t>(row.count, 1);
       const uint32_t code = AnswerCode(row.status, row.grpc_status);
-      rollups_.Add(use.context, use.token, code, day * kMicrosPerDay + use.time, count, next_use_);
+      rollups_.Add(use.context, use.token, code, use.time_us, count, next_use_);
       if (use.token != 0 && !use.context.inbound) {
-        token_marks_.Add(use.token, use.context, use.address, day * kMicrosPerDay + use.time);
+        token_marks_.Add(use.token, use.context, use.address, use.time_us);
       }
       if (!kept) continue;
       if (observation != nullptr) {
@@ -261,42 +258,47 @@ void Writer::WriteUses(std::vector<Use>* uses, Observation* observation) {
                                .sequence = use.sequence,
                                .source = use.source,
                                .token = use.token,
-                               .time_us = day * kMicrosPerDay + use.time},
+                               .time_us = use.time_us},
                               row, observation);
       }
-      const StoredRequestId request = StoreRequestId(row.request_id);
-      const auto latency = static_cast<int64_t>(std::min<uint64_t>(
-          row.latency_us, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
-      const auto run = [&](const auto& request_id) {
-        insert->Run(next_use_, use.time, use.token, use.context.workload, use.context.shape, code,
-                    latency, row.local_port, use.source, use.sequence, count, request_id);
-      };
-      if (request.bytes.empty()) {
-        run(Null{});
-      } else if (request.packed) {
-        run(Blob{request.bytes});
-      } else {
-        run(request.bytes);
-      }
-      const bool last_of_day = i + 1 == uses->size() || (*uses)[i + 1].day != day;
+      AddRow(use, code, count);
+      const bool last_of_day =
+          i + 1 == order_.size() || order_[i + 1].first >= day_us + kMicrosPerDay;
       if (last_of_day || (next_use_ + 1) >> kZoneBits != next_use_ >> kZoneBits) {
-        zone.Run(day, next_use_ >> kZoneBits, zone_start, use.time);
-        if (!last_of_day) zone_start = (*uses)[i + 1].time;
+        zone.Run(day, next_use_ >> kZoneBits, zone_start, use.time_us - day_us);
+        if (!last_of_day) zone_start = order_[i + 1].first - day_us;
       }
       ++next_use_;
     }
     if (kept) {
+      InsertInto(day).Run(rows_);
       database_->Cached("UPDATE partitions SET last_use = ? WHERE day = ?").Run(next_use_ - 1, day);
     }
   }
+  uses_.clear();
+}
+
+// As CreatePartition has the columns.
+void Writer::AddRow(const Use& use, uint32_t code, uint32_t count) {
+  const UseRow& row = *use.row;
+  const auto latency = static_cast<int64_t>(std::min<uint64_t>(
+      row.latency_us, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
+  rows_.Add(next_use_, use.time_us % kMicrosPerDay, use.token, use.context.workload,
+            use.context.shape, code, latency, row.local_port, use.source, use.sequence, count);
+  if (row.request_id.empty()) return;
+  const StoredRequestId request = StoreRequestId(row.request_id);
+  if (!request.bytes.empty()) rows_.SetBytes(request.bytes, request.packed);
 }
 
 Statement& Writer::InsertInto(int64_t day) {
   if (const auto found = inserts_.find(day); found != inserts_.end()) return found->second;
   if (days_.insert(day).second) CreatePartition(database_.get(), day);
   if (inserts_.size() >= kOpenPartitions) inserts_.clear();
-  return inserts_[day] = database_->Prepare(absl::StrCat(
-             "INSERT INTO ", PartitionName(day), " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  // A failure undoes the transaction: the statement need not be able to undo itself.
+  return inserts_[day] = database_->Prepare(
+             absl::StrCat("INSERT OR FAIL INTO ", PartitionName(day),
+                          " SELECT i0, i1, i2, i3, i4, i5, i6, i7, i8, i9, i10, bytes "
+                          "FROM row_table(?)"));
 }
 
 void Writer::WriteGap(int64_t agent, const GapRow& gap, int64_t now_us) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_set.h"
@@ -19,6 +20,7 @@
 #include "collector/store/sqlite/interner.h"
 #include "collector/store/sqlite/observation.h"
 #include "collector/store/sqlite/rollups.h"
+#include "collector/store/sqlite/row_table.h"
 #include "collector/store/sqlite/tls_coverage.h"
 #include "collector/store/sqlite/token_facts.h"
 #include "collector/store/sqlite/token_marks.h"
@@ -63,8 +65,7 @@ class Writer {
     int64_t source = 0;
   };
   struct Use {
-    int64_t day = 0;
-    int64_t time = 0;  // microseconds into the day
+    int64_t time_us = 0;
     int64_t source = 0;
     int64_t sequence = 0;
     int64_t token = 0;
@@ -86,9 +87,11 @@ class Writer {
   absl::Status ReadState();
   Stream FindStream(const IngestBatch& batch, const std::string& key, int64_t now_us);
   int64_t AgentRow(absl::string_view agent, int64_t now_us);
-  void TakeBatch(const IngestBatch& batch, int64_t now_us, std::vector<Use>* uses,
-                 Observation* observation);
-  void WriteUses(std::vector<Use>* uses, Observation* observation);
+  // Puts the batch's new uses into uses_.
+  void TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* observation);
+  // Writes and forgets uses_.
+  void WriteUses(Observation* observation);
+  void AddRow(const Use& use, uint32_t code, uint32_t count);
   Statement& InsertInto(int64_t day);
   void WriteGap(int64_t agent, const GapRow& gap, int64_t now_us);
   absl::Status Finish(Transaction* transaction);
@@ -103,6 +106,10 @@ class Writer {
   Rollups rollups_;
   BoundedCache<std::string, Stream> streams_{8192};  // by agent and stream
   absl::flat_hash_map<int64_t, Statement> inserts_;  // by day
+  // Of one commit; members, so that their memory serves the next one.
+  std::vector<Use> uses_;
+  std::vector<std::pair<int64_t, size_t>> order_;  // times and places in uses_
+  RowTable rows_;
   bool state_known_ = false;
   absl::btree_set<int64_t> days_;  // with a partition
   int64_t next_use_ = 1;
