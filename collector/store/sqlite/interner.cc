@@ -11,6 +11,10 @@ namespace {
 
 constexpr size_t kIdBytes = 16;
 
+constexpr char kNoteWorkloadDay[] =
+    "UPDATE workloads SET last_day = ?2 WHERE id = ?1 AND last_day < ?2";
+constexpr char kNoteShapeDay[] = "UPDATE shapes SET last_day = ?2 WHERE id = ?1 AND last_day < ?2";
+
 // The years 0001 to 9999, which a Timestamp can hold.
 constexpr int64_t kMinSeconds = -62135596800;
 constexpr int64_t kMaxSeconds = 253402300799;
@@ -34,6 +38,22 @@ int64_t Interner::FindOrAdd(absl::string_view find, absl::string_view add,
     return id;
   }
   database_->Cached(add).Run(values...);
+  return database_->LastInsertedRow();
+}
+
+template <typename... Values>
+int64_t Interner::FindOrAddOnDay(absl::string_view find, absl::string_view add,
+                                 absl::string_view note, int64_t day, const Values&... values) {
+  Statement& found = database_->Cached(find);
+  found.Start(values...);
+  if (found.Next()) {
+    const int64_t id = found.Int(0);
+    const bool older = found.Int(1) < day;
+    found.Reset();
+    if (older) database_->Cached(note).Run(id, day);
+    return id;
+  }
+  database_->Cached(add).Run(values..., day);
   return database_->LastInsertedRow();
 }
 
@@ -80,17 +100,16 @@ ContextRef Interner::Context(const UseContext& context, int64_t day) {
     made.local_address = String(context.local_address);
     made.token_length = context.token_length;
     made.program = Program(context.workload);
-    made.workload = Workload(context.workload, made.program);
+    made.workload = Workload(context.workload, made.program, day);
     made.resource = Resource(context, made.provider, made.inbound);
-    made.shape = Shape(context, made);
+    made.shape = Shape(context, made, day);
+    made.last_day = day;
     ref = contexts_.Insert(context.id, made);
   }
   if (ref->last_day < day) {
     ref->last_day = day;
-    database_->Cached("UPDATE workloads SET last_day = ?2 WHERE id = ?1 AND last_day < ?2")
-        .Run(ref->workload, day);
-    database_->Cached("UPDATE shapes SET last_day = ?2 WHERE id = ?1 AND last_day < ?2")
-        .Run(ref->shape, day);
+    database_->Cached(kNoteWorkloadDay).Run(ref->workload, day);
+    database_->Cached(kNoteShapeDay).Run(ref->shape, day);
   }
   return *ref;
 }
@@ -109,15 +128,16 @@ int64_t Interner::Program(const v1::Workload& workload) {
       String(workload.image()));
 }
 
-int64_t Interner::Workload(const v1::Workload& workload, int64_t program) {
-  return FindOrAdd(
-      "SELECT id FROM workloads WHERE program = ? AND pid = ? AND started = ? AND parent_exe = ? "
+int64_t Interner::Workload(const v1::Workload& workload, int64_t program, int64_t day) {
+  return FindOrAddOnDay(
+      "SELECT id, last_day FROM workloads WHERE program = ? AND pid = ? AND started = ? AND "
+      "parent_exe = ? "
       "AND uid = ? AND login_user = ? AND cgroup = ? AND labels = ?",
       "INSERT INTO workloads(program, pid, started, parent_exe, uid, login_user, cgroup, labels, "
-      "last_day) VALUES(?, ?, ?, ?, ?, ?, ?, ?, 0)",
-      program, workload.pid(), StartMicros(workload), String(workload.parent_exe()), workload.uid(),
-      String(workload.login_user()), String(workload.cgroup()),
-      String(JoinPodLabels(workload.labels())));
+      "last_day) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      kNoteWorkloadDay, day, program, workload.pid(), StartMicros(workload),
+      String(workload.parent_exe()), workload.uid(), String(workload.login_user()),
+      String(workload.cgroup()), String(JoinPodLabels(workload.labels())));
 }
 
 int64_t Interner::Resource(const UseContext& context, int64_t provider, bool inbound) {
@@ -130,16 +150,16 @@ int64_t Interner::Resource(const UseContext& context, int64_t provider, bool inb
       context.traits);
 }
 
-int64_t Interner::Shape(const UseContext& context, const ContextRef& ref) {
-  return FindOrAdd(
-      "SELECT id FROM shapes WHERE resource = ? AND format = ? AND carrier = ? AND "
+int64_t Interner::Shape(const UseContext& context, const ContextRef& ref, int64_t day) {
+  return FindOrAddOnDay(
+      "SELECT id, last_day FROM shapes WHERE resource = ? AND format = ? AND carrier = ? AND "
       "token_length = ? AND user_id = ? AND scheme = ? AND query = ? AND http_version = ? AND "
       "user_agent = ? AND peer_address = ? AND peer_port = ? AND peer_certainty = ? AND "
       "local_address = ? AND probe = ?",
       "INSERT INTO shapes(resource, format, carrier, token_length, user_id, scheme, query, "
       "http_version, user_agent, peer_address, peer_port, peer_certainty, local_address, probe, "
-      "last_day) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-      ref.resource, ref.format, String(context.carrier), ref.token_length,
+      "last_day) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      kNoteShapeDay, day, ref.resource, ref.format, String(context.carrier), ref.token_length,
       Blob{absl::string_view(context.user_id).substr(0, kIdBytes)}, String(context.scheme),
       String(context.query), String(context.http_version), ref.user_agent, ref.peer_address,
       context.peer_port, String(context.peer_certainty), ref.local_address, String(context.probe));
@@ -171,17 +191,22 @@ int64_t Interner::TokenNumber(const std::string& key, const std::string& id) {
   int64_t number = found.Next() ? found.Int(0) : 0;
   found.Reset();
   if (number == 0) {
-    if (next_token_ == 0) {
-      Statement& last = database_->Cached("SELECT max(number) FROM tokens");
-      last.Start();
-      next_token_ = (last.Next() ? last.Int(0) : 0) + 1;
-      last.Reset();
-    }
-    number = next_token_++;
+    number = NextToken();
+    ++next_token_;
     new_tokens_.try_emplace(number, NewToken{id, String(key)});
   }
   token_numbers_.Insert(id, number);
   return number;
+}
+
+int64_t Interner::NextToken() {
+  if (next_token_ == 0) {
+    Statement& last = database_->Cached("SELECT max(number) FROM tokens");
+    last.Start();
+    next_token_ = (last.Next() ? last.Int(0) : 0) + 1;
+    last.Reset();
+  }
+  return next_token_;
 }
 
 void Interner::WriteNewTokens() {

@@ -52,6 +52,9 @@ class Interner {
   int64_t Token(const UseToken& token);
   int64_t Source(int64_t stream, absl::string_view address);
 
+  // The number that the next new token id will get.
+  int64_t NextToken();
+
   // The token ids that this transaction added and that have no row yet, by number. Who takes them
   // writes them.
   absl::flat_hash_map<int64_t, NewToken> TakeNewTokens() { return std::exchange(new_tokens_, {}); }
@@ -67,13 +70,18 @@ class Interner {
   void WriteNewTokens();
   void Join(const UseToken& token);
   int64_t Program(const v1::Workload& workload);
-  int64_t Workload(const v1::Workload& workload, int64_t program);
+  int64_t Workload(const v1::Workload& workload, int64_t program, int64_t day);
   int64_t Resource(const UseContext& context, int64_t provider, bool inbound);
-  int64_t Shape(const UseContext& context, const ContextRef& ref);
+  int64_t Shape(const UseContext& context, const ContextRef& ref, int64_t day);
   // The row that `find`, run with `values`, yields first; or a new one, added by `add` with the
   // same values in the same order.
   template <typename... Values>
   int64_t FindOrAdd(absl::string_view find, absl::string_view add, const Values&... values);
+  // The same of a row that has its last day, which `find` yields second and `add` takes last: the
+  // row has at least `day` then. `note`: sets a row's (?1) last day (?2).
+  template <typename... Values>
+  int64_t FindOrAddOnDay(absl::string_view find, absl::string_view add, absl::string_view note,
+                         int64_t day, const Values&... values);
 
   static constexpr size_t kContexts = 65536;
   static constexpr size_t kTokens = 131072;

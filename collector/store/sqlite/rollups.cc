@@ -34,24 +34,38 @@ constexpr char kInsertTokens[] =
 
 }  // namespace
 
-void Rollups::Add(const ContextRef& context, int64_t token, uint32_t status, int64_t time_us,
-                  uint32_t count, int64_t number) {
-  Sum use;
-  use.uses = count;
-  const Outcome outcome = Classify(status);
-  if (outcome == Outcome::kDenied) {
-    use.denied = count;
-  } else if (outcome != Outcome::kOk) {
-    use.failed = count;
+size_t Rollups::SumOf(const ContextRef& context, int64_t token, uint32_t status, int64_t hour) {
+  const Key key(hour, token, context.program, context.resource, status);
+  const auto [found, added] = places_.try_emplace(key, entries_.size());
+  if (added) entries_.push_back({.key = key, .outcome = Classify(status)});
+  return found->second;
+}
+
+void Rollups::Add(size_t sum, const ContextRef& context, int64_t time_us, uint32_t count,
+                  int64_t number) {
+  Entry& entry = entries_[sum];
+  Sum& into = entry.sum;
+  const bool first = into.uses == 0;
+  into.uses += count;
+  if (entry.outcome == Outcome::kDenied) {
+    into.denied += count;
+  } else if (entry.outcome != Outcome::kOk) {
+    into.failed += count;
   }
-  use.first_us = use.last_us = time_us;
-  use.last_number = number;
-  use.format = context.format;
-  use.provider = context.provider;
-  use.token_length = context.token_length;
-  use.inbound = context.inbound;
-  Merge(use,
-        &hours_[Key(time_us / kMicrosPerHour, token, context.program, context.resource, status)]);
+  into.first_us = first ? time_us : std::min(into.first_us, time_us);
+  if (first || time_us >= into.last_us) {
+    into.last_us = time_us;
+    into.format = context.format;
+    into.provider = context.provider;
+    into.token_length = context.token_length;
+    into.inbound = context.inbound;
+  }
+  into.last_number = number;
+}
+
+void Rollups::Clear() {
+  entries_.clear();
+  places_.clear();
 }
 
 void Rollups::Merge(const Sum& from, Sum* into) {
@@ -76,15 +90,14 @@ void Rollups::Merge(const Sum& from, Sum* into) {
 void Rollups::Write(Database* database, Interner* interner) {
   // In the order of the tables' keys, so that neighbours share a page.
   std::vector<const Entry*> entries;
-  entries.reserve(hours_.size());
-  for (const Entry& entry : hours_) entries.push_back(&entry);
+  entries.reserve(entries_.size());
+  for (const Entry& entry : entries_) entries.push_back(&entry);
   std::sort(entries.begin(), entries.end(),
-            [](const Entry* a, const Entry* b) { return a->first < b->first; });
+            [](const Entry* a, const Entry* b) { return a->key < b->key; });
   WriteHours(database, entries);
   const auto by_place = [](const Entry* a, const Entry* b) {
     const auto place = [](const Entry* entry) {
-      return std::tie(std::get<1>(entry->first), std::get<2>(entry->first),
-                      std::get<3>(entry->first));
+      return std::tie(std::get<1>(entry->key), std::get<2>(entry->key), std::get<3>(entry->key));
     };
     return place(a) < place(b);
   };
@@ -93,7 +106,7 @@ void Rollups::Write(Database* database, Interner* interner) {
     std::sort(entries.begin(), entries.end(), by_place);
   }
   const std::vector<std::pair<int64_t, Sum>> tokens = WriteUsage(database, entries);
-  hours_.clear();
+  Clear();
   WriteTokens(database, interner, tokens);
 }
 
@@ -101,8 +114,8 @@ void Rollups::WriteHours(Database* database, absl::Span<const Entry* const> entr
   if (entries.empty()) return;
   rows_.Clear();
   for (const Entry* entry : entries) {
-    const auto& [hour, token, program, resource, status] = entry->first;
-    const Sum& sum = entry->second;
+    const auto& [hour, token, program, resource, status] = entry->key;
+    const Sum& sum = entry->sum;
     rows_.Add(hour, token, program, resource, status, sum.uses,
               sum.first_us - hour * kMicrosPerHour, sum.last_us - sum.first_us);
   }
@@ -114,12 +127,12 @@ std::vector<std::pair<int64_t, Rollups::Sum>> Rollups::WriteUsage(
   std::vector<std::pair<int64_t, Sum>> tokens;
   rows_.Clear();
   for (size_t i = 0; i < entries.size();) {
-    const auto& [hour, token, program, resource, status] = entries[i]->first;
+    const auto& [hour, token, program, resource, status] = entries[i]->key;
     Sum sum;
-    for (; i < entries.size() && std::get<1>(entries[i]->first) == token &&
-           std::get<2>(entries[i]->first) == program && std::get<3>(entries[i]->first) == resource;
+    for (; i < entries.size() && std::get<1>(entries[i]->key) == token &&
+           std::get<2>(entries[i]->key) == program && std::get<3>(entries[i]->key) == resource;
          ++i) {
-      Merge(entries[i]->second, &sum);
+      Merge(entries[i]->sum, &sum);
     }
     rows_.Add(token, program, resource, sum.uses, sum.denied, sum.failed, sum.first_us,
               sum.last_us - sum.first_us);

@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_ROLLUPS_H_
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_ROLLUPS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <tuple>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
+#include "collector/store/outcome.h"
 #include "collector/store/sqlite/database.h"
 #include "collector/store/sqlite/interner.h"
 #include "collector/store/sqlite/row_table.h"
@@ -18,14 +20,15 @@ namespace tokenwatch::sqlite {
 // Not thread safe.
 class Rollups {
  public:
-  // `number`: the use's, rising from call to call.
-  void Add(const ContextRef& context, int64_t token, uint32_t status, int64_t time_us,
-           uint32_t count, int64_t number);
+  // Which sum an outbound or inbound use adds to, until Write. `hour`: since the epoch.
+  size_t SumOf(const ContextRef& context, int64_t token, uint32_t status, int64_t hour);
+  // Adds a use of that sum. `number`: the use's, rising from call to call.
+  void Add(size_t sum, const ContextRef& context, int64_t time_us, uint32_t count, int64_t number);
 
   // Writes and forgets the sums, and the tokens that `interner` added, in the caller's transaction.
   void Write(Database* database, Interner* interner);
 
-  void Clear() { hours_.clear(); }
+  void Clear();
 
  private:
   // hour, token, program, resource, status
@@ -43,7 +46,11 @@ class Rollups {
     int64_t token_length = 0;
     bool inbound = false;
   };
-  using Entry = std::pair<const Key, Sum>;
+  struct Entry {
+    Key key;
+    Outcome outcome = Outcome::kOk;
+    Sum sum;
+  };
   static void Merge(const Sum& from, Sum* into);
   void WriteHours(Database* database, absl::Span<const Entry* const> entries);
   // Returns the outbound sums by token, rising.
@@ -52,7 +59,8 @@ class Rollups {
   void WriteTokens(Database* database, Interner* interner,
                    absl::Span<const std::pair<int64_t, Sum>> tokens);
 
-  absl::flat_hash_map<Key, Sum> hours_;
+  std::vector<Entry> entries_;
+  absl::flat_hash_map<Key, size_t> places_;  // in entries_
   RowTable rows_;
 };
 

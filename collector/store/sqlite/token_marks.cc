@@ -39,7 +39,7 @@ void TokenMarkWriter::Add(int64_t token, const ContextRef& context, int64_t sour
   }
 }
 
-void TokenMarkWriter::Write() {
+void TokenMarkWriter::Write(int64_t first_new) {
   if (latest_.empty()) return;
   // In the order of the table's key, so that neighbours share a page.
   std::vector<std::pair<Key, int64_t>> rows(latest_.begin(), latest_.end());
@@ -55,12 +55,15 @@ void TokenMarkWriter::Write() {
       .Run(rows_);
   Statement& count =
       database_->Cached("SELECT count(*) FROM token_marks WHERE token = ? AND mark = ?");
+  int64_t values = 0;  // of the token's mark, in this commit
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto& [token, mark, value] = rows[i].first;
-    if (!gained_.contains(token) && trimmed_.Find(token) == nullptr) continue;
+    ++values;
     if (i + 1 < rows.size() && rows[i + 1].first[0] == token && rows[i + 1].first[1] == mark) {
       continue;
     }
+    if (std::exchange(values, 0) <= kMaxMarkValues && token >= first_new) continue;
+    if (!gained_.contains(token) && trimmed_.Find(token) == nullptr) continue;
     count.Start(token, mark);
     const bool too_many = count.Next() && count.Int(0) > kMaxMarkValues;
     count.Reset();

@@ -39,7 +39,8 @@ class TokenMarkWriter {
   // Takes an outbound use of `token` (not 0). `source`: the string of its agent's address where
   // that tells where it came from, else 0: then the connection's own address does.
   void Add(int64_t token, const ContextRef& context, int64_t source, int64_t time_us);
-  void Write();
+  // Tokens from `first_new` on have no marks from before.
+  void Write(int64_t first_new);
   // After a rollback.
   void Forget();
 

@@ -95,11 +95,12 @@ absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_u
   }
   if (absl::Status status = ReadState(); !status.ok()) return status;
   Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+  const int64_t first_new_token = interner_.NextToken();
   for (const IngestBatch& batch : batches) TakeBatch(batch, now_us, observation);
   WriteUses(observation);
   rollups_.Write(database_.get(), &interner_);
   token_facts_.Write();
-  token_marks_.Write();
+  token_marks_.Write(first_new_token);
   if (observation != nullptr) {
     observer_.NoteChanges(interner_.joins(), token_facts_.noted());
     observer_.AddCredentials(observation);
@@ -117,7 +118,7 @@ absl::Status Writer::Finish(Transaction* transaction) {
     token_marks_.Forget();
     observer_.Forget();
     rollups_.Clear();
-    uses_.clear();
+    ForgetUses();
     streams_.Clear();
     inserts_.clear();
     state_known_ = false;
@@ -187,14 +188,13 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* ob
     use.time_us = time_us;
     use.source = stream.source;
     use.sequence = static_cast<int64_t>(batch.first_sequence + i);
-    use.token = row.token == nullptr ? 0 : interner_.Token(*row.token);
     use.address = address;
-    use.context = interner_.Context(*row.context, time_us / kMicrosPerDay);
+    use.pair = PairOf(row, time_us / kMicrosPerDay);
     use.row = &row;
     if (row.token != nullptr && !row.context->user_id.empty()) {
       token_facts_.AddUser(stream.agent, row.token, row.context->user_id, time_us);
     }
-    if (!use.context.inbound) counted += std::max<uint32_t>(row.count, 1);
+    if (!pairs_[use.pair].context.inbound) counted += std::max<uint32_t>(row.count, 1);
   }
   uint64_t missed = 0;
   for (uint64_t i = std::max<uint64_t>(seen, batch.uses.size()); i < gaps_end; ++i) {
@@ -228,6 +228,18 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* ob
   streams_.Insert(key, std::move(stream));
 }
 
+size_t Writer::PairOf(const UseRow& row, int64_t day) {
+  const auto [found, added] =
+      places_.try_emplace({row.context.get(), row.token.get()}, pairs_.size());
+  if (added) {
+    pairs_.push_back({.context = interner_.Context(*row.context, day),
+                      .token = row.token == nullptr ? 0 : interner_.Token(*row.token)});
+  } else if (Pair& pair = pairs_[found->second]; pair.context.last_day < day) {
+    pair.context = interner_.Context(*row.context, day);
+  }
+  return found->second;
+}
+
 void Writer::WriteUses(Observation* observation) {
   // By time, whichever agent they come from, so that a zone spans little of it.
   order_.clear();
@@ -245,23 +257,21 @@ void Writer::WriteUses(Observation* observation) {
     rows_.Clear();
     for (; i < order_.size() && order_[i].first < day_us + kMicrosPerDay; ++i) {
       const Use& use = uses_[order_[i].second];
+      Pair& pair = pairs_[use.pair];
       const UseRow& row = *use.row;
       const uint32_t count = std::max<uint32_t>(row.count, 1);
       const uint32_t code = AnswerCode(row.status, row.grpc_status);
-      rollups_.Add(use.context, use.token, code, use.time_us, count, next_use_);
-      if (use.token != 0 && !use.context.inbound) {
-        token_marks_.Add(use.token, use.context, use.address, use.time_us);
-      }
+      AddSums(use, &pair, code, count);
       if (!kept) continue;
       if (observation != nullptr) {
         ObservationMaker::Add({.number = next_use_,
                                .sequence = use.sequence,
                                .source = use.source,
-                               .token = use.token,
+                               .token = pair.token,
                                .time_us = use.time_us},
                               row, observation);
       }
-      AddRow(use, code, count);
+      AddRow(use, pair, code, count);
       const bool last_of_day =
           i + 1 == order_.size() || order_[i + 1].first >= day_us + kMicrosPerDay;
       if (last_of_day || (next_use_ + 1) >> kZoneBits != next_use_ >> kZoneBits) {
@@ -275,16 +285,39 @@ void Writer::WriteUses(Observation* observation) {
       database_->Cached("UPDATE partitions SET last_use = ? WHERE day = ?").Run(next_use_ - 1, day);
     }
   }
+  ForgetUses();
+}
+
+void Writer::ForgetUses() {
   uses_.clear();
+  pairs_.clear();
+  places_.clear();
+}
+
+void Writer::AddSums(const Use& use, Pair* pair, uint32_t code, uint32_t count) {
+  const int64_t hour = use.time_us / kMicrosPerHour;
+  if (pair->sum_hour != hour || pair->sum_code != code) {
+    pair->sum = rollups_.SumOf(pair->context, pair->token, code, hour);
+    pair->sum_hour = hour;
+    pair->sum_code = code;
+  }
+  rollups_.Add(pair->sum, pair->context, use.time_us, count, next_use_);
+  if (pair->token == 0 || pair->context.inbound ||
+      (pair->marked_hour == hour && pair->marked_address == use.address)) {
+    return;
+  }
+  token_marks_.Add(pair->token, pair->context, use.address, use.time_us);
+  pair->marked_hour = hour;
+  pair->marked_address = use.address;
 }
 
 // As CreatePartition has the columns.
-void Writer::AddRow(const Use& use, uint32_t code, uint32_t count) {
+void Writer::AddRow(const Use& use, const Pair& pair, uint32_t code, uint32_t count) {
   const UseRow& row = *use.row;
   const auto latency = static_cast<int64_t>(std::min<uint64_t>(
       row.latency_us, static_cast<uint64_t>(std::numeric_limits<int64_t>::max())));
-  rows_.Add(next_use_, use.time_us % kMicrosPerDay, use.token, use.context.workload,
-            use.context.shape, code, latency, row.local_port, use.source, use.sequence, count);
+  rows_.Add(next_use_, use.time_us % kMicrosPerDay, pair.token, pair.context.workload,
+            pair.context.shape, code, latency, row.local_port, use.source, use.sequence, count);
   if (row.request_id.empty()) return;
   const StoredRequestId request = StoreRequestId(row.request_id);
   if (!request.bytes.empty()) rows_.SetBytes(request.bytes, request.packed);

@@ -68,10 +68,20 @@ class Writer {
     int64_t time_us = 0;
     int64_t source = 0;
     int64_t sequence = 0;
-    int64_t token = 0;
     int64_t address = 0;  // string of the agent's address, where it tells the source
-    ContextRef context;
+    size_t pair = 0;      // in pairs_
     const UseRow* row = nullptr;
+  };
+  // A context with a token. Most uses of a commit share both with others of it, so that what
+  // follows from them is looked up once.
+  struct Pair {
+    ContextRef context;
+    int64_t token = 0;
+    // Of the last use: whose marks were noted, and which sum it was added to.
+    int64_t marked_hour = -1, marked_address = 0;
+    int64_t sum_hour = -1;
+    uint32_t sum_code = 0;
+    size_t sum = 0;
   };
 
   Writer(std::unique_ptr<Database> database, int retention_days)
@@ -87,11 +97,14 @@ class Writer {
   absl::Status ReadState();
   Stream FindStream(const IngestBatch& batch, const std::string& key, int64_t now_us);
   int64_t AgentRow(absl::string_view agent, int64_t now_us);
+  size_t PairOf(const UseRow& row, int64_t day);
+  void AddSums(const Use& use, Pair* pair, uint32_t code, uint32_t count);
   // Puts the batch's new uses into uses_.
   void TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* observation);
+  void ForgetUses();
   // Writes and forgets uses_.
   void WriteUses(Observation* observation);
-  void AddRow(const Use& use, uint32_t code, uint32_t count);
+  void AddRow(const Use& use, const Pair& pair, uint32_t code, uint32_t count);
   Statement& InsertInto(int64_t day);
   void WriteGap(int64_t agent, const GapRow& gap, int64_t now_us);
   absl::Status Finish(Transaction* transaction);
@@ -109,6 +122,8 @@ class Writer {
   // Of one commit; members, so that their memory serves the next one.
   std::vector<Use> uses_;
   std::vector<std::pair<int64_t, size_t>> order_;  // times and places in uses_
+  std::vector<Pair> pairs_;
+  absl::flat_hash_map<std::pair<const UseContext*, const UseToken*>, size_t> places_;  // in pairs_
   RowTable rows_;
   bool state_known_ = false;
   absl::btree_set<int64_t> days_;  // with a partition

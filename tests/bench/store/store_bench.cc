@@ -150,7 +150,7 @@ void Ingest(const Mix& mix, const Settings& settings) {
   Fleet fleet(mix, settings.uses);
   int64_t committed = 0;
   absl::Duration wall, commit_wall, bare_wall;
-  double cpu = 0;
+  double cpu = 0, bare_cpu = 0;
   for (int turn = 0; committed < settings.uses; ++turn) {
     std::vector<std::vector<IngestBatch>> commits;
     for (int64_t uses = 0; uses < std::min(kTurnUses, settings.uses - committed);
@@ -159,7 +159,9 @@ void Ingest(const Mix& mix, const Settings& settings) {
     }
     const auto insert = [&] {
       const absl::Time start = absl::Now();
+      const double cpu_start = CpuSeconds();
       for (const auto& batches : commits) Check((*bare)->Commit(batches));
+      bare_cpu += CpuSeconds() - cpu_start;
       bare_wall += absl::Now() - start;
     };
     if (turn % 2 != 0) insert();
@@ -190,6 +192,7 @@ void Ingest(const Mix& mix, const Settings& settings) {
   absl::PrintF("  %-34s %9.2f\n", "durable and judged, of the same",
                absl::FDivDuration(bare_wall, wall));
   absl::PrintF("  %-34s %9.2f\n", "CPU us a use", cpu * 1e6 / count);
+  absl::PrintF("  %-34s %9.2f\n", "CPU us a use, bare insert", bare_cpu * 1e6 / count);
   if (judging != nullptr) {
     absl::PrintF("  %-34s %9d\n", "overflows of the judge", judging->Count("detect_overflows"));
   }
