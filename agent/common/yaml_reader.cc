@@ -36,6 +36,15 @@ std::string YamlReader::Where(const YamlNode& node) const {
   return absl::StrCat(name_, ":", node.line);
 }
 
+bool YamlReader::RefuseEmpty(const YamlNode& root, std::string_view nothing) {
+  if (root.kind != YamlNode::Kind::kNull) return false;
+  Refuse(1,
+         absl::StrCat("the file holds nothing, as one that is still being written; where that is "
+                      "meant, write '",
+                      Shown(nothing), "'"));
+  return true;
+}
+
 YamlReader::Entries YamlReader::Take(const YamlNode& map, std::string_view what,
                                      const std::vector<std::string>& known) {
   Entries entries;

@@ -35,6 +35,9 @@ class YamlReader {
   void Refuse(int line, std::string what) { problems_.emplace(line, std::move(what)); }
   std::string Where(const YamlNode& node) const;
 
+  // Refuses a document without content: a file that is being written is empty for a moment, and is
+  // then no order to forget everything. `nothing` is how to write that there is nothing.
+  bool RefuseEmpty(const YamlNode& root, std::string_view nothing);
   // The values of a map by key: those that `known` has, with a value, once. `what` names the map.
   Entries Take(const YamlNode& map, std::string_view what, const std::vector<std::string>& known);
   // The rows of a list, at most 10,000.

@@ -68,7 +68,8 @@ struct NotifyConfig {
   // suppressed.
   std::vector<std::string> ReceiversOf(const v1::Finding& finding) const;
 
-  // Null with all problems, each "name:line: what", where there is one. Files that the text names
+  // Null with all problems, each "name:line: what", where there is one; a text without content is
+  // one. Files that the text names
   // are looked at.
   static std::shared_ptr<const NotifyConfig> Parse(const std::string& text, const std::string& name,
                                                    std::vector<std::string>* problems);

@@ -358,7 +358,7 @@ void NotifyReader::ReadRoute(const YamlNode& node) {
 }
 
 std::shared_ptr<const NotifyConfig> NotifyReader::Read(const YamlNode& root) {
-  if (root.kind != YamlNode::Kind::kNull) {
+  if (!RefuseEmpty(root, "receivers: []")) {
     const Entries parts = Take(root, "the file", {"receivers", "routes", "queue-max"});
     config_.queue_max = Number(parts, "queue-max", 1, kQueueMost).value_or(config_.queue_max);
     if (const auto found = parts.find("receivers"); found != parts.end()) {

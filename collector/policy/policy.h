@@ -75,7 +75,7 @@ struct Suppression {
 class Policy {
  public:
   // Reads `text`, of the file `name`; all problems are told, in the order of their lines, each
-  // "file:line: what". Null where there is one.
+  // "file:line: what". Null where there is one; a text without content is one.
   static std::shared_ptr<const Policy> Parse(const std::string& text, const std::string& name,
                                              std::vector<std::string>* problems);
 

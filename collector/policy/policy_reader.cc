@@ -213,7 +213,7 @@ void PolicyReader::ReadSuppression(const YamlNode& node) {
 }
 
 std::shared_ptr<const Policy> PolicyReader::Read(const YamlNode& root) {
-  if (root.kind != YamlNode::Kind::kNull) {
+  if (!RefuseEmpty(root, "rules: []")) {
     const Entries parts = Take(root, "the file", {"owners", "rules", "suppressions"});
     if (const auto found = parts.find("owners"); found != parts.end()) {
       for (const YamlNode& node : Rows(*found->second, "owners")) ReadOwner(node);

@@ -110,8 +110,8 @@ TEST_F(NotifyConfigTest, TheExampleIsTaken) {
   EXPECT_FALSE(config->receivers[0].headers.empty());
 }
 
-TEST_F(NotifyConfigTest, AnEmptyFileTellsNobody) {
-  const auto config = Parse("");
+TEST_F(NotifyConfigTest, WithoutReceiversNobodyIsTold) {
+  const auto config = Parse("receivers: []");
   ASSERT_NE(config, nullptr);
   EXPECT_TRUE(config->ReceiversOf(v1::Finding()).empty());
   EXPECT_EQ(config->queue_max, 10'000U);
@@ -238,6 +238,14 @@ TEST_F(NotifyConfigTest, RoutesNameReceiversThatThereAre) {
                   "  - {to: soc}"),
             nullptr);
   EXPECT_EQ(Problems(), "n.yaml:3: no route leads to 'b': name it in a route's 'to', or remove it");
+}
+
+TEST_F(NotifyConfigTest, AFileThatIsEmptyIsNoWishForNoReceivers) {
+  for (const char* text : {"", "# receivers:\n", "---\n"}) {
+    EXPECT_EQ(Parse(text), nullptr) << text;
+    EXPECT_NE(Problems().find("n.yaml:1: the file holds nothing"), std::string::npos) << Problems();
+  }
+  for (const char* text : {"{}", "receivers: []\n"}) EXPECT_NE(Parse(text), nullptr) << text;
 }
 
 TEST_F(NotifyConfigTest, AllProblemsAreToldAtOnce) {

@@ -53,6 +53,12 @@ TEST_F(PolicyHolderTest, TakesAChangeAndKeepsWhatRunsWhereItIsWrong) {
   EXPECT_TRUE(holder_.Refresh(false));
   EXPECT_EQ(holder_.Get().policy, before.policy);
 
+  // As an editor leaves it that empties a file before it writes.
+  std::ofstream(file_).flush();
+  EXPECT_TRUE(holder_.Refresh(false));
+  EXPECT_EQ(holder_.Get().policy, before.policy);
+  EXPECT_NE(holder_.Get().problems[0].find(":1: the file holds nothing"), std::string::npos);
+
   Write("owners:\n  - owner: b\n");
   EXPECT_TRUE(holder_.Refresh(false)) << "put right again";
   EXPECT_TRUE(holder_.Get().problems.empty());

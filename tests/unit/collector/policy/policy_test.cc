@@ -82,7 +82,7 @@ TEST(Policy, ReadsAll) {
 }
 
 TEST(Policy, WithoutRowsOwnsNothing) {
-  for (const char* text : {"", "# nothing\n", "owners: []\n"}) {
+  for (const char* text : {"{}", "rules: []\n", "owners: []\n"}) {
     std::vector<std::string> problems;
     const std::shared_ptr<const Policy> policy = Policy::Parse(text, "p.yaml", &problems);
     ASSERT_NE(policy, nullptr) << absl::StrJoin(problems, "\n");
@@ -130,6 +130,10 @@ TEST(Policy, SaysWhatIsWrongAndWhere) {
       {"owners: [\n", "p.yaml:2: not valid YAML"},
       {"owners:\n---\nowners:\n", "p.yaml:2: only one YAML document"},
       {"owners:\n", "p.yaml:1: 'owners' has no value"},
+      {"", "p.yaml:1: the file holds nothing"},
+      {"# nothing\n", "p.yaml:1: the file holds nothing"},
+      {"---\n", "p.yaml:1: the file holds nothing"},
+      {"~", "p.yaml:1: the file holds nothing"},
   };
   for (const auto& one : cases) {
     std::vector<std::string> problems;
