@@ -309,6 +309,9 @@ class Collector {
     Log(LogLevel::kInfo, "policy in force from ", state.file, ": ", state.policy->owners().size(),
         " rows of owners, ", state.policy->rules().size(), " rules, ",
         state.policy->suppressions().size(), " suppressions");
+    for (const std::string& warning : state.policy->Warnings(clock_.Now())) {
+      Log(LogLevel::kWarning, warning);
+    }
   }
 
   absl::Status OpenGate() {

@@ -112,8 +112,10 @@ absl::StatusOr<v1::PolicyStatus> Queries::GetPolicy() const {
     shown->set_reason(suppression.reason);
     SetTime(suppression.until, shown->mutable_until());
     shown->set_ended(suppression.until <= now);
+    if (shown->ended()) answer.set_suppressions_ended(answer.suppressions_ended() + 1);
     shown->set_where(suppression.where);
   }
+  for (std::string& warning : state.policy->Warnings(now)) answer.add_warnings(std::move(warning));
   if (options_.add_status) options_.add_status(&answer);
   MakeUtf8Valid(&answer);
   return answer;

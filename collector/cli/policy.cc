@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "agent/common/config_file.h"
 #include "collector/cli/cells.h"
 #include "collector/cli/commands.h"
@@ -93,6 +94,16 @@ size_t PrintFile(const Json& status, const char* what, const char* file, const c
   return count;
 }
 
+void PrintWarnings(const Json& status, std::ostream* out) {
+  const auto at = status.find("warnings");
+  if (at == status.end() || !at->is_array()) return;
+  for (const Json& warning : *at) {
+    if (warning.is_string()) {
+      *out << "warning: " << ShownSafely(warning.get<std::string>()) << "\n";
+    }
+  }
+}
+
 }  // namespace
 
 absl::Status ShowPolicy(const CliOptions& options, std::ostream* out) {
@@ -112,6 +123,7 @@ absl::Status ShowPolicy(const CliOptions& options, std::ostream* out) {
   } else {
     problems += PrintFile(*status, "Policy", "file", "problems", out);
     problems += PrintFile(*status, "Receivers", "notifyFile", "notifyProblems", out);
+    PrintWarnings(*status, out);
     *out << "Uses judged since the start: " << Count(*status, "judged")
          << ", waiting: " << Count(*status, "waiting") << "\n";
     for (const Part& part : Parts()) {
@@ -138,10 +150,17 @@ absl::Status CheckPolicy(const CliOptions& options, const std::vector<std::strin
       here.emplace_back(text.status().message());
     }
     for (const std::string& problem : here) *problems << ShownSafely(problem) << "\n";
+    // No reason to refuse the file: it would keep a collector from starting the day after.
+    std::vector<std::string> warnings;
+    if (policy != nullptr) warnings = policy->Warnings(absl::Now());
+    for (const std::string& warning : warnings) {
+      *problems << "warning: " << ShownSafely(warning) << "\n";
+    }
     found += here.size();
     wrong += policy == nullptr ? 1 : 0;
     if (options.output.form == "json") {
-      PrintJson({{"file", file}, {"valid", policy != nullptr}, {"problems", here}}, out);
+      PrintJson({{"file", file}, {"valid", policy != nullptr}, {"problems", here}, {"warnings", warnings}},
+                out);
     } else if (policy != nullptr) {
       *out << ShownSafely(file) << ": "
            << Counted(policy->owners().size(), "row of owners", "rows of owners") << ", "

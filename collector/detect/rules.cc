@@ -1,5 +1,10 @@
 #include "collector/detect/rules.h"
 
+#include <algorithm>
+#include <iterator>
+
+#include "collector/store/detection_rules.h"
+
 namespace tokenwatch {
 namespace {
 
@@ -94,6 +99,11 @@ constexpr Rule kRules[] = {
      "Ask who granted the scope and whether the token needs it.", nullptr, nullptr,
      rules::ScopeChange},
 };
+
+static_assert(std::size(kRules) == std::size(kDetectionRules) &&
+                  std::all_of(std::begin(kRules), std::end(kRules),
+                              [](const Rule& rule) { return IsDetectionRule(rule.id); }),
+              "name every rule in collector/store/detection_rules.h too");
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -58,22 +59,33 @@ absl::StatusOr<int> Minutes(std::string_view name, std::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<Hours> Hours::Create(std::string_view days, std::string_view from,
-                                    std::string_view to, const std::string& zone) {
+std::optional<Hours> Hours::Create(std::string_view days, std::string_view from,
+                                   std::string_view to, const std::string& zone,
+                                   std::vector<Problem>* problems) {
   Hours hours;
+  const size_t before = problems->size();
   const absl::StatusOr<uint8_t> set = Days(days);
-  if (!set.ok()) return set.status();
   const absl::StatusOr<int> begin = Minutes("from", from.empty() ? "00:00" : from);
-  if (!begin.ok()) return begin.status();
   const absl::StatusOr<int> end = Minutes("to", to.empty() ? "24:00" : to);
-  if (!end.ok()) return end.status();
-  if (*begin == *end)
-    return absl::InvalidArgumentError("'from' and 'to' are the same: no time is left");
-  if (!absl::LoadTimeZone(zone, &hours.zone_)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the time zone database has no '", absl::string_view(zone).substr(0, 60),
-        "'; names are such as Europe/Berlin and UTC (is the package tzdata installed?)"));
+  const auto tell = [problems](const char* key, const absl::Status& status) {
+    if (!status.ok()) problems->push_back({key, std::string(status.message())});
+  };
+  tell("days", set.status());
+  tell("from", begin.status());
+  tell("to", end.status());
+  if (begin.ok() && end.ok() && *begin == *end) {
+    problems->push_back({"to", "'from' and 'to' are the same: no time is left"});
   }
+  if (zone.empty()) {
+    problems->push_back({"time-zone", "'time-zone' is needed: a name such as Europe/Berlin or UTC"});
+  } else if (!absl::LoadTimeZone(zone, &hours.zone_)) {
+    problems->push_back(
+        {"time-zone",
+         absl::StrCat("the time zone database has no '", absl::string_view(zone).substr(0, 60),
+                      "'; names are such as Europe/Berlin and UTC (is the package tzdata "
+                      "installed?)")});
+  }
+  if (problems->size() != before) return std::nullopt;
   hours.days_ = *set;
   hours.from_ = *begin;
   hours.to_ = *end;

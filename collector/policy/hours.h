@@ -3,10 +3,11 @@
 #define TOKENWATCH_COLLECTOR_POLICY_HOURS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace tokenwatch {
@@ -15,9 +16,14 @@ class Hours {
  public:
   // `days`: "mon-fri", "sat", "mon,wed,fri", "fri-mon"; empty: all. `from` and `to`: "HH:MM", to
   // 24:00; from after to: over midnight, as of the day on which it begins. `zone`: a name of the
-  // time zone database. InvalidArgument says which of them is wrong.
-  static absl::StatusOr<Hours> Create(std::string_view days, std::string_view from,
-                                      std::string_view to, const std::string& zone);
+  // time zone database. None where one of them is wrong; all that is wrong is told, with the key
+  // ("days", "from", "to" or "time-zone") that it is about.
+  struct Problem {
+    std::string key, what;
+  };
+  static std::optional<Hours> Create(std::string_view days, std::string_view from,
+                                     std::string_view to, const std::string& zone,
+                                     std::vector<Problem>* problems);
 
   bool Contain(absl::Time time) const;
   // As it was given: "mon-fri 07:00-19:00 Europe/Berlin".

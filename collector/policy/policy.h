@@ -59,6 +59,9 @@ struct PolicyRule {
   std::vector<Network> sources;   // of the machine that sent it
   std::string where;
 
+  // Whether whatever `other` finds fault with, this does too: it is about all that the other is
+  // about, and allows no more. May say no where it is so.
+  bool Implies(const PolicyRule& other) const;
   // `owner`: of the subject; null where nobody owns it, which the pattern "none" takes.
   bool Concerns(const PolicySubject& subject, const OwnerRow* owner) const;
 };
@@ -84,6 +87,10 @@ class Policy {
   // The suppression in force at `now`, of a rule about this subject; null where there is none.
   const Suppression* SuppressionOf(std::string_view rule, const PolicySubject& subject,
                                    absl::Time now) const;
+
+  // What a reader of the file should know although it is no mistake, each "file:line: what": the
+  // suppressions that have ended at `now`.
+  std::vector<std::string> Warnings(absl::Time now) const;
 
   const std::vector<OwnerRow>& owners() const { return owners_; }
   const std::vector<PolicyRule>& rules() const { return rules_; }

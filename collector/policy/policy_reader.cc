@@ -1,13 +1,16 @@
 // YAML to Policy. Every problem is told, so that a file is put right in one go.
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "agent/common/config.h"
 #include "agent/common/yaml_reader.h"
 #include "agent/common/yaml_tree.h"
 #include "collector/policy/policy.h"
+#include "collector/store/detection_rules.h"
 
 namespace tokenwatch {
 namespace {
@@ -33,18 +36,41 @@ class PolicyReader final : public YamlReader {
  private:
   // `owners`: where the row may ask for the owner; else null.
   void ReadMatch(const YamlNode& node, Match* match, std::vector<std::string>* owners);
+  void CheckOwner(const YamlNode& node, const std::vector<std::string>& patterns);
   void ReadOwner(const YamlNode& node);
   void ReadRule(const YamlNode& node);
   void ReadAllowed(const YamlNode& node, PolicyRule* rule);
   void ReadHours(const YamlNode& node, PolicyRule* rule);
   void ReadNetworks(const YamlNode& node, std::string_view key, std::vector<Network>* networks);
   void ReadSuppression(const YamlNode& node);
+  void CheckSuppressed(const YamlNode& node, const std::string& pattern);
   void CheckOwners(const std::vector<int>& lines);
+  void CheckRules(const std::vector<int>& lines);
 
   Policy policy_;
   std::set<std::string> rule_ids_;
-  std::vector<int> owner_lines_;
+  std::vector<int> owner_lines_, rule_lines_;
 };
+
+// A pattern that takes no owner would make a rule that is about nothing.
+void PolicyReader::CheckOwner(const YamlNode& node, const std::vector<std::string>& patterns) {
+  std::vector<std::string> owners = {"none"};
+  for (const OwnerRow& row : policy_.owners_) {
+    if (row.owner.empty()) return;  // told already, and perhaps the one that is meant
+    owners.push_back(row.owner);
+  }
+  for (const std::string& pattern : patterns) {
+    if (pattern.empty() || std::any_of(owners.begin(), owners.end(), [&](const std::string& owner) {
+          return GlobMatches(pattern, owner);
+        })) {
+      continue;
+    }
+    const std::string nearest = NearestWord(pattern, owners);
+    Refuse(node.line, absl::StrCat("no row of 'owners' names '", ShownYaml(pattern), "'; ",
+                                   nearest.empty() ? "'none' is what nobody owns"
+                                                   : absl::StrCat("did you mean '", nearest, "'?")));
+  }
+}
 
 void PolicyReader::ReadMatch(const YamlNode& node, Match* match, std::vector<std::string>* owners) {
   std::vector<std::string> known(MatchFieldNames().begin(), MatchFieldNames().end());
@@ -52,6 +78,7 @@ void PolicyReader::ReadMatch(const YamlNode& node, Match* match, std::vector<std
   for (const auto& [key, value] : Take(node, "match", known)) {
     std::vector<std::string> patterns = Texts(*value, key);
     if (key == "owner") {
+      CheckOwner(*value, patterns);
       *owners = std::move(patterns);
       continue;
     }
@@ -95,9 +122,30 @@ void PolicyReader::CheckOwners(const std::vector<int>& lines) {
   for (size_t later = 1; later < owners.size(); ++later) {
     for (size_t earlier = 0; earlier < later; ++earlier) {
       if (!owners[earlier].match.Covers(owners[later].match)) continue;
-      Refuse(lines[later], absl::StrCat("this row never counts: the one of '",
-                                        owners[earlier].owner, "' in line ", lines[earlier],
-                                        " takes all that it matches; put this one before it"));
+      const std::string whose =
+          owners[earlier].owner.empty() ? "" : absl::StrCat(" of '", owners[earlier].owner, "'");
+      Refuse(lines[later],
+             absl::StrCat("this row never counts: the one", whose, " in line ", lines[earlier],
+                          " takes all that it matches; put this one before it"));
+      break;
+    }
+  }
+}
+
+// All rules count, so one that allows no less than another for a part of its uses never says
+// anything: most likely it was meant as an exception.
+void PolicyReader::CheckRules(const std::vector<int>& lines) {
+  const std::vector<PolicyRule>& rules = policy_.rules_;
+  for (size_t one = 0; one < rules.size(); ++one) {
+    for (size_t other = 0; other < rules.size(); ++other) {
+      if (one == other || !rules[other].Implies(rules[one])) continue;
+      // Of two that say the same, the later one is the mistake.
+      if (one < other && rules[one].Implies(rules[other])) continue;
+      Refuse(lines[one],
+             absl::StrCat("the rule '", rules[one].id, "' never counts: '", rules[other].id,
+                          "' in line ", lines[other],
+                          " is about all of its uses and allows no more. Every rule counts, so an "
+                          "exception is made in the 'match' of the other one"));
       break;
     }
   }
@@ -110,13 +158,13 @@ void PolicyReader::ReadHours(const YamlNode& node, PolicyRule* rule) {
     const auto found = row.find(key);
     return found == row.end() ? std::string() : Text(*found->second, key, kNameMax);
   };
-  if (!row.contains("time-zone")) {
-    return Refuse(node.line, "'time-zone' is needed: a name such as Europe/Berlin or UTC");
+  std::vector<Hours::Problem> problems;
+  rule->hours =
+      Hours::Create(text("days"), text("from"), text("to"), text("time-zone"), &problems);
+  for (Hours::Problem& problem : problems) {
+    const auto found = row.find(problem.key);
+    Refuse(found == row.end() ? node.line : found->second->line, std::move(problem.what));
   }
-  absl::StatusOr<Hours> hours =
-      Hours::Create(text("days"), text("from"), text("to"), text("time-zone"));
-  if (!hours.ok()) return Refuse(node.line, std::string(hours.status().message()));
-  rule->hours = *std::move(hours);
 }
 
 void PolicyReader::ReadNetworks(const YamlNode& node, std::string_view key,
@@ -132,19 +180,33 @@ void PolicyReader::ReadNetworks(const YamlNode& node, std::string_view key,
 }
 
 void PolicyReader::ReadAllowed(const YamlNode& node, PolicyRule* rule) {
-  for (const auto& [key, value] :
-       Take(node, "allow",
-            {"hosts", "resources", "methods", "workloads", "hours", "networks", "sources"})) {
-    if (key == "hosts") rule->hosts = Texts(*value, key);
+  const Entries allowed =
+      Take(node, "allow",
+           {"hosts", "resources", "methods", "workloads", "hours", "networks", "sources"});
+  if (node.kind == YamlNode::Kind::kMap && node.children.empty()) {
+    Refuse(node.line,
+           "'allow' says nothing, which allows everything: give it hosts, methods, hours or the "
+           "like, or remove the line");
+  }
+  for (const auto& [key, value] : allowed) {
+    if (key == "hosts") {
+      rule->hosts = Texts(*value, key);
+      for (std::string& host : rule->hosts) absl::AsciiStrToLower(&host);
+    }
     if (key == "resources") {
       rule->resources = Texts(*value, key);
-      for (const std::string& resource : rule->resources) {
+      for (std::string& resource : rule->resources) {
         const size_t blank = resource.find(' ');
         if (blank == std::string::npos || resource.find('/', blank) == std::string::npos) {
           Refuse(value->line, absl::StrCat("'", ShownYaml(resource),
                                            "' is no resource: write 'GET api.github.com/repos/*', "
                                            "with '*' for any method"));
+          continue;
         }
+        const size_t path = resource.find('/', blank);
+        resource = absl::StrCat(absl::AsciiStrToUpper(resource.substr(0, blank)),
+                                absl::AsciiStrToLower(resource.substr(blank, path - blank)),
+                                resource.substr(path));
       }
     }
     if (key == "methods") {
@@ -181,7 +243,24 @@ void PolicyReader::ReadRule(const YamlNode& node) {
     Refuse(node.line,
            "the rule asks for nothing: give it max-age, rotate-within, dormant-after or allow");
   }
+  rule_lines_.push_back(node.line);
   policy_.rules_.push_back(std::move(rule));
+}
+
+// Patterns of detection's rules and of this file's; one that takes neither silences nothing.
+void PolicyReader::CheckSuppressed(const YamlNode& node, const std::string& pattern) {
+  std::vector<std::string> known(std::begin(kDetectionRules), std::end(kDetectionRules));
+  known.insert(known.end(), rule_ids_.begin(), rule_ids_.end());
+  if (pattern.empty() || std::any_of(known.begin(), known.end(), [&](const std::string& rule) {
+        return GlobMatches(pattern, rule);
+      })) {
+    return;
+  }
+  const std::string nearest = NearestWord(pattern, known);
+  Refuse(node.line,
+         absl::StrCat("there is no rule '", ShownYaml(pattern), "'; ",
+                      nearest.empty() ? "rules of detection are such as new_host and volume_spike"
+                                      : absl::StrCat("did you mean '", nearest, "'?")));
 }
 
 void PolicyReader::ReadSuppression(const YamlNode& node) {
@@ -197,6 +276,7 @@ void PolicyReader::ReadSuppression(const YamlNode& node) {
     }
   }
   suppression.rule = Text(*row.at("rule"), "rule", kNameMax);
+  CheckSuppressed(*row.at("rule"), suppression.rule);
   suppression.reason = Text(*row.at("reason"), "reason", kTextMax);
   const YamlNode& until = *row.at("until");
   absl::CivilDay day;
@@ -221,6 +301,8 @@ std::shared_ptr<const Policy> PolicyReader::Read(const YamlNode& root) {
     }
     if (const auto found = parts.find("rules"); found != parts.end()) {
       for (const YamlNode& node : Rows(*found->second, "rules")) ReadRule(node);
+      // A rule that is not whole would seem to ask for less than it does.
+      if (!has_problems()) CheckRules(rule_lines_);
     }
     if (const auto found = parts.find("suppressions"); found != parts.end()) {
       for (const YamlNode& node : Rows(*found->second, "suppressions")) ReadSuppression(node);

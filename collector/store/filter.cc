@@ -15,6 +15,7 @@
 #include "agent/common/duration_text.h"
 #include "agent/common/token_id.h"
 #include "collector/store/credential_id.h"
+#include "collector/store/detection_rules.h"
 #include "collector/store/finding_words.h"
 #include "collector/store/token_state.h"
 #include "collector/store/use_traits.h"
@@ -113,10 +114,10 @@ absl::Status ParseEndpoint(absl::string_view text, Filter* filter) {
 }
 
 absl::Status ParseRule(const std::string& text, Filter* filter) {
-  if (!std::all_of(text.begin(), text.end(), [](char c) {
-        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
-      })) {
-    return Bad("rule", text, "is no rule's id", "new_host");
+  if (!IsDetectionRule(text)) {
+    const auto print = [](std::string* out, std::string_view rule) { out->append(rule); };
+    return Bad("rule", text, "is no rule of detection",
+               absl::StrJoin(kDetectionRules, ", ", print));
   }
   filter->rule = text;
   return absl::OkStatus();
@@ -237,7 +238,9 @@ absl::StatusOr<Filter> ParseFilter(const v1::ListRequest& request, absl::Time no
   filter.provider = request.provider();
   filter.workload = request.workload();
   filter.owner = request.owner();
-  if (absl::Status status = ParseRule(request.rule(), &filter); !status.ok()) return status;
+  if (!request.rule().empty()) {
+    if (absl::Status status = ParseRule(request.rule(), &filter); !status.ok()) return status;
+  }
   if (!request.severity().empty()) {
     if (absl::Status status = ParseSeverity(request.severity(), &filter); !status.ok()) {
       return status;

@@ -136,10 +136,10 @@ TEST_F(FindingsTest, ThePolicyIsShownWithWhatIsWrongNow) {
                "Receivers: none\n", "judged since the start: 5, waiting: 1\n", "young",
                "at most 90d old", "new_*", ", ended", "OPS-42", "new_host", "medium", "pager", "9",
                "HTTP 500"});
-  server_.Answer({R"({"file":"","problems":[]})"});
+  server_.Answer({R"({"file":"","problems":[],"warnings":["p.yaml:8: ended"]})"});
   out_.str("");
   EXPECT_EQ(ShowPolicy(options_, &out_), absl::OkStatus());
-  ExpectParts({"Policy: none\n"});
+  ExpectParts({"Policy: none\n", "warning: p.yaml:8: ended\n"});
 }
 
 TEST_F(FindingsTest, FilesAreCheckedWithoutACollector) {
@@ -159,6 +159,20 @@ TEST_F(FindingsTest, FilesAreCheckedWithoutACollector) {
   out_.str("");
   EXPECT_FALSE(CheckPolicy(options_, {bad}, &out_, &errors_).ok());
   EXPECT_EQ(Json::parse(out_.str())["valid"], false);
+}
+
+TEST_F(FindingsTest, ASuppressionThatHasEndedIsAWarning) {
+  const std::string file =
+      File("suppressions:\n- {rule: new_host, until: 2001-01-31, reason: moved}\n");
+  EXPECT_EQ(CheckPolicy(options_, {file}, &out_, &errors_), absl::OkStatus());
+  EXPECT_EQ(errors_.str().find("warning: " + file + ":2: the suppression of 'new_host' ended at "),
+            0U)
+      << errors_.str();
+  options_.output.form = "json";
+  out_.str("");
+  EXPECT_EQ(CheckPolicy(options_, {file}, &out_, &errors_), absl::OkStatus());
+  EXPECT_EQ(Json::parse(out_.str())["valid"], true);
+  EXPECT_EQ(Json::parse(out_.str())["warnings"].size(), 1U);
 }
 
 TEST(Wrapped, BreaksAtBlanks) {

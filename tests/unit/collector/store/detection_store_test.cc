@@ -217,7 +217,7 @@ TEST_P(DetectionStoreTest, ChoosesFindings) {
     std::vector<uint64_t> taken;
   } filters[] = {
       {"rule", "off_hours", {2}},
-      {"rule", "never_heard_of", {}},
+      {"rule", "volume_drop", {}},
       {"severity", "info", {1, 2, 4, 3}},
       {"severity", "low", {1, 2, 3}},
       {"severity", "high", {2}},
@@ -250,7 +250,13 @@ TEST_P(DetectionStoreTest, ChoosesFindings) {
   } refused[] = {
       {"severity", "urgent", "severity: \"urgent\" is no severity; for example info, low"},
       {"state", "done", "state: \"done\" is no state"},
-      {"rule", "New Host", "rule: \"New Host\" is no rule's id; for example new_host"},
+      {"rule", "new_hosts",
+       "rule: \"new_hosts\" is no rule of detection; for example cleartext, denial_burst, dormant, "
+       "dormant_revived, expired_used, first_of_format, first_write, foreign_host, in_query, "
+       "new_destination, new_destination_country, new_host, new_machine, new_resource, new_source, "
+       "new_source_country, new_user_agent, new_workload, off_hours, over_age, policy_violation, "
+       "resource_burst, revoked_used, scope_change, shared_token, slow_probing, token_invention, "
+       "unmapped, volume_drop, volume_spike"},
       {"state", "dormant", "state: \"dormant\" is no state of a finding; for example open"},
       {"status", "403", "status: does not choose among findings"},
       {"endpoint", "a/b", "endpoint: does not choose"},
