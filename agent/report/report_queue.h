@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "agent/common/clock.h"
+#include "agent/common/steady_cond_var.h"
 #include "agent/report/gap.h"
 #include "agent/report/tls_coverage.h"
 #include "agent/report/tls_coverage_sums.h"
@@ -108,7 +109,7 @@ class ReportQueue {
   const Clock* const clock_;
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_ ABSL_GUARDED_BY(mutex_);
+  SteadyCondVar changed_ ABSL_GUARDED_BY(mutex_);
   std::vector<QueuedUse> uses_ ABSL_GUARDED_BY(mutex_);
   std::map<GapKey, Gap> gaps_ ABSL_GUARDED_BY(mutex_);
   TlsCoverageSums tls_coverage_ ABSL_GUARDED_BY(mutex_);

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
+#include "agent/common/steady_cond_var.h"
 #include "agent/report/backoff.h"
 #include "agent/report/batch_builder.h"
 #include "agent/report/file_system.h"
@@ -158,7 +159,7 @@ class Reporter {
   absl::Time marked_ = absl::InfinitePast();
 
   mutable absl::Mutex mutex_;
-  absl::CondVar stop_requested_ ABSL_GUARDED_BY(mutex_);
+  SteadyCondVar stop_requested_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool attached_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

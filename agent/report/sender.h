@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
+#include "agent/common/steady_cond_var.h"
 #include "agent/report/backoff.h"
 #include "agent/report/collector_link.h"
 #include "agent/report/gap.h"
@@ -123,7 +124,7 @@ class Sender {
 
   // Times are monotonic.
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_ ABSL_GUARDED_BY(mutex_);
+  SteadyCondVar changed_ ABSL_GUARDED_BY(mutex_);
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
   SendWindow window_ ABSL_GUARDED_BY(mutex_);
   bool spool_has_more_ ABSL_GUARDED_BY(mutex_) = true;

@@ -18,6 +18,7 @@ constexpr uint32_t kTailBatch = 1000;
 void QueryService::Shutdown() {
   const absl::MutexLock lock(&mutex_);
   stopped_ = true;
+  changed_.SignalAll();
 }
 
 grpc::Status QueryService::Count(const char* method, const absl::Status& status) {
@@ -135,7 +136,7 @@ absl::Status QueryService::Tail(grpc::ServerContext* context, v1::ListRequest re
 
 bool QueryService::StoppedAfterPause() {
   const absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(&stopped_), kTailPause);
+  if (!stopped_) changed_.WaitWithTimeout(&mutex_, kTailPause);
   return stopped_;
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "agent/common/steady_cond_var.h"
 #include "collector/api/queries.h"
 #include "collector/api/request_counts.h"
 #include "tokenwatch/v1/query.grpc.pb.h"
@@ -73,6 +74,7 @@ class QueryService final : public v1::Query::Service {
   const Authorize authorize_;
   RequestCounts counts_;
   absl::Mutex mutex_;
+  SteadyCondVar changed_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   int tails_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "agent/common/clock.h"
 #include "agent/common/counters.h"
+#include "agent/common/steady_cond_var.h"
 #include "collector/detect/engine.h"
 #include "collector/store/detection_store.h"
 
@@ -105,7 +106,7 @@ class Judge : public CommitObserver {
   absl::flat_hash_map<std::string, Progress> agents_;
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_ ABSL_GUARDED_BY(mutex_);
+  SteadyCondVar changed_ ABSL_GUARDED_BY(mutex_);
   Work next_ ABSL_GUARDED_BY(mutex_);
   Counters counters_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> uses_{0};

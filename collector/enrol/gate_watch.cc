@@ -1,5 +1,6 @@
 #include "collector/enrol/gate_watch.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -21,20 +22,25 @@ GateWatch::~GateWatch() {
   {
     const absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    changed_.SignalAll();
   }
   thread_.join();
 }
 
 void GateWatch::Run() {
-  absl::Time next_certificate = absl::Now() + options_.certificate_interval;
+  // Steady: a wall clock that is set back must not put either off.
+  using Steady = std::chrono::steady_clock;
+  const auto certificate_interval = absl::ToChronoMicroseconds(options_.certificate_interval);
+  Steady::time_point next_certificate = Steady::now() + certificate_interval;
   while (true) {
     {
       const absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.registry_interval)) return;
+      if (!stopping_) changed_.WaitWithTimeout(&mutex_, options_.registry_interval);
+      if (stopping_) return;
     }
     LookAtRegistry();
-    if (absl::Now() < next_certificate) continue;
-    next_certificate = absl::Now() + options_.certificate_interval;
+    if (Steady::now() < next_certificate) continue;
+    next_certificate = Steady::now() + certificate_interval;
     LookAtCertificate();
   }
 }

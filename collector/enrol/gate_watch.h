@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "agent/common/steady_cond_var.h"
 #include "collector/enrol/gatekeeper.h"
 
 namespace tokenwatch {
@@ -41,6 +42,7 @@ class GateWatch {
   const std::function<void(std::string_view)> on_certificate_;
   bool failing_ = false;  // the thread's
   absl::Mutex mutex_;
+  SteadyCondVar changed_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

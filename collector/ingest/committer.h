@@ -14,6 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "agent/common/steady_cond_var.h"
 #include "collector/store/store.h"
 
 namespace tokenwatch {
@@ -97,7 +98,7 @@ class Committer {
   std::atomic<uint64_t> rounds_{0};
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_ ABSL_GUARDED_BY(mutex_);
+  SteadyCondVar changed_ ABSL_GUARDED_BY(mutex_);
   std::deque<IngestBatch> batches_ ABSL_GUARDED_BY(mutex_);
   std::deque<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, AgentInfo> agents_ ABSL_GUARDED_BY(mutex_);

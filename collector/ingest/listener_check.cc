@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -20,26 +21,28 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "agent/common/log.h"
 
 namespace tokenwatch {
 namespace {
+
+// A wall clock that steps must not look like a listener that is lost.
+using Steady = std::chrono::steady_clock;
 
 absl::Status Failed(const char* what, int error) {
   return absl::UnavailableError(absl::StrCat(what, ": ", std::strerror(error)));
 }
 
 // Waits for `events` at `fd`, which may be -1. Cancelled once `stop` is readable.
-absl::Status Await(int fd, short events, absl::Time deadline, int stop) {
+absl::Status Await(int fd, short events, Steady::time_point deadline, int stop) {
   while (true) {
     pollfd fds[] = {{.fd = stop, .events = POLLIN, .revents = 0},
                     {.fd = fd, .events = events, .revents = 0}};
-    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    const absl::Duration left = std::max(absl::FromChrono(deadline - Steady::now()), absl::ZeroDuration());
     const int ready = poll(fds, 2, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
     if (ready < 0 && errno != EINTR) return Failed("poll", errno);
     if (ready > 0) return fds[0].revents != 0 ? absl::CancelledError() : absl::OkStatus();
-    if (absl::Now() >= deadline) return absl::DeadlineExceededError("no answer came");
+    if (Steady::now() >= deadline) return absl::DeadlineExceededError("no answer came");
   }
 }
 
@@ -56,7 +59,7 @@ absl::StatusOr<bool> SendClientHello(int fd) {
   return BIO_number_read(SSL_get_rbio(ssl.get())) > 0;
 }
 
-absl::Status AskAt(const sockaddr* address, socklen_t size, bool tls, absl::Time deadline,
+absl::Status AskAt(const sockaddr* address, socklen_t size, bool tls, Steady::time_point deadline,
                    int stop) {
   const int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return Failed("socket", errno);
@@ -78,7 +81,7 @@ absl::Status AskAt(const sockaddr* address, socklen_t size, bool tls, absl::Time
   return Await(fd, POLLIN, deadline, stop);
 }
 
-absl::Status AskUnix(const std::string& path, bool tls, absl::Time deadline, int stop) {
+absl::Status AskUnix(const std::string& path, bool tls, Steady::time_point deadline, int stop) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
@@ -114,7 +117,7 @@ absl::Status ListenerCheck::Health() const {
 }
 
 absl::Status ListenerCheck::Ask() const {
-  const absl::Time deadline = absl::Now() + options_.patience;
+  const Steady::time_point deadline = Steady::now() + absl::ToChronoMicroseconds(options_.patience);
   if (!address_.path.empty()) return AskUnix(address_.path, tls_, deadline, stop_);
   absl::Status status = absl::UnavailableError("its address cannot be resolved");
   for (const std::string& host : HostsOf(address_.host)) {
@@ -159,7 +162,7 @@ void ListenerCheck::Run() {
       Log(LogLevel::kWarning, sentence,
           ": it cannot notice a listener that stops; let the host reach itself at this address");
     }
-  } while (absl::IsDeadlineExceeded(Await(-1, 0, absl::Now() + options_.interval, stop_)));
+  } while (absl::IsDeadlineExceeded(Await(-1, 0, Steady::now() + absl::ToChronoMicroseconds(options_.interval), stop_)));
 }
 
 }  // namespace tokenwatch
