@@ -10,6 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace tokenwatch {
 namespace {
@@ -101,6 +102,25 @@ absl::StatusOr<SecretBuffer> ReadSecretText(const std::string& path, const std::
   while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ') text.remove_prefix(1);
   if (text.empty()) return absl::InvalidArgumentError(absl::StrCat(path, " is empty"));
   return SecretBuffer(text);
+}
+
+absl::Status CheckSecretAccess(const std::string& path, const std::string& what) {
+  struct stat file;
+  if (stat(path.c_str(), &file) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(what, " cannot be read from ", path));
+  }
+  if (file.st_uid != 0 && file.st_uid != geteuid()) {
+    return absl::PermissionDeniedError(absl::StrCat(what, " is in ", path,
+                                                    ", which belongs to user ", file.st_uid,
+                                                    ", who could change it: run \"chown ",
+                                                    geteuid(), " ", path, "\""));
+  }
+  // Root hands a service's secret to the service's group.
+  const mode_t allowed = file.st_gid == getegid() ? 0640 : 0600;
+  if ((file.st_mode & 07777 & ~allowed) == 0) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrFormat("%s is in %s, whose mode %04o lets others use it: run \"chmod 600 %s\"", what,
+                      path, file.st_mode & 07777, path));
 }
 
 absl::Status WriteNewFile(const std::string& path, std::string_view bytes, unsigned mode) {

@@ -18,6 +18,10 @@ absl::StatusOr<SecretBuffer> ReadSecretFile(const std::string& path, const std::
 // The same without the blanks and line ends around the text; InvalidArgument where nothing is left.
 absl::StatusOr<SecretBuffer> ReadSecretText(const std::string& path, const std::string& what);
 
+// PermissionDenied, with what to do, where somebody else may read or change the file: it is root's
+// or ours, and of others at most our own group may read it.
+absl::Status CheckSecretAccess(const std::string& path, const std::string& what);
+
 // Makes a file that only its owner can read (`mode` otherwise) and that holds all of `bytes` or
 // does not exist, even after a power loss. AlreadyExists where something is at `path`, which is
 // left alone.

@@ -33,13 +33,13 @@ void Put(const char* name, const std::string& text, size_t most, Json* object) {
 std::string AlertmanagerBody(const v1::Finding& finding) {
   Json labels = Json::object();
   Put("alertname", finding.rule(), kLabelMost, &labels);
-  Put("severity", finding.severity(), kLabelMost, &labels);
   Put("owner", finding.owner().empty() ? "none" : finding.owner(), kLabelMost, &labels);
   Put("provider", finding.provider(), kLabelMost, &labels);
   Put("token", finding.credential_id().empty() ? finding.token_id() : finding.credential_id(),
       kLabelMost, &labels);
   Put("finding", finding.finding_id(), kLabelMost, &labels);
   Json annotations = Json::object();
+  Put("severity", finding.severity(), kAnnotationMost, &annotations);
   Put("summary", finding.title(), kAnnotationMost, &annotations);
   Put("description", finding.observed(), kAnnotationMost, &annotations);
   Put("normal", finding.normal(), kAnnotationMost, &annotations);

@@ -43,7 +43,7 @@ struct ReceiverConfig {
 
   // Of syslog.
   SyslogTransport transport = SyslogTransport::kTcp;
-  std::string address;  // HOST:PORT, of udp an IP address and port, of unix a path
+  std::string address;  // HOST:PORT, of unix a path
   int facility = 16;
 
   friend bool operator==(const ReceiverConfig&, const ReceiverConfig&) = default;

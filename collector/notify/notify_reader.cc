@@ -1,5 +1,4 @@
 // YAML to NotifyConfig.
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <unistd.h>
 
@@ -21,6 +20,8 @@
 #include "agent/common/yaml_tree.h"
 #include "collector/notify/notify_config.h"
 #include "collector/notify/syslog.h"
+#include "collector/policy/match.h"
+#include "collector/store/detection_rules.h"
 #include "collector/store/finding_words.h"
 
 namespace tokenwatch {
@@ -114,6 +115,7 @@ class NotifyReader final : public YamlReader {
   void ReadHttp(const YamlNode& node, const Entries& row, ReceiverConfig* receiver);
   void ReadSyslog(const YamlNode& node, const Entries& row, ReceiverConfig* receiver);
   void ReadHeaders(const YamlNode& node, bool files, NamedValues* values);
+  void CheckRule(const YamlNode& node, const std::string& pattern);
   void ReadRoute(const YamlNode& node);
   // An entry of `words`; none, and refused, where the text is another.
   std::optional<size_t> OneOf(const YamlNode& node, std::string_view key,
@@ -153,6 +155,9 @@ std::string NotifyReader::File(const Entries& row, const std::string& key, bool 
     Refuse(node.line, absl::StrCat("'", key, "' takes the absolute path of a file"));
   } else if (const auto text = ReadSecretText(path, absl::StrCat("'", key, "'")); !text.ok()) {
     Refuse(node.line, std::string(text.status().message()));
+  } else if (const absl::Status access = CheckSecretAccess(path, absl::StrCat("'", key, "'"));
+             !access.ok()) {
+    Refuse(node.line, std::string(access.message()));
   } else if (secret && std::any_of(text->view().begin(), text->view().end(),
                                    [](char c) { return c < ' ' || c == 0x7f; })) {
     Refuse(node.line, absl::StrCat(path, " holds more than one line"));
@@ -267,13 +272,7 @@ void NotifyReader::ReadSyslog(const YamlNode& node, const Entries& row, Receiver
   }
   const absl::StatusOr<Address> parsed = ParseAddress(receiver->address);
   if (!parsed.ok() || !parsed->path.empty() || parsed->port == 0) {
-    return Refuse(address.line, "the address is HOST:PORT, as logs.example.com:514");
-  }
-  in6_addr ignored{};
-  if (receiver->transport == SyslogTransport::kUdp &&
-      inet_pton(AF_INET, parsed->host.c_str(), &ignored) != 1 &&
-      inet_pton(AF_INET6, parsed->host.c_str(), &ignored) != 1) {
-    Refuse(address.line, "of udp the address is an IP address and a port, as 192.0.2.1:514");
+    Refuse(address.line, "the address is HOST:PORT, as logs.example.com:514");
   }
 }
 
@@ -330,6 +329,22 @@ void NotifyReader::ReadReceiver(const YamlNode& node) {
   config_.receivers.push_back(std::move(receiver));
 }
 
+// Findings name the rule of detection; policy_violation, whichever rule of the policy it was.
+void NotifyReader::CheckRule(const YamlNode& node, const std::string& pattern) {
+  if (pattern.empty() || std::any_of(std::begin(kDetectionRules), std::end(kDetectionRules),
+                                     [&pattern](std::string_view rule) {
+                                       return GlobMatches(pattern, rule);
+                                     })) {
+    return;
+  }
+  const std::string nearest =
+      NearestWord(pattern, {std::begin(kDetectionRules), std::end(kDetectionRules)});
+  Refuse(node.line,
+         absl::StrCat("detection has no rule '", ShownYaml(pattern), "'; ",
+                      nearest.empty() ? "'tokenwatch policy show' lists them"
+                                      : absl::StrCat("did you mean '", nearest, "'?")));
+}
+
 void NotifyReader::ReadRoute(const YamlNode& node) {
   const Entries row = Take(node, "routes", {"to", "severity", "owners", "rules"});
   if (node.kind != YamlNode::Kind::kMap) return;
@@ -353,7 +368,10 @@ void NotifyReader::ReadRoute(const YamlNode& node) {
         static_cast<uint32_t>(OneOf(*row.at("severity"), "severity", words).value_or(0));
   }
   if (row.contains("owners")) route.owners = Texts(*row.at("owners"), "owners");
-  if (row.contains("rules")) route.rules = Texts(*row.at("rules"), "rules");
+  if (row.contains("rules")) {
+    route.rules = Texts(*row.at("rules"), "rules");
+    for (const std::string& pattern : route.rules) CheckRule(*row.at("rules"), pattern);
+  }
   config_.routes.push_back(std::move(route));
 }
 

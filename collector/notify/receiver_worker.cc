@@ -26,7 +26,9 @@ ReceiverWorker::ReceiverWorker(std::shared_ptr<const ReceiverConfig> config, uin
       clock_(clock),
       pace_(pace),
       next_(std::move(config)),
-      queue_max_(queue_max) {
+      queue_max_(queue_max),
+      started_(clock->Now()),
+      started_monotonic_ns_(clock->MonotonicNs()) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -76,6 +78,12 @@ absl::Time ReceiverWorker::Now() {
   }
   last_monotonic_ns_ = monotonic_ns;
   return last_now_;
+}
+
+absl::Time ReceiverWorker::SureNow() const {
+  const auto running =
+      absl::Nanoseconds(static_cast<int64_t>(clock_->MonotonicNs() - started_monotonic_ns_));
+  return std::min(clock_->Now(), started_ + running);
 }
 
 void ReceiverWorker::Note(const std::string& error) {
@@ -185,7 +193,7 @@ void ReceiverWorker::DeliverAll(const std::vector<Delivery>& due) {
 }
 
 void ReceiverWorker::Deliver(const Delivery& delivery) {
-  const absl::Duration age = Now() - absl::FromUnixMicros(delivery.queued_us);
+  const absl::Duration age = SureNow() - absl::FromUnixMicros(delivery.queued_us);
   v1::Finding finding;
   if (!finding.ParseFromString(delivery.finding) ||
       (delivery.attempts > 0 && age >= pace_.give_up)) {

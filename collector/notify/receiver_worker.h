@@ -70,6 +70,9 @@ class ReceiverWorker {
   absl::Duration UntilNextDue();
   // Wall time that does not step back: a clock that is set back must not hold up what is due.
   absl::Time Now();
+  // The earlier of the wall time and what it was when this began and as much as has passed: nothing
+  // is given up because a clock was set ahead.
+  absl::Time SureNow() const;
   bool stopping() const;
 
   const std::string name_;
@@ -86,6 +89,8 @@ class ReceiverWorker {
   std::shared_ptr<const ReceiverConfig> next_;  // null: as before
   uint64_t queue_max_;
   std::shared_ptr<Sender> sender_;  // made and used by the thread
+  const absl::Time started_;
+  const uint64_t started_monotonic_ns_;
   Status status_;
 
   // Of the thread.

@@ -1,7 +1,7 @@
 #include "collector/notify/syslog_sender.h"
 
-#include <arpa/inet.h>
 #include <linux/sockios.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -11,12 +11,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "agent/common/address.h"
 #include "collector/notify/shown_text.h"
 #include "collector/notify/syslog.h"
@@ -25,6 +26,7 @@ namespace tokenwatch {
 namespace {
 
 constexpr size_t kErrorMost = 256;
+constexpr auto kResolveEvery = std::chrono::minutes(1);
 constexpr absl::Duration kConnectMost = absl::Seconds(5);
 constexpr absl::Duration kFirstLook = absl::Milliseconds(1);
 constexpr absl::Duration kLongestLook = absl::Milliseconds(50);
@@ -38,34 +40,18 @@ absl::Status CurlFailure(CURLcode result, const char* error) {
   return absl::UnavailableError(error[0] != '\0' ? error : curl_easy_strerror(result));
 }
 
-// The address of `config`, which the reader of the file has checked; its length, 0 where it is
-// none.
-socklen_t DatagramAddress(const ReceiverConfig& config, sockaddr_storage* address) {
-  *address = {};
-  if (config.transport == SyslogTransport::kUnix) {
-    auto* const name = reinterpret_cast<sockaddr_un*>(address);
-    name->sun_family = AF_UNIX;
-    if (config.address.size() >= sizeof name->sun_path) return 0;
-    std::memcpy(name->sun_path, config.address.data(), config.address.size());
-    return sizeof *name;
-  }
-  const absl::StatusOr<Address> parsed = ParseAddress(config.address);
-  if (!parsed.ok()) return 0;
-  auto* const v4 = reinterpret_cast<sockaddr_in*>(address);
-  if (inet_pton(AF_INET, parsed->host.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(parsed->port);
-    return sizeof *v4;
-  }
-  auto* const v6 = reinterpret_cast<sockaddr_in6*>(address);
-  *address = {};
-  if (inet_pton(AF_INET6, parsed->host.c_str(), &v6->sin6_addr) != 1) return 0;
-  v6->sin6_family = AF_INET6;
-  v6->sin6_port = htons(parsed->port);
-  return sizeof *v6;
-}
-
 }  // namespace
+
+// Where the thread is left behind this outlives the sender.
+struct SyslogSender::Resolution {
+  struct Name {
+    sockaddr_storage address{};
+    socklen_t size = 0;
+  };
+  std::atomic<bool> done{false};
+  std::vector<Name> names;  // once done, like the error
+  std::string error;
+};
 
 SyslogSender::SyslogSender(ReceiverConfig config, std::unique_ptr<CurlLoop> loop)
     : config_(std::move(config)), hostname_(ThisHost()), loop_(std::move(loop)) {}
@@ -138,7 +124,7 @@ bool SyslogSender::IsGone() {
 }
 
 // SIOCOUTQ: bytes that the other side's kernel has not acknowledged, sent or not (tcp(7)).
-absl::Status SyslogSender::AwaitAcknowledged(absl::Time until) {
+absl::Status SyslogSender::AwaitAcknowledged(Steady::time_point until) {
   absl::Duration look = kFirstLook;
   while (true) {
     int left = 0;
@@ -148,7 +134,7 @@ absl::Status SyslogSender::AwaitAcknowledged(absl::Time until) {
     const bool gone = IsGone();
     if (gone) return absl::UnavailableError("it closed the connection");
     if (left == 0) return absl::OkStatus();
-    if (absl::Now() >= until) return absl::DeadlineExceededError("it acknowledges nothing");
+    if (Steady::now() >= until) return absl::DeadlineExceededError("it acknowledges nothing");
     if (!loop_->Wait(-1, 0, look)) return absl::CancelledError("stopped");
     look = std::min(look * 2, kLongestLook);
   }
@@ -160,7 +146,7 @@ absl::Status SyslogSender::SendOnStream(std::string_view bytes) {
   if (connection_ == nullptr) {
     if (absl::Status status = Connect(); !status.ok()) return status;
   }
-  const absl::Time until = absl::Now() + config_.timeout;
+  const Steady::time_point until = Steady::now() + absl::ToChronoMicroseconds(config_.timeout);
   while (!bytes.empty()) {
     size_t sent = 0;
     const CURLcode result = curl_easy_send(connection_.get(), bytes.data(), bytes.size(), &sent);
@@ -168,31 +154,102 @@ absl::Status SyslogSender::SendOnStream(std::string_view bytes) {
       bytes.remove_prefix(sent);
     } else if (result != CURLE_AGAIN) {
       return CurlFailure(result, "");
-    } else if (absl::Now() >= until) {
+    } else if (Steady::now() >= until) {
       return absl::DeadlineExceededError("it takes nothing");
-    } else if (!loop_->Wait(socket_, POLLOUT, until - absl::Now())) {
+    } else if (!loop_->Wait(socket_, POLLOUT, absl::FromChrono(until - Steady::now()))) {
       return absl::CancelledError("stopped");
     }
   }
   return AwaitAcknowledged(until);
 }
 
-absl::Status SyslogSender::SendDatagram(std::string_view bytes) {
-  if (socket_ < 0) {
-    sockaddr_storage address;
-    const socklen_t size = DatagramAddress(config_, &address);
-    if (size == 0) return absl::InvalidArgumentError("no address of a datagram socket");
-    socket_ = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (socket_ < 0 || connect(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0) {
-      return absl::ErrnoToStatus(errno, "cannot connect");
-    }
+absl::Status SyslogSender::Resolve(Steady::time_point until) {
+  if (resolution_ == nullptr) {
+    const absl::StatusOr<Address> address = ParseAddress(config_.address);
+    if (!address.ok()) return address.status();
+    resolution_ = std::make_shared<Resolution>();
+    // getaddrinfo(3) takes as long as the name servers let it, and cannot be ended.
+    std::thread([resolution = resolution_, host = address->host,
+                 port = absl::StrCat(address->port)] {
+      addrinfo hints{};
+      hints.ai_socktype = SOCK_DGRAM;
+      addrinfo* found = nullptr;
+      const int failed = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+      if (failed != 0) {
+        resolution->error = absl::StrCat(host, " cannot be resolved: ", gai_strerror(failed));
+      } else {
+        for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+          if (each->ai_addrlen > sizeof(sockaddr_storage)) continue;
+          Resolution::Name& name = resolution->names.emplace_back();
+          name.size = each->ai_addrlen;
+          std::memcpy(&name.address, each->ai_addr, each->ai_addrlen);
+        }
+        freeaddrinfo(found);
+      }
+      resolution->done = true;
+    }).detach();
   }
-  const absl::Time until = absl::Now() + config_.timeout;
+  absl::Duration look = kFirstLook;
+  while (!resolution_->done) {
+    if (Steady::now() >= until) return absl::DeadlineExceededError("its name is not resolved yet");
+    if (!loop_->Wait(-1, 0, look)) return absl::CancelledError("stopped");
+    look = std::min(look * 2, kLongestLook);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SyslogSender::ConnectDatagram(Steady::time_point until) {
+  std::vector<Resolution::Name> names;
+  if (config_.transport == SyslogTransport::kUnix) {
+    Resolution::Name& name = names.emplace_back();
+    auto* const path = reinterpret_cast<sockaddr_un*>(&name.address);
+    path->sun_family = AF_UNIX;
+    if (config_.address.size() >= sizeof path->sun_path) {
+      return absl::InvalidArgumentError("the path of the socket is too long");
+    }
+    std::memcpy(path->sun_path, config_.address.data(), config_.address.size());
+    name.size = sizeof *path;
+  } else {
+    if (absl::Status status = Resolve(until); !status.ok()) return status;
+    const std::shared_ptr<Resolution> resolution = std::exchange(resolution_, nullptr);
+    if (!resolution->error.empty()) return absl::UnavailableError(resolution->error);
+    names = resolution->names;
+  }
+  absl::Status status = absl::UnavailableError("its name has no address");
+  // From another one after each failure: which of them is listened at is not known.
+  std::rotate(names.begin(), names.begin() + static_cast<ptrdiff_t>(names.empty() ? 0 : failures_ % names.size()),
+              names.end());
+  for (const Resolution::Name& name : names) {
+    const auto* const address = reinterpret_cast<const sockaddr*>(&name.address);
+    socket_ = socket(address->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (socket_ >= 0 && connect(socket_, address, name.size) == 0) {
+      connected_ = Steady::now();
+      return absl::OkStatus();
+    }
+    status = absl::ErrnoToStatus(errno, "cannot connect");
+    Disconnect();
+  }
+  return status;
+}
+
+absl::Status SyslogSender::SendDatagram(std::string_view bytes) {
+  const Steady::time_point until = Steady::now() + absl::ToChronoMicroseconds(config_.timeout);
+  const bool resolves = config_.transport == SyslogTransport::kUdp;
+  if (socket_ >= 0 && resolves && Steady::now() - connected_ >= kResolveEvery) Disconnect();
+  if (socket_ < 0) {
+    if (absl::Status status = ConnectDatagram(until); !status.ok()) return status;
+  }
   while (send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) {
     if (errno == EINTR) continue;
     if (errno != EAGAIN) return absl::ErrnoToStatus(errno, "cannot send");
-    if (absl::Now() >= until) return absl::DeadlineExceededError("its queue is full");
+    if (Steady::now() >= until) return absl::DeadlineExceededError("its queue is full");
     if (!loop_->Wait(socket_, POLLOUT, kLongestLook)) return absl::CancelledError("stopped");
+  }
+  // Where the address is this machine's the answer that nobody listens is there already.
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0) {
+    return absl::ErrnoToStatus(error, "nobody listens");
   }
   return absl::OkStatus();
 }
@@ -205,6 +262,7 @@ SendResult SyslogSender::Send(const Delivery& delivery, const v1::Finding& findi
   if (status.ok()) return {};
   // A message that is half written must not be followed by another.
   Disconnect();
+  ++failures_;
   if (loop_->stopped()) return {SendResult::Kind::kStopped, "", {}};
   return {SendResult::Kind::kTrouble, ShownText(std::string(status.message()), kErrorMost), {}};
 }

@@ -201,7 +201,7 @@ def alertmanager(world):
     for finding in raised:
         alert = told[finding["finding"]]
         check(alert["labels"]["alertname"] == finding["rule"], f"labels: {alert['labels']}")
-        check(alert["labels"]["severity"] == finding["severity"], f"labels: {alert['labels']}")
+        check(alert["annotations"]["severity"] == finding["severity"], f"alert: {alert}")
         check(alert["labels"]["owner"] == "payments", f"labels: {alert['labels']}")
         check(alert["annotations"]["advice"] == "Ask the owner.", f"{alert['annotations']}")
         check(alert["status"]["state"] in ("active", "unprocessed"), f"state: {alert['status']}")

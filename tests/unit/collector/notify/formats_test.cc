@@ -116,7 +116,7 @@ TEST(AlertmanagerTest, LabelsSayWhichAlertItIs) {
   ASSERT_EQ(alerts.size(), 1U);
   EXPECT_EQ(
       alerts[0]["labels"].dump(),
-      R"({"alertname":"new_host","severity":"high","owner":"payments","provider":"GitHub",)"
+      R"({"alertname":"new_host","owner":"payments","provider":"GitHub",)"
       R"("token":"tok_35602yf42tr1pnyk1wrynxw9gd","finding":"fnd_35602yf42tr1pnyk1wrynxw9gd"})");
   EXPECT_EQ(alerts[0]["annotations"]["summary"], "A token went to a new host <!channel>");
   EXPECT_EQ(alerts[0]["annotations"]["advice"], "Ask the owner; revoke the token if nobody knows.");
@@ -127,10 +127,12 @@ TEST(AlertmanagerTest, LabelsSayWhichAlertItIs) {
   joined.set_revision(2);
   joined.set_uses(9);
   joined.set_title("another");
+  joined.set_severity("critical");
   SetTime(kExampleSeconds + 600, joined.mutable_last_seen());
   const Json again = Json::parse(AlertmanagerBody(joined));
   EXPECT_EQ(again[0]["labels"], alerts[0]["labels"]);
   EXPECT_EQ(again[0]["startsAt"], alerts[0]["startsAt"]);
+  EXPECT_EQ(again[0]["annotations"]["severity"], "critical");
 }
 
 TEST(AlertmanagerTest, NoAlertEndsBeforeItBegins) {

@@ -81,7 +81,13 @@ class NotifierTest : public testing::Test {
 
   TemporaryFiles files_;
   FakeDetectionStore store_;
-  RealClock clock_;
+  // A clock that is set.
+  class SteppedClock : public RealClock {
+   public:
+    absl::Time Now() const override { return RealClock::Now() + absl::Seconds(step_seconds.load()); }
+    std::atomic<int64_t> step_seconds{0};
+  };
+  SteppedClock clock_;
   std::unique_ptr<Notifier> notifier_;
 };
 
@@ -345,6 +351,19 @@ TEST_F(NotifierTest, AClockThatWasSetBackHoldsUpNothing) {
   Queue(waiting);
   notifier_->Wake();
   EXPECT_TRUE(Empties());
+}
+
+TEST_F(NotifierTest, AClockThatWasSetAheadGivesNothingUp) {
+  const ScriptedReceiver receiver(Ok);
+  Start(WriteHook(receiver.url()));
+  std::vector<Delivery> waiting = notifier_->Route(Numbered(1));
+  waiting[0].attempts = 9;
+  clock_.step_seconds = int64_t{3650} * 24 * 3600;
+  Queue(waiting);
+  notifier_->Wake();
+  ASSERT_TRUE(Empties());
+  EXPECT_EQ(receiver.requests().size(), 1U);
+  EXPECT_EQ(Counter("notify_dropped"), 0U);
 }
 
 TEST_F(NotifierTest, NothingIsSentAgainAndAgainWhileTheStoreFails) {

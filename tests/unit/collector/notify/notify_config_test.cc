@@ -24,6 +24,7 @@ class NotifyConfigTest : public testing::Test {
     files_.Write("ca.pem", "-----BEGIN CERTIFICATE-----\n");
     files_.Write("two", "one\ntwo\n");
     files_.Write("empty", "\n");
+    files_.Write("open", "secret", 0644);
     files_.Write("userinfo", "https://me:pw@hooks.example.com/x");
   }
 
@@ -192,6 +193,11 @@ TEST_F(NotifyConfigTest, EveryMistakeIsNamedWithItsLine) {
            {"{name: a, type: ocsf, url: 'https://h/', bearer-file: D/two}", "more than one line"},
            {"{name: a, type: ocsf, url: 'https://h/', bearer-file: D/empty}", "is empty"},
            {"{name: a, type: ocsf, url: 'https://h/', bearer-file: key}", "absolute path"},
+           {"{name: a, type: ocsf, url: 'https://h/', bearer-file: D/open}",
+            "open, whose mode 0644 lets others use it: run \"chmod 600 "},
+           {"{name: a, type: webhook, url: 'https://h/', secret-file: D/open}", "chmod 600"},
+           {"{name: a, type: ocsf, url: 'https://h/', header-files: {X-Key: D/open}}", "chmod 600"},
+           {"{name: a, type: slack, url-file: D/open}", "chmod 600"},
            {"{name: a, type: ocsf, url: 'https://h/', ca-file: D/none}", "cannot be read"},
            {"{name: a, type: ocsf, url: 'https://h/', timeout: 0s}", "'timeout' takes a time"},
            {"{name: a, type: ocsf, url: 'https://h/', timeout: 5m}", "1m at most"},
@@ -205,7 +211,7 @@ TEST_F(NotifyConfigTest, EveryMistakeIsNamedWithItsLine) {
             "printable"},
            {"{name: a, type: syslog}", "'address' is needed"},
            {"{name: a, type: syslog, address: logs}", "HOST:PORT"},
-           {"{name: a, type: syslog, address: 'logs:514', transport: udp}", "an IP address"},
+           {"{name: a, type: syslog, address: logs, transport: udp}", "HOST:PORT"},
            {"{name: a, type: syslog, address: 'x', transport: unix}", "absolute path of a socket"},
            {"{name: a, type: syslog, address: 'h:1', transport: sctp}", "'transport' is one of"},
            {"{name: a, type: syslog, address: 'h:1', facility: local9}", "is no facility"},
@@ -229,6 +235,8 @@ TEST_F(NotifyConfigTest, RoutesNameReceiversThatThereAre) {
            {"  - {to: soc, severity: hihg}", "did you mean 'high'?"},
            {"  - {to: soc, rule: x}", "did you mean 'rules'?"},
            {"  - {to: soc, rules: []}", "a list of 1 to"},
+           {"  - {to: soc, rules: [new_*, volume_spikes]}",
+            "n.yaml:4: detection has no rule 'volume_spikes'; did you mean 'volume_spike'?"},
        }) {
     EXPECT_EQ(Parse(begin + each.route), nullptr) << each.route;
     EXPECT_NE(Problems().find(each.problem), std::string::npos) << each.route << "\n" << Problems();

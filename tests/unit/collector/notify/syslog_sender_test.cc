@@ -140,6 +140,35 @@ TEST_F(SyslogSenderTest, OverUdpAMessageIsADatagram) {
   close(fd);
 }
 
+TEST_F(SyslogSenderTest, OverUdpANameIsResolved) {
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof name;
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&name), size), 0);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
+  const auto sender = Make(SyslogTransport::kUdp, absl::StrCat("localhost:", ntohs(name.sin_port)));
+  // At ::1, which may come first, nobody listens.
+  bool delivered = false;
+  for (int i = 0; i < 3 && !delivered; ++i) {
+    delivered = sender->Send(delivery_, ExampleFinding()).kind == Kind::kDelivered;
+  }
+  ASSERT_TRUE(delivered);
+  EXPECT_TRUE(absl::StartsWith(Read(fd), "<131>1 2026-"));
+  close(fd);
+  const SendResult result = sender->Send(delivery_, ExampleFinding());
+  EXPECT_EQ(result.kind, Kind::kTrouble);
+  EXPECT_NE(result.error.find("nobody listens"), std::string::npos) << result.error;
+}
+
+TEST_F(SyslogSenderTest, ANameThatCannotBeResolvedIsTrouble) {
+  const auto sender = Make(SyslogTransport::kUdp, "no..name:514");
+  const SendResult result = sender->Send(delivery_, ExampleFinding());
+  EXPECT_EQ(result.kind, Kind::kTrouble);
+  EXPECT_NE(result.error.find("no..name cannot be resolved"), std::string::npos) << result.error;
+}
+
 TEST_F(SyslogSenderTest, OverAUnixSocketAMessageWaitsForRoom) {
   const TemporaryFiles files;
   const std::string path = files.Path("log");
