@@ -104,6 +104,7 @@ CREATE TABLE zones(
   PRIMARY KEY(day, zone)) STRICT, WITHOUT ROWID;
 CREATE INDEX zones_by_newest ON zones(day, newest);
 
+-- 1: when the store was last checked. 2: the time that TrustedClock last went by.
 CREATE TABLE health(id INTEGER PRIMARY KEY, checked INTEGER NOT NULL) STRICT;
 )sql";
 

@@ -257,11 +257,18 @@ class SqliteStore final : public Store {
  private:
   // Retention is no reason to refuse a commit.
   void DropOld(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_.writer_mutex()) {
-    if (now - dropped_at_ < kDropEvery) return;
+    // Of a clock that was set back, too.
+    if (absl::AbsDuration(now - dropped_at_) < kDropEvery) return;
     dropped_at_ = now;
     if (const absl::Status status = core_.writer().DropOld(absl::ToUnixMicros(now)); !status.ok()) {
       Log(LogLevel::kWarning,
           "old uses could not be dropped, next try in an hour: ", status.message());
+    }
+    if (const int64_t step_us = core_.writer().ClockStepMicros(); step_us != 0) {
+      Log(LogLevel::kWarning, "the clock of this machine was set ", step_us > 0 ? "ahead" : "back",
+          " by ", absl::FormatDuration(absl::AbsDuration(absl::Hours(step_us / 3'600'000'000))),
+          ", or the collector was away as long: what is old is dropped by the time before until "
+          "the clock has stayed so for a day; see that it is right");
     }
   }
 
@@ -301,7 +308,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteOptions& opti
   absl::StatusOr<std::unique_ptr<Database>> database = OpenWriter(path);
   if (!database.ok()) return database.status();
   absl::StatusOr<std::unique_ptr<Writer>> writer =
-      Writer::Create(*std::move(database), options.retention_days);
+      Writer::Create(*std::move(database), options.retention_days, options.monotonic);
   if (!writer.ok()) return writer.status();
   std::vector<Session> sessions(static_cast<size_t>(std::max(options.readers, 1)));
   for (Session& session : sessions) {

@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_SQLITE_STORE_H_
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_SQLITE_STORE_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,6 +24,10 @@ struct SqliteOptions {
   // Queries that run at once; more wait. None of them waits for a commit, nor a commit for them.
   int readers = 4;
   std::function<absl::Time()> now = absl::Now;
+  // Since any moment, by a clock that nobody sets: a step of `now` is told by it.
+  std::function<absl::Duration()> monotonic = [] {
+    return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+  };
 };
 
 // Opens the store in `options.data_dir`, or makes it. The directory is locked as long as the store
@@ -40,6 +45,8 @@ struct SqliteOptions {
 // - Inbound uses are listed, and no total counts them.
 // - Times of uses more than 100 days ago or a day ahead are replaced by the time of the commit; the
 //   agent's counter `store_times_replaced` says how many.
+// - Where `now` steps by more than two days (TrustedClock), the step is logged, what is old is dropped
+//   by the time before until it has stayed so for a day, and uses may have either time.
 // - A token keeps the 64 values of a fact that were told last and 512 facts in all; the counter
 //   `store_token_facts_dropped` of the agent that told too many says how many gave way. When a fact
 //   was told last is right to a minute.

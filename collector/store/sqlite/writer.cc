@@ -24,9 +24,14 @@ constexpr size_t kOpenPartitions = 16;
 constexpr size_t kMaxCounters = 1000;
 constexpr int kMaxKeyIds = 16;
 
-bool IsPossible(int64_t time_us, int64_t now_us) {
+bool IsNear(int64_t time_us, int64_t now_us) {
   return time_us >= std::max<int64_t>(now_us - kOldestMicros, 0) &&
          time_us <= now_us + kNewestMicros;
+}
+
+// Where our clock has stepped, the agents' may have too, or be right.
+bool IsPossible(int64_t time_us, const Moment& now) {
+  return IsNear(time_us, now.trusted_us) || IsNear(time_us, now.wall_us);
 }
 
 struct Span {
@@ -34,9 +39,9 @@ struct Span {
   int64_t until_us = 0;
 };
 
-Span PossibleSpan(int64_t since_us, int64_t until_us, int64_t now_us) {
-  const int64_t until = IsPossible(until_us, now_us) ? until_us : now_us;
-  return {IsPossible(since_us, now_us) ? std::min(since_us, until) : until, until};
+Span PossibleSpan(int64_t since_us, int64_t until_us, const Moment& now) {
+  const int64_t until = IsPossible(until_us, now) ? until_us : now.trusted_us;
+  return {IsPossible(since_us, now) ? std::min(since_us, until) : until, until};
 }
 
 absl::Status CheckBatch(const IngestBatch& batch) {
@@ -61,8 +66,10 @@ absl::Status CheckBatch(const IngestBatch& batch) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Writer>> Writer::Create(std::unique_ptr<Database> database,
-                                                       int retention_days) {
-  std::unique_ptr<Writer> writer(new Writer(std::move(database), retention_days));
+                                                       int retention_days,
+                                                       std::function<absl::Duration()> monotonic) {
+  std::unique_ptr<Writer> writer(
+      new Writer(std::move(database), retention_days, std::move(monotonic)));
   if (absl::Status status = writer->ReadState(); !status.ok()) return status;
   return writer;
 }
@@ -78,14 +85,24 @@ absl::Status Writer::ReadState() {
   while (query.Next()) {
     next_use_ = std::max(next_use_, query.Int(1) + 1);
     if (query.Int(2) != 0) {
-      first_kept_day_ = std::max(first_kept_day_, query.Int(0) + 1);
+      dropped_until_day_ = std::max(dropped_until_day_, query.Int(0) + 1);
     } else {
       days_.insert(query.Int(0));
     }
   }
+  first_kept_day_ = std::max(first_kept_day_, dropped_until_day_);
+  if (!std::exchange(resumed_, true)) {
+    Statement& trusted = database_->Cached("SELECT checked FROM health WHERE id = 2");
+    trusted.Start();
+    if (trusted.Next()) clock_.Resume(trusted.Int(0));
+  }
   const absl::Status status = transaction.Commit();
   state_known_ = status.ok();
   return status;
+}
+
+Moment Writer::Trust(int64_t wall_us) {
+  return {.trusted_us = clock_.Read(wall_us, absl::ToInt64Microseconds(monotonic_())), .wall_us = wall_us};
 }
 
 absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_us,
@@ -94,9 +111,10 @@ absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_u
     if (absl::Status status = CheckBatch(batch); !status.ok()) return status;
   }
   if (absl::Status status = ReadState(); !status.ok()) return status;
+  const Moment now = Trust(now_us);
   Transaction transaction(database_.get(), Transaction::Kind::kWrite);
   const int64_t first_new_token = interner_.NextToken();
-  for (const IngestBatch& batch : batches) TakeBatch(batch, now_us, observation);
+  for (const IngestBatch& batch : batches) TakeBatch(batch, now, observation);
   WriteUses(observation);
   rollups_.Write(database_.get(), &interner_);
   token_facts_.Write();
@@ -167,7 +185,8 @@ int64_t Writer::AgentRow(absl::string_view agent, int64_t now_us) {
   return database_->LastInsertedRow();
 }
 
-void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* observation) {
+void Writer::TakeBatch(const IngestBatch& batch, const Moment& now, Observation* observation) {
+  const int64_t now_us = now.trusted_us;
   const std::string key = absl::StrCat(batch.agent, batch.stream);
   Stream stream = FindStream(batch, key, now_us);
   if (observation != nullptr) ObservationMaker::NoteSource(stream.source, batch, observation);
@@ -181,7 +200,7 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* ob
       TellsSource(batch.agent_address) ? interner_.String(batch.agent_address) : 0;
   for (uint64_t i = seen; i < batch.uses.size(); ++i) {
     const UseRow& row = batch.uses[i];
-    const bool possible = IsPossible(row.time_us, now_us);
+    const bool possible = IsPossible(row.time_us, now);
     if (!possible) ++replaced;
     const int64_t time_us = possible ? row.time_us : now_us;
     Use& use = uses_.emplace_back();
@@ -200,15 +219,15 @@ void Writer::TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* ob
   for (uint64_t i = std::max<uint64_t>(seen, batch.uses.size()); i < gaps_end; ++i) {
     const GapRow& gap = batch.gaps[i - batch.uses.size()];
     missed += std::min(gap.count, kMaxGapCount);
-    WriteGap(stream.agent, gap, now_us);
+    WriteGap(stream.agent, gap, now);
   }
   for (uint64_t i = std::max(seen, gaps_end); i < records; ++i) {
     const TlsCoverageRow& row = batch.tls_coverage[i - gaps_end];
-    const Span span = PossibleSpan(row.since_us, row.until_us, now_us);
+    const Span span = PossibleSpan(row.since_us, row.until_us, now);
     tls_coverage_.Add(stream.agent, row, span.since_us, span.until_us);
   }
   for (const TokenFactRow& fact : batch.token_facts) {
-    const int64_t time_us = IsPossible(fact.time_us, now_us) ? fact.time_us : now_us;
+    const int64_t time_us = IsPossible(fact.time_us, now) ? fact.time_us : now_us;
     token_facts_.Add(stream.agent, fact, time_us);
     if (observation != nullptr) {
       observation->facts.push_back(fact);
@@ -334,8 +353,8 @@ Statement& Writer::InsertInto(int64_t day) {
                           "FROM row_table(?)"));
 }
 
-void Writer::WriteGap(int64_t agent, const GapRow& gap, int64_t now_us) {
-  const Span span = PossibleSpan(gap.since_us, gap.until_us, now_us);
+void Writer::WriteGap(int64_t agent, const GapRow& gap, const Moment& now) {
+  const Span span = PossibleSpan(gap.since_us, gap.until_us, now);
   database_->Cached("INSERT INTO gaps VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
       .Run(agent, span.since_us, span.until_us, std::min(gap.count, kMaxGapCount), gap.pid,
            interner_.String(gap.kind), interner_.String(gap.detail), interner_.String(gap.comm),
@@ -356,6 +375,7 @@ absl::Status Writer::RecordAgent(const AgentInfo& info, int64_t now_us) {
     (*details.mutable_counters())[CleanText(name)] = value;
   }
   if (absl::Status status = ReadState(); !status.ok()) return status;
+  now_us = Trust(now_us).trusted_us;
   // A heartbeat is not worth a disk's latency: the next commit makes it durable.
   database_->Execute("PRAGMA synchronous = NORMAL");
   absl::Status status;
@@ -401,11 +421,23 @@ absl::StatusOr<uint64_t> Writer::BoundDeliveries(const std::string& receiver, ui
   return dropped;
 }
 
+void Writer::WriteTrusted(int64_t trusted_us) {
+  database_
+      ->Cached(
+          "INSERT INTO health VALUES(2, ?) ON CONFLICT DO UPDATE SET checked = excluded.checked")
+      .Run(trusted_us);
+}
+
 absl::Status Writer::DropOld(int64_t now_us) {
-  if (retention_days_ <= 0) return absl::OkStatus();
   if (absl::Status status = ReadState(); !status.ok()) return status;
+  now_us = Trust(now_us).trusted_us;
+  if (retention_days_ <= 0) {
+    Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+    WriteTrusted(now_us);
+    return Finish(&transaction);
+  }
   const int64_t oldest_us = now_us - retention_days_ * kMicrosPerDay;
-  first_kept_day_ = std::max(first_kept_day_, oldest_us / kMicrosPerDay);
+  first_kept_day_ = std::max(dropped_until_day_, oldest_us / kMicrosPerDay);
   bool dropped = false;
   while (!days_.empty() && *days_.begin() < first_kept_day_) {
     // One transaction a day: a shorter retention on an old database may drop hundreds.
@@ -413,10 +445,12 @@ absl::Status Writer::DropOld(int64_t now_us) {
     Transaction transaction(database_.get(), Transaction::Kind::kWrite);
     DropPartition(database_.get(), *days_.begin());
     if (absl::Status status = Finish(&transaction); !status.ok()) return status;
+    dropped_until_day_ = std::max(dropped_until_day_, *days_.begin() + 1);
     days_.erase(days_.begin());
     dropped = true;
   }
   Transaction transaction(database_.get(), Transaction::Kind::kWrite);
+  WriteTrusted(now_us);
   database_->Cached("DELETE FROM gaps WHERE until < ?").Run(oldest_us);
   tls_coverage_.DropOld(oldest_us);
   DropFindings(database_.get(), oldest_us);

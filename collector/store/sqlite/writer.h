@@ -3,6 +3,7 @@
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_WRITER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "collector/store/detection_store.h"
 #include "collector/store/sqlite/bounded_cache.h"
@@ -24,19 +26,28 @@
 #include "collector/store/sqlite/tls_coverage.h"
 #include "collector/store/sqlite/token_facts.h"
 #include "collector/store/sqlite/token_marks.h"
+#include "collector/store/sqlite/trusted_clock.h"
 #include "collector/store/store.h"
 
 namespace tokenwatch::sqlite {
 
-// The only writer of a database. Not thread safe.
+// Now: by the trusted clock, and as the wall clock has it.
+struct Moment {
+  int64_t trusted_us = 0, wall_us = 0;
+};
+
+// The only writer of a database. Where it is given `now_us`, the wall clock's, it goes by what a
+// TrustedClock makes of it. Not thread safe.
 class Writer {
  public:
-  // Reads where the database stands. `database` is a connection in WAL mode with synchronous=FULL.
+  // Reads where the database stands. `database` is a connection in WAL mode with synchronous=FULL;
+  // `monotonic` as SqliteOptions has it.
   static absl::StatusOr<std::unique_ptr<Writer>> Create(std::unique_ptr<Database> database,
-                                                        int retention_days);
+                                                        int retention_days,
+                                                        std::function<absl::Duration()> monotonic);
 
   // As Store::Commit. A time that cannot be, more than 100 days ago or a day ahead, is replaced by
-  // `now_us` and counted in the agent's counter `store_times_replaced`: an agent with a wild clock
+  // now and counted in the agent's counter `store_times_replaced`: an agent with a wild clock
   // makes no partitions. What the commit's observer is told is put into `observation`, which means
   // nothing where the commit failed; null: nobody observes.
   absl::Status Commit(absl::Span<const IngestBatch> batches, int64_t now_us,
@@ -55,6 +66,9 @@ class Writer {
 
   // The number of the newest committed use, after what succeeded.
   int64_t last_use() const { return next_use_ - 1; }
+
+  // TrustedClock's.
+  int64_t ClockStepMicros() const { return clock_.StepMicros(); }
 
  private:
   struct Stream {
@@ -84,9 +98,11 @@ class Writer {
     size_t sum = 0;
   };
 
-  Writer(std::unique_ptr<Database> database, int retention_days)
+  Writer(std::unique_ptr<Database> database, int retention_days,
+         std::function<absl::Duration()> monotonic)
       : database_(std::move(database)),
         retention_days_(retention_days),
+        monotonic_(std::move(monotonic)),
         interner_(database_.get()),
         tls_coverage_(database_.get(), &interner_),
         token_facts_(database_.get(), &interner_),
@@ -97,20 +113,23 @@ class Writer {
   absl::Status ReadState();
   Stream FindStream(const IngestBatch& batch, const std::string& key, int64_t now_us);
   int64_t AgentRow(absl::string_view agent, int64_t now_us);
+  Moment Trust(int64_t wall_us);
+  void WriteTrusted(int64_t trusted_us);
   size_t PairOf(const UseRow& row, int64_t day);
   void AddSums(const Use& use, Pair* pair, uint32_t code, uint32_t count);
   // Puts the batch's new uses into uses_.
-  void TakeBatch(const IngestBatch& batch, int64_t now_us, Observation* observation);
+  void TakeBatch(const IngestBatch& batch, const Moment& now, Observation* observation);
   void ForgetUses();
   // Writes and forgets uses_.
   void WriteUses(Observation* observation);
   void AddRow(const Use& use, const Pair& pair, uint32_t code, uint32_t count);
   Statement& InsertInto(int64_t day);
-  void WriteGap(int64_t agent, const GapRow& gap, int64_t now_us);
+  void WriteGap(int64_t agent, const GapRow& gap, const Moment& now);
   absl::Status Finish(Transaction* transaction);
 
   const std::unique_ptr<Database> database_;
   const int retention_days_;
+  const std::function<absl::Duration()> monotonic_;
   Interner interner_;
   TlsCoverageWriter tls_coverage_;
   TokenFactWriter token_facts_;
@@ -128,7 +147,10 @@ class Writer {
   bool state_known_ = false;
   absl::btree_set<int64_t> days_;  // with a partition
   int64_t next_use_ = 1;
-  int64_t first_kept_day_ = 0;  // uses of days before it go into the rollups alone
+  TrustedClock clock_;
+  bool resumed_ = false;           // the clock has what the database says of it
+  int64_t dropped_until_day_ = 0;  // behind the last day that was dropped
+  int64_t first_kept_day_ = 0;     // uses of days before it go into the rollups alone
 };
 
 }  // namespace tokenwatch::sqlite

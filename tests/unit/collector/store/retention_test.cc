@@ -121,6 +121,29 @@ TEST(Retention, DropsWholeDaysAndKeepsTheSums) {
   EXPECT_EQ(fixture.Stats().uses(), 6);
 }
 
+// Ten years ahead and back, and over a restart in between.
+TEST(Retention, IsNotDeceivedByAClockThatIsSet) {
+  const auto context = PlainContext();
+  for (const int64_t step : {3650 * kDay, -3650 * kDay}) {
+    StoreFixture fixture(/*retention_days=*/90);
+    fixture.Add({Use(context, Token(1), kNow - 80 * kDay), Use(context, Token(1), kNow)});
+    fixture.StepTo(kNow + step);
+    fixture.Add({Use(context, Token(1), kNow + kMinute)});
+    EXPECT_EQ(fixture.Uses().size(), 3);
+    fixture.Reopen();
+    fixture.StepTo(kNow + step + 2 * kHour);
+    // An agent on the same machine, and one that is right.
+    fixture.Add({Use(context, Token(1), kNow + step + 2 * kHour),
+                 Use(context, Token(1), kNow + 2 * kMinute)});
+    fixture.StepTo(kNow + kHour);
+    fixture.Add({Use(context, Token(1), kNow + kHour)});
+    EXPECT_EQ(fixture.Uses().size(), step > 0 ? 6 : 5);
+    EXPECT_EQ(fixture.Stats().uses(), 6);
+    EXPECT_FALSE(fixture.Agents()[0].counters().contains("store_times_replaced"));
+    EXPECT_LE(Micros(fixture.Agents()[0].last_seen()), kNow + kDay);
+  }
+}
+
 TEST(Retention, ForgetsProcessesThatNoUseNames) {
   StoreFixture fixture(/*retention_days=*/1);
   const auto process = [](uint32_t pid) {

@@ -136,6 +136,7 @@ void StoreFixture::Reopen() {
   options.data_dir = dir_.path();
   options.retention_days = retention_days_;
   options.now = [this] { return absl::FromUnixMicros(now_us_); };
+  options.monotonic = [this] { return absl::Microseconds(monotonic_us_); };
   absl::StatusOr<std::unique_ptr<Store>> opened = OpenSqliteStore(options);
   ASSERT_TRUE(opened.ok()) << opened.status();
   store_ = *std::move(opened);

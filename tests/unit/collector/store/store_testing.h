@@ -75,7 +75,13 @@ class StoreFixture {
   void Close() { store_.reset(); }
   Store& store() { return *store_; }
   const std::string& path() const { return dir_.path(); }
-  void SetNow(int64_t now_us) { now_us_ = now_us; }
+  // So much time passes.
+  void SetNow(int64_t now_us) {
+    monotonic_us_ += now_us - now_us_;
+    now_us_ = now_us;
+  }
+  // The wall clock alone is set.
+  void StepTo(int64_t now_us) { now_us_ = now_us; }
 
   // Commits one batch of a stream of its own, in which sequences follow each other.
   void Add(std::vector<UseRow> uses, std::vector<GapRow> gaps = {},
@@ -93,7 +99,7 @@ class StoreFixture {
 
  private:
   TemporaryDir dir_;
-  int64_t now_us_ = kNow;
+  int64_t now_us_ = kNow, monotonic_us_ = 0;
   int retention_days_;
   uint64_t next_sequence_ = 1;
   std::unique_ptr<Store> store_;
