@@ -58,11 +58,20 @@ absl::Status Judge::Restore() {
       [this](std::string_view name, std::string_view bytes) { engine_.Restore(name, bytes); });
   if (!status.ok()) return status;
   const absl::StatusOr<std::vector<StoredFinding>> findings =
-      store_->FindingsSince(absl::ToUnixMicros(clock_->Now()) - kJoinMicros);
+      store_->FindingsSince(NewestMicros() - kJoinMicros);
   if (!findings.ok()) return findings.status();
   for (const StoredFinding& finding : *findings) engine_.Restore(finding);
   // Facts that were told when nobody judged.
   return store_->ForEachFact(kToldFacts, [this](const TokenFactRow& fact) { engine_.Learn(fact); });
+}
+
+int64_t Judge::NewestMicros() const {
+  const int64_t now_us = absl::ToUnixMicros(clock_->Now());
+  uint64_t number = store_->LastUse();
+  if (number == 0) return now_us;
+  --number;
+  const absl::StatusOr<std::vector<CommittedUse>> uses = store_->UsesSince(&number, 1);
+  return !uses.ok() || uses->empty() ? now_us : std::min(now_us, uses->back().row.time_us);
 }
 
 void Judge::Stop() {

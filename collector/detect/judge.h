@@ -77,6 +77,9 @@ class Judge : public CommitObserver {
     bool behind = false;
   };
 
+  // Of the newest use, or now where that is earlier: a wall clock that is ahead must not make every
+  // finding look too old to be joined.
+  int64_t NewestMicros() const;
   absl::Status Restore();
   void Run();
   Work Take();
