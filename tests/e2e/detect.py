@@ -2,8 +2,7 @@
 
 Every request has a token of its own within its URL, which is a finding each. The time from the
 request to the webhook is printed with its aim. Then the collector is killed again and again while
-requests go on, and its disk is full for a while: no finding is lost, none comes under two keys, and
-the uses are exact.
+requests go on: no finding is lost, none comes under two keys, and the uses are exact.
 """
 
 import http.server
@@ -42,9 +41,9 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 class Watching(Collector):
     """Delivers to a webhook, and knows an owner."""
 
-    def __init__(self, world, notify, policy):
+    def __init__(self, world, notify, policy, name="watching", data_dir=None):
         self.notify, self.policy = notify, policy
-        super().__init__(world, "watching")
+        super().__init__(world, name, data_dir)
 
     def arguments(self):
         return ["--plaintext", "--notify-file", self.notify, "--policy-file", self.policy]
@@ -195,4 +194,5 @@ def scenario(world):
     collector.stop()
 
 
-main("detect", scenario)
+if __name__ == "__main__":
+    main("detect", scenario)

@@ -43,12 +43,17 @@ class Collector:
         """Flags that say how it is spoken to."""
         return ["--plaintext"]
 
+    def environment(self):
+        """What it finds in its environment besides what every program does."""
+        return {}
+
     def start(self, ready=True):
         offset = len(_read(self.log))
         self.process = self.world.spawn(
             [os.path.join(self.world.bin_dir, "tokenwatch-collector"), "--data-dir", self.data_dir,
              "--grpc-listen", f"127.0.0.1:{self.grpc}", "--http-listen", f"127.0.0.1:{self.http}",
-             *self.arguments()], inside=self.inside, log=f"{self.name}.log")
+             *self.arguments()], inside=self.inside, env=self.environment(),
+            log=f"{self.name}.log")
         if not ready:
             return
         def ports():
