@@ -390,6 +390,7 @@ class Collector {
     (*counters)["policy_problems"] = policy.problems.size();
     (*counters)["policy_refusals"] = policy.refusals;
     if (started_) {
+      (*counters)["tail_uses_dropped"] = queries_->TailDropped();
       ingest_->AddCounters(counters);
       detection_->AddCounters(counters);
       (*counters)["grpc_self_check_failures"] = listener_check_->Failures();

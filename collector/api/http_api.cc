@@ -1,6 +1,8 @@
 #include "collector/api/http_api.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -44,6 +46,25 @@ bool NamesLocalHost(const std::string& host) {
   std::string name = absl::AsciiStrToLower(host.substr(0, colon));
   if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
   return Address{.host = name}.IsLocal();
+}
+
+// Takes the parameter `format` from what is given; true where it asks for OCSF. One that the route
+// does not have is left where it is.
+absl::StatusOr<bool> TakeFormat(const Route* route,
+                                std::vector<std::pair<std::string, std::string>>* given) {
+  if (route == nullptr || route->ocsf == nullptr) return false;
+  const auto is_format = [](const auto& parameter) { return parameter.first == kFormat; };
+  const auto found = std::find_if(given->begin(), given->end(), is_format);
+  if (found == given->end()) return false;
+  const std::string format = found->second;
+  given->erase(found);
+  if (std::any_of(given->begin(), given->end(), is_format)) {
+    return absl::InvalidArgumentError("parameter 'format' was given twice");
+  }
+  if (format == "json" || format == "ocsf") return format == "ocsf";
+  return absl::InvalidArgumentError(absl::StrCat("parameter 'format': \"",
+                                                 absl::Utf8SafeCEscape(format.substr(0, 100)),
+                                                 "\" is no form; it is json or ocsf"));
 }
 
 }  // namespace
@@ -98,9 +119,12 @@ HttpResponse HttpApi::Answer(const HttpRequest& request, std::string* name) {
     response.fields.emplace_back("Allow", "GET, HEAD");
     return response;
   }
+  auto given = request.target.parameters;
+  const absl::StatusOr<bool> ocsf = TakeFormat(route, &given);
+  if (!ocsf.ok()) return ErrorResponse(ocsf.status());
   const absl::StatusOr<v1::ListRequest> parameters = ReadParameters(
       route == nullptr ? absl::Span<const Parameter>() : absl::MakeConstSpan(route->parameters),
-      request.target.parameters);
+      given);
   if (!parameters.ok()) return ErrorResponse(parameters.status());
   if (path == "/healthz") return JsonResponse({{"status", "ok"}});
   if (path == "/readyz") return Ready();
@@ -110,6 +134,10 @@ HttpResponse HttpApi::Answer(const HttpRequest& request, std::string* name) {
   const Queries* const queries = queries_;
   if (queries == nullptr) {
     return ErrorResponse(absl::UnavailableError("the collector is starting; ask again soon"));
+  }
+  if (*ocsf) {
+    absl::StatusOr<HttpResponse> lines = route->ocsf(*queries, *parameters);
+    return lines.ok() ? *std::move(lines) : ErrorResponse(lines.status());
   }
   const absl::StatusOr<Json> json = route->handle(*queries, *parameters, id);
   return json.ok() ? JsonResponse(*json) : ErrorResponse(json.status());

@@ -97,6 +97,10 @@ Json ParametersJson(const Route& route) {
                     {"description", route.id_help},
                     {"schema", {{"type", "string"}}}});
   }
+  if (route.ocsf != nullptr) {
+    list.push_back(ParameterJson(kFormat, kFormatHelp,
+                                 {{"type", "string"}, {"enum", Json::array({"json", "ocsf"})}}));
+  }
   for (const Parameter& parameter : route.parameters) {
     const FieldDescriptor& field = *v1::ListRequest::descriptor()->FindFieldByName(parameter.field);
     list.push_back(ParameterJson(field.json_name(), parameter.help, ScalarSchema(field)));
@@ -131,6 +135,10 @@ Json OpenApi() {
     id[0] = static_cast<char>(id[0] - 'A' + 'a');
     paths[route.path] =
         Operation(id, route.summary, ParametersJson(route), json, Reference(route.answer->name()));
+    if (route.ocsf != nullptr) {
+      paths[route.path]["get"]["responses"]["200"]["content"]["application/x-ndjson"] = {
+          {"schema", {{"type", "string"}}}};
+    }
     AddSchema(*route.answer, &schemas);
   }
   const Json none = Json::array();

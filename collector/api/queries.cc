@@ -68,13 +68,19 @@ absl::StatusOr<v1::ListAgentsResponse> Queries::ListAgents(const v1::ListRequest
   return answer;
 }
 
-absl::StatusOr<v1::ListUsesResponse> Queries::TailUses(const v1::ListRequest& request) const {
+absl::StatusOr<v1::TailUsesResponse> Queries::TailUses(const v1::ListRequest& request) const {
   std::string cursor = request.page_token();
   const uint32_t limit = request.limit() == 0 ? kDefaultLimit : request.limit();
   absl::StatusOr<std::vector<v1::Use>> uses = store_->UsesAfter(request, &cursor, limit);
   if (!uses.ok()) return PublicStatus(uses.status());
-  v1::ListUsesResponse answer;
+  v1::TailUsesResponse answer;
   for (v1::Use& use : *uses) *answer.add_uses() = std::move(use);
+  if (!request.page_token().empty() && cursor != request.page_token()) {
+    const absl::StatusOr<uint64_t> dropped = store_->DroppedBetween(request.page_token(), cursor);
+    if (!dropped.ok()) return PublicStatus(dropped.status());
+    answer.set_dropped(*dropped);
+    tail_dropped_ += *dropped;
+  }
   answer.set_next_page_token(std::move(cursor));
   MakeUtf8Valid(&answer);
   return answer;

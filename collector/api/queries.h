@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_API_QUERIES_H_
 #define TOKENWATCH_COLLECTOR_API_QUERIES_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <string>
@@ -54,7 +55,10 @@ class Queries {
 
   // Uses committed since the answer whose next_page_token is given, oldest first; without one, no
   // use and the token that means now. Its next_page_token is never empty.
-  absl::StatusOr<v1::ListUsesResponse> TailUses(const v1::ListRequest& request) const;
+  absl::StatusOr<v1::TailUsesResponse> TailUses(const v1::ListRequest& request) const;
+
+  // Sum of what those answers said was dropped, since the start.
+  uint64_t TailDropped() const { return tail_dropped_; }
 
   // As Store::Fleet and Store::Space, for metrics.
   absl::StatusOr<FleetState> Fleet(int64_t since_us, size_t limit) const;
@@ -72,6 +76,7 @@ class Queries {
   Store* store_;
   IsConnected is_connected_;
   Options options_;
+  mutable std::atomic<uint64_t> tail_dropped_{0};
 };
 
 }  // namespace tokenwatch

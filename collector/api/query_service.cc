@@ -120,7 +120,7 @@ absl::Status QueryService::Tail(grpc::ServerContext* context, v1::ListRequest re
                                 grpc::ServerWriter<v1::Use>* writer) {
   request.set_limit(kTailBatch);
   do {
-    absl::StatusOr<v1::ListUsesResponse> answer = queries_->TailUses(request);
+    absl::StatusOr<v1::TailUsesResponse> answer = queries_->TailUses(request);
     if (!answer.ok()) return answer.status();
     // A client that went away is noticed by the next use, or by the context below.
     for (const v1::Use& use : answer->uses()) {

@@ -2,6 +2,11 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "collector/json/json.h"
+#include "collector/notify/ocsf.h"
+
 namespace tokenwatch {
 namespace {
 
@@ -26,6 +31,30 @@ Route ListRoute(std::string path, std::string operation, std::string summary,
           [method](const Queries& queries, const v1::ListRequest& request, const std::string&) {
             return AsJson((queries.*method)(request));
           }};
+}
+
+Route WithOcsf(Route route, decltype(Route::ocsf) ocsf) {
+  route.ocsf = std::move(ocsf);
+  return route;
+}
+
+// Uses since pageToken for SIEMs, and before them a line for those that are gone. The key of that is
+// the same however often the page is asked for.
+absl::StatusOr<HttpResponse> TailOcsf(const Queries& queries, const v1::ListRequest& request) {
+  const absl::StatusOr<v1::TailUsesResponse> answer = queries.TailUses(request);
+  if (!answer.ok()) return answer.status();
+  HttpResponse response{.content_type = "application/x-ndjson"};
+  if (answer->dropped() > 0) {
+    const std::string key =
+        absl::StrCat("gap/", request.page_token(), "/", answer->next_page_token());
+    response.body = absl::StrCat(
+        DumpJson(OcsfOfGap(answer->dropped(), key, absl::ToUnixMicros(absl::Now())), true), "\n");
+  }
+  for (const v1::Use& use : answer->uses()) {
+    absl::StrAppend(&response.body, DumpJson(OcsfOfUse(use), true), "\n");
+  }
+  response.fields.emplace_back("X-Tokenwatch-Next-Page-Token", answer->next_page_token());
+  return response;
 }
 
 std::vector<Route> MakeRoutes() {
@@ -55,10 +84,11 @@ std::vector<Route> MakeRoutes() {
        },
        "A token id, or a credential id."},
       ListRoute("/v1/uses", "ListUses", "Uses, newest first.", of_uses, &Queries::ListUses),
-      ListRoute("/v1/uses/tail", "TailUses",
-                "Uses committed since the answer whose nextPageToken is given, oldest first; "
-                "without one, none and the token that means now.",
-                of_uses, &Queries::TailUses),
+      WithOcsf(ListRoute("/v1/uses/tail", "TailUses",
+                         "Uses committed since the answer whose nextPageToken is given, oldest "
+                         "first; without one, none and the token that means now.",
+                         of_uses, &Queries::TailUses),
+               TailOcsf),
       ListRoute("/v1/stats", "GetStats", "Totals over the uses that the filters leave.", filters,
                 &Queries::GetStats),
       ListRoute("/v1/agents", "ListAgents", "Agents with their counters, gaps and TLS coverage.",

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "agent/common/http_server.h"
 #include "collector/api/parameters.h"
 #include "collector/api/queries.h"
 #include "collector/json/json.h"
@@ -27,7 +28,15 @@ struct Route {
   std::function<absl::StatusOr<Json>(const Queries&, const v1::ListRequest&, const std::string& id)>
       handle;
   const char* id_help = "";  // what the "{id}" part is
+  // What `format=ocsf` answers, lines of JSON; null: there is no such form.
+  std::function<absl::StatusOr<HttpResponse>(const Queries&, const v1::ListRequest&)> ocsf = nullptr;
 };
+
+// The parameter that chooses between "json" and "ocsf", of a route that has both.
+inline constexpr char kFormat[] = "format";
+inline constexpr char kFormatHelp[] =
+    "json, or ocsf: lines of OCSF 1.5.0 (application/x-ndjson), where the field "
+    "X-Tokenwatch-Next-Page-Token says where to go on.";
 
 // In the order of the API's description. The table lives as long as the program.
 absl::Span<const Route> Routes();

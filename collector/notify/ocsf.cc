@@ -1,9 +1,12 @@
 // Names, types and required attributes are those of schema 1.5.0, https://schema.ocsf.io/1.5.0/.
 #include "collector/notify/ocsf.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,6 +19,7 @@ namespace tokenwatch {
 namespace {
 
 constexpr int kOther = 99;
+constexpr uint32_t kMostPid = 1U << 22;
 
 // A class's or an object's number with the caption that goes with it.
 struct Choice {
@@ -98,16 +102,32 @@ Choice StatusOf(const std::string& outcome) {
   return {kOther, outcome.empty() ? "Other" : outcome};
 }
 
-std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string BaseName(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return name.empty() ? path : name;
+}
+
+// An integer_t has 32 bits.
+int64_t Integer(uint64_t number) {
+  return static_cast<int64_t>(std::min<uint64_t>(number, std::numeric_limits<int32_t>::max()));
+}
+
+void PutAddress(Json* object, const std::string& address) {
+  in6_addr ignored{};
+  if (inet_pton(AF_INET, address.c_str(), &ignored) == 1 ||
+      inet_pton(AF_INET6, address.c_str(), &ignored) == 1) {
+    (*object)["ip"] = address;
+  }
+}
 
 bool IsInbound(const v1::Use& use) { return use.direction() == "inbound"; }
 
-// Empty where neither its id nor its name is known.
+// Empty where its id is not known, which the schema wants; Linux gives none above 2^22.
 Json ProcessOf(const v1::Workload& workload) {
   Json process = Json::object();
-  if (workload.pid() != 0) process["pid"] = workload.pid();
+  if (workload.pid() == 0 || workload.pid() > kMostPid) return process;
+  process["pid"] = workload.pid();
   Put(&process, "name", workload.comm());
-  if (process.empty()) return process;
   if (workload.has_start_time()) process["created_time"] = Milliseconds(workload.start_time());
   if (!workload.exe().empty()) {
     process["file"] = {{"name", BaseName(workload.exe())},
@@ -129,8 +149,13 @@ Json ActorOf(const v1::Use& use) {
   Json user = Json::object();
   if (IsInbound(use)) {
     actor["app_name"] = use.user_agent().empty() ? "unknown" : use.user_agent();
+    // Of who calls only the credential is known, and perhaps who it came with.
+    if (!use.user_id().empty() || !use.token_id().empty()) {
+      user["uid"] = use.user_id().empty() ? use.token_id() : use.user_id();
+    }
   } else {
     PutObject(&actor, "process", ProcessOf(use.workload()));
+    if (!actor.contains("process")) Put(&actor, "app_name", use.workload().comm());
     Put(&user, "name", use.workload().user());
     user["uid"] = absl::StrCat(use.workload().uid());
   }
@@ -143,10 +168,10 @@ Json ActorOf(const v1::Use& use) {
 Json EndpointOf(const std::string& host, const std::string& address, uint32_t port) {
   Json endpoint = Json::object();
   Put(&endpoint, "hostname", host);
-  Put(&endpoint, "ip", address);
+  PutAddress(&endpoint, address);
   if (port != 0) endpoint["port"] = port;
   // One name at least is required.
-  if (host.empty() && address.empty()) endpoint["name"] = "unknown";
+  if (host.empty() && !endpoint.contains("ip")) endpoint["name"] = "unknown";
   return endpoint;
 }
 
@@ -282,7 +307,7 @@ Json OcsfOfFinding(const v1::Finding& finding, std::string_view key) {
   event["end_time"] = Milliseconds(finding.last_seen());
   event["metadata"] = MetadataOf(std::string(key), Json::array({"container"}));
   event["message"] = finding.title();
-  event["count"] = finding.uses();
+  event["count"] = Integer(finding.uses());
   const Choice state = StateOf(finding.state());
   event["status_id"] = state.id;
   event["status"] = state.caption;
@@ -309,7 +334,7 @@ Json OcsfOfUse(const v1::Use& use) {
   event["metadata"] = MetadataOf(absl::StrCat(use.agent(), "/", use.stream(), "/", use.sequence()),
                                  Json::array({"host", "container"}));
   event["message"] = absl::StrCat(use.method(), " ", use.host(), use.path(), ": ", use.outcome());
-  if (use.count() > 1) event["count"] = use.count();
+  if (use.count() > 1) event["count"] = Integer(use.count());
   if (use.latency_us() != 0) event["duration"] = use.latency_us() / 1000;
   const Choice status = StatusOf(use.outcome());
   event["status_id"] = status.id;
@@ -327,9 +352,21 @@ Json OcsfOfUse(const v1::Use& use) {
   if (use.status() != 0) event["http_response"] = {{"code", use.status()}};
   if (!use.workload().host().empty()) {
     event["device"] = {{"hostname", use.workload().host()}, {"type_id", 0}, {"type", "Unknown"}};
-    Put(&event["device"], "ip", use.agent_address());
+    PutAddress(&event["device"], use.agent_address());
   }
   event["unmapped"] = OwnPartOf(use);
+  return event;
+}
+
+Json OcsfOfGap(uint64_t dropped, std::string_view key, int64_t time_us) {
+  Json event = Event(0, "Base Event", 0, "Uncategorized", {kOther, "gap"}, {3, "Medium"});
+  event["time"] = time_us / 1000;
+  event["metadata"] = MetadataOf(std::string(key), Json::array());
+  event["message"] = absl::StrCat("gap: retention dropped ", dropped,
+                                  " uses before this stream read them; read more often, or keep "
+                                  "uses for longer (retention-days)");
+  event["count"] = Integer(dropped);
+  event["unmapped"] = {{"gap", "retention"}, {"usesDropped", dropped}};
   return event;
 }
 

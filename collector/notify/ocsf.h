@@ -2,6 +2,7 @@
 #ifndef TOKENWATCH_COLLECTOR_NOTIFY_OCSF_H_
 #define TOKENWATCH_COLLECTOR_NOTIFY_OCSF_H_
 
+#include <cstdint>
 #include <string_view>
 
 #include "collector/json/json.h"
@@ -20,6 +21,10 @@ Json OcsfOfFinding(const v1::Finding& finding, std::string_view key);
 // Of an outbound use the workload is the actor. Of an inbound one it is the service that was called
 // (`device`), and nothing but its address and user agent is known of the actor.
 Json OcsfOfUse(const v1::Use& use);
+
+// A Base Event (class 0) that says that so many uses are missing from a stream of them: retention
+// dropped them before they were read. `key` becomes metadata.uid.
+Json OcsfOfGap(uint64_t dropped, std::string_view key, int64_t time_us);
 
 }  // namespace tokenwatch
 

@@ -193,6 +193,13 @@ class Store {
   virtual absl::StatusOr<std::vector<v1::Use>> UsesAfter(const v1::ListRequest& request,
                                                          std::string* cursor, uint32_t limit) = 0;
 
+  // Uses committed after one cursor of UsesAfter and up to a later one that retention has dropped;
+  // an upper bound while it drops them.
+  virtual absl::StatusOr<uint64_t> DroppedBetween(const std::string& /*from*/,
+                                                  const std::string& /*to*/) {
+    return 0;
+  }
+
   // OK while the store can be written, and commits and queries met no damage; DataLoss names what
   // is damaged and what to do.
   virtual absl::Status CheckHealth() = 0;

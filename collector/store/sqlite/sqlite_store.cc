@@ -21,6 +21,7 @@
 #include "collector/store/page_token.h"
 #include "collector/store/sqlite/data_dir.h"
 #include "collector/store/sqlite/database.h"
+#include "collector/store/sqlite/dropped_uses.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/schema.h"
 #include "collector/store/sqlite/sqlite_detection.h"
@@ -240,6 +241,17 @@ class SqliteStore final : public Store {
     }
     *cursor = absl::StrCat(number);
     return uses;
+  }
+
+  absl::StatusOr<uint64_t> DroppedBetween(const std::string& from,
+                                          const std::string& to) override {
+    int64_t first = 0, last = 0;
+    if (!absl::SimpleAtoi(from, &first) || !absl::SimpleAtoi(to, &last)) {
+      return absl::InvalidArgumentError("cursor: was not made here");
+    }
+    return core_.Read<uint64_t>([&](Session* session) {
+      return sqlite::DroppedBetween(session->database.get(), first, last);
+    });
   }
 
   absl::Status CheckHealth() override {

@@ -29,9 +29,13 @@ bool IsNear(int64_t time_us, int64_t now_us) {
          time_us <= now_us + kNewestMicros;
 }
 
-// Where our clock has stepped, the agents' may have too, or be right.
+// Where our clock has stepped, the agents' may have too, or be right; and what we trust meanwhile
+// may be behind by a step that was too small to be told.
 bool IsPossible(int64_t time_us, const Moment& now) {
-  return IsNear(time_us, now.trusted_us) || IsNear(time_us, now.wall_us);
+  if (IsNear(time_us, now.wall_us)) return true;
+  return IsNear(time_us, now.trusted_us) ||
+         (now.wall_us != now.trusted_us &&
+          IsNear(time_us, now.trusted_us + TrustedClock::kStepMicros));
 }
 
 struct Span {

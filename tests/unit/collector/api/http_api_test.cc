@@ -5,6 +5,7 @@
 
 #include <regex>
 #include <set>
+#include <sstream>
 
 #include "absl/time/clock.h"
 #include "agent/common/http_server.h"
@@ -187,6 +188,33 @@ TEST_F(HttpApiTest, EveryAnswerIsAsDescribed) {
   for (auto path = paths.begin(); path != paths.end(); ++path) {
     EXPECT_TRUE(asked.contains(path.key())) << path.key() << " is described and not asked here";
   }
+}
+
+TEST_F(HttpApiTest, TheTailComesAsOcsfToo) {
+  api_.SetReady(&queries_);
+  for (int i = 1; i <= 2; ++i) {
+    v1::Use* const use = store_.list_uses.add_uses();
+    use->set_agent("agt");
+    use->set_stream("00");
+    use->set_sequence(static_cast<uint64_t>(i));
+    use->set_path("/caf\xc3\xa9");
+  }
+  const HttpReply reply = Get("/v1/uses/tail?format=ocsf&limit=10");
+  EXPECT_EQ(reply.status, 200) << reply.all;
+  EXPECT_NE(reply.fields.find("Content-Type: application/x-ndjson"), std::string::npos);
+  EXPECT_NE(reply.fields.find("X-Tokenwatch-Next-Page-Token: end"), std::string::npos);
+  std::istringstream lines(reply.body);
+  int count = 0;
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_EQ(Json::parse(line)["metadata"]["uid"], absl::StrCat("agt/00/", ++count));
+  }
+  EXPECT_EQ(count, 2);
+  EXPECT_EQ(Get("/v1/uses/tail?format=json&pageToken=end").body,
+            "{\"uses\":[],\"nextPageToken\":\"end\",\"dropped\":0}\n");
+  ExpectError(Get("/v1/uses/tail?format=cef"), 400, "invalid_argument",
+              "parameter 'format': \"cef\" is no form; it is json or ocsf");
+  EXPECT_EQ(Get("/v1/uses/tail?format=ocsf&format=ocsf").status, 400);
+  EXPECT_EQ(Get("/v1/uses?format=ocsf").status, 400);
 }
 
 TEST_F(HttpApiTest, EmptyListsAreLists) {

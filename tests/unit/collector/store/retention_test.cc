@@ -144,6 +144,39 @@ TEST(Retention, IsNotDeceivedByAClockThatIsSet) {
   }
 }
 
+TEST(Retention, BelievesAgentsWhereOurClockIsSetTwice) {
+  const auto context = PlainContext();
+  StoreFixture fixture(/*retention_days=*/90);
+  fixture.Add({Use(context, Token(1), kNow)});
+  fixture.StepTo(kNow - 23 * kHour);
+  fixture.Add({Use(context, Token(1), kNow)});
+  fixture.StepTo(kNow + 3650 * kDay);
+  fixture.Add({Use(context, Token(1), kNow + 2 * kHour)});
+  EXPECT_EQ(Micros(fixture.Uses()[0].time()), kNow + 2 * kHour);
+  EXPECT_FALSE(fixture.Agents()[0].counters().contains("store_times_replaced"));
+}
+
+TEST(Retention, TellsAStreamWhatItMissed) {
+  StoreFixture fixture(/*retention_days=*/2);
+  const auto context = PlainContext();
+  fixture.Add({Use(context, Token(1), kNow), Use(context, Token(1), kNow)});
+  std::string cursor = "1";
+  EXPECT_EQ(fixture.store().UsesAfter({}, &cursor, 1).value().size(), 1);
+  EXPECT_EQ(fixture.store().DroppedBetween("1", cursor).value(), 0);
+  fixture.SetNow(kNow + 2 * kDay);
+  fixture.Add({Use(context, Token(1), kNow + kDay), Use(context, Token(1), kNow),
+               Use(context, Token(1), kNow + 2 * kDay)});
+  fixture.SetNow(kNow + 3 * kDay);
+  fixture.Add({Use(context, Token(1), kNow + 3 * kDay)});
+  // Numbers 1 to 3 are gone, and 4 to 6 are left.
+  for (const auto& [from, dropped] : {std::pair{"0", 3}, {"1", 2}, {"2", 1}, {"3", 0}, {"4", 0}}) {
+    cursor = from;
+    EXPECT_EQ(fixture.store().UsesAfter({}, &cursor, 100).value().size(), 3 - (from[0] == '4'));
+    EXPECT_EQ(cursor, "6");
+    EXPECT_EQ(fixture.store().DroppedBetween(from, cursor).value(), dropped) << from;
+  }
+}
+
 TEST(Retention, ForgetsProcessesThatNoUseNames) {
   StoreFixture fixture(/*retention_days=*/1);
   const auto process = [](uint32_t pid) {
