@@ -17,6 +17,7 @@
 #include "collector/cli/commands.h"
 #include "collector/cli/table.h"
 #include "collector/cli/top.h"
+#include "collector/cli/whole_lines.h"
 #include "collector/cli/who.h"
 
 namespace {
@@ -250,6 +251,7 @@ int main(int argc, char** argv) {
   options.output.utf8 = std::string_view(nl_langinfo(CODESET)) == "UTF-8";
   std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters
   options.output.width = TerminalWidth();
+  BufferWholeLines();
   curl_global_init(CURL_GLOBAL_DEFAULT);
   const absl::Status status = Run(config.CommandName(), options, given);
   curl_global_cleanup();

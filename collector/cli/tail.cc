@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <limits>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "collector/cli/ocsf_lines.h"
 #include "collector/cli/rows.h"
 #include "collector/cli/use_feed.h"
+#include "collector/cli/whole_lines.h"
+#include "collector/notify/ocsf.h"
 
 namespace tokenwatch {
 namespace {
@@ -24,7 +27,8 @@ class Tail {
         resumes_(!place.empty()),
         out_(out),
         feed_(options.server, options.filters, std::move(place)),
-        printer_(options.output, options.output.form == "csv" ? UseDetailRows() : UseRows(), out) {}
+        printer_(options.output, options.output.form == "csv" ? UseDetailRows() : UseRows(),
+                 &text_) {}
 
   absl::Status Run() {
     // The place is taken before the past is listed, so that nothing falls between the two.
@@ -59,7 +63,22 @@ class Tail {
     absl::StatusOr<std::vector<Json>> uses = feed_.Look(Left());
     if (!uses.ok()) return uses.status();
     found_ = uses->size();
+    if (feed_.Dropped() > 0) TellGap();
     return Show(*std::move(uses));
+  }
+
+  // What retention dropped while nobody read.
+  void TellGap() {
+    if (options_.output.form == "ocsf") {
+      text_ << DumpJson(OcsfOfGap(feed_.Dropped(), feed_.Hole(), absl::ToUnixMicros(absl::Now())),
+                        true)
+            << "\n";
+    }
+    if (tail_.notice) {
+      tail_.notice(absl::StrCat("gap: the collector dropped ", feed_.Dropped(),
+                                " uses before they were read here; read more often, or let it keep "
+                                "uses for longer (retention-days)"));
+    }
   }
 
   // What `--since` asks for and is there already, oldest first.
@@ -79,11 +98,14 @@ class Tail {
       for (const Json& use : uses) {
         const absl::StatusOr<std::string> line = OcsfLine(use);
         if (!line.ok()) return line.status();
-        *out_ << *line << "\n";
+        text_ << *line << "\n";
       }
-      out_->flush();
+    } else {
+      printer_.Print(uses);
     }
-    if (options_.output.form == "ocsf" ? !out_->good() : !printer_.Print(uses)) {
+    const std::string text = std::move(text_).str();
+    text_.str("");
+    if (!WriteWholeLines(text, out_)) {
       ended_ = true;
       return absl::OkStatus();  // main says why
     }
@@ -102,6 +124,7 @@ class Tail {
   const bool resumes_;
   std::ostream* const out_;
   UseFeed feed_;
+  std::ostringstream text_;  // to be written
   Printer printer_;
   std::string saved_;
   bool has_past_ = false;

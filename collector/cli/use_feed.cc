@@ -36,6 +36,8 @@ absl::StatusOr<std::vector<Json>> UseFeed::Look(uint64_t most) {
   if (!answer.ok()) return answer.status();
   std::string place = Cell(*answer, "nextPageToken");
   if (place.empty()) return absl::UnavailableError("the server does not say where to go on");
+  dropped_ = Count(*answer, "dropped");
+  hole_ = absl::StrCat("gap/", place_, "/", place);
   place_ = std::move(place);
   std::vector<Json> uses = ObjectsOf(*answer, "uses");
   std::erase_if(uses, [this](const Json& use) { return past_.erase(IdentityOf(use)) != 0; });

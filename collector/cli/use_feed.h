@@ -29,6 +29,11 @@ class UseFeed {
   // out. To be called after the first Look, so that nothing falls between the two.
   absl::StatusOr<std::vector<Json>> Past(const std::string& since, uint64_t most);
 
+  // Uses that were gone when the last Look came to them, whatever the filters; and a name of that
+  // hole, the same whoever comes to it.
+  uint64_t Dropped() const { return dropped_; }
+  const std::string& Hole() const { return hole_; }
+
   // Behind the last use that was looked at; it survives restarts of both sides.
   const std::string& Place() const { return place_; }
 
@@ -38,7 +43,8 @@ class UseFeed {
 
   const Client client_;
   Parameters filters_;
-  std::string place_;
+  std::string place_, hole_;
+  uint64_t dropped_ = 0;
   std::set<Identity> past_;  // perhaps committed after the place was taken
 };
 

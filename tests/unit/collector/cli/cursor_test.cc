@@ -12,6 +12,7 @@
 #include "collector/cli/commands.h"
 #include "collector/cli/cursor_file.h"
 #include "collector/cli/ocsf_lines.h"
+#include "collector/cli/whole_lines.h"
 #include "tests/unit/collector/store/store_testing.h"
 
 namespace tokenwatch {
@@ -68,7 +69,7 @@ class CursorTest : public ::testing::Test {
   }
 
   const std::string file_ = absl::StrCat(::testing::TempDir(), "/cursor-", getpid());
-  tokenwatch::testing::StoreFixture store_;
+  tokenwatch::testing::StoreFixture store_{/*retention_days=*/10};
   std::unique_ptr<Queries> queries_;
   std::unique_ptr<HttpApi> api_;
   std::unique_ptr<HttpServer> server_;
@@ -145,6 +146,65 @@ TEST_F(CursorTest, OcsfIsALineAUse) {
   options_.output.form = "json";
   EXPECT_EQ(Tail(2), Ids(0, 0)) << "the cursor is behind them";
   EXPECT_TRUE(absl::IsUnavailable(OcsfLine(Json::parse(R"({"time":5})")).status()));
+}
+
+TEST_F(CursorTest, WhatRetentionDroppedIsTold) {
+  EXPECT_EQ(Tail(1), Ids(0, 0));
+  Add(0, 3);
+  const int64_t later = kNow + 20 * tokenwatch::testing::kDay;
+  store_.SetNow(later);
+  store_.Add({tokenwatch::testing::Use(tokenwatch::testing::PlainContext(),
+                                       tokenwatch::testing::Token(1), later)});
+  std::string told;
+  options_.output.form = "ocsf";
+  ASSERT_TRUE(TailUses(options_,
+                       {.looks = 2,
+                        .notice = [&told](const std::string& notice) { told += notice; },
+                        .cursor_file = file_},
+                       &out_)
+                  .ok());
+  EXPECT_EQ(told.find("gap: the collector dropped 3 uses"), 0U) << told;
+  std::istringstream lines(out_.str());
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  const Json gap = Json::parse(line);
+  EXPECT_EQ(gap["class_uid"], 0);
+  EXPECT_EQ(gap["count"], 3);
+  EXPECT_EQ(gap["metadata"]["uid"], "gap/0/4");
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(Json::parse(line)["class_uid"], 6003);
+  EXPECT_FALSE(std::getline(lines, line));
+  EXPECT_EQ(queries_->TailDropped(), 3U);
+}
+
+// Each flush is what one write(2) takes.
+class Flushes : public std::stringbuf {
+ public:
+  int sync() override {
+    parts.push_back(str());
+    str("");
+    return 0;
+  }
+  std::vector<std::string> parts;
+};
+
+TEST(WholeLines, AreWrittenInPartsThatAPipeTakesWhole) {
+  std::string text;
+  for (size_t length : {10, 4000, 90, 9000, 1, 2000, 2000, 2000}) {
+    text += std::string(length, 'x') + "\n";
+  }
+  Flushes flushes;
+  std::ostream out(&flushes);
+  EXPECT_TRUE(WriteWholeLines(text, &out));
+  std::string all;
+  std::vector<size_t> sizes;
+  for (const std::string& part : flushes.parts) {
+    EXPECT_TRUE(part.ends_with("\n"));
+    sizes.push_back(part.size());
+    all += part;
+  }
+  EXPECT_EQ(all, text);
+  EXPECT_EQ(sizes, (std::vector<size_t>{4012, 91, 9001, 4004, 2001}));
 }
 
 TEST_F(CursorTest, AnotherStoreIsNoticed) {
