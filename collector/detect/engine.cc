@@ -390,6 +390,7 @@ FindingSubject Engine::Impl::FindingSubjectOf(const Profile& profile, const Owne
   subject.first_us = profile.first_us;
   subject.uses = profile.uses;
   subject.owner = owner;
+  subject.newest = profile.newest.get();
   return subject;
 }
 

@@ -44,11 +44,6 @@ std::string_view SourceAddress(const UseContext& context, const UseSource& sourc
   return local.has_value() && !IsLoopback(*local) ? context.local_address : std::string_view();
 }
 
-// Units of logins: there is another one each time.
-bool IsLoginUnit(std::string_view unit) {
-  return unit.starts_with("session-") || unit.starts_with("user@") || unit.starts_with("run-");
-}
-
 // What Kubernetes makes names unique with has no vowels and none of the digits 0, 1 and 3
 // (apimachinery, util/rand).
 constexpr std::string_view kSafeLetters = "bcdfghjklmnpqrstvwxz2456789";
@@ -69,7 +64,11 @@ bool IsNumbered(std::string_view part) {
 
 }  // namespace
 
-std::string ProductNames(std::string_view user_agent) {
+bool IsLoginUnit(std::string_view unit) {
+  return unit.starts_with("session-") || unit.starts_with("user@") || unit.starts_with("run-");
+}
+
+std::vector<std::string> ProductsOf(std::string_view user_agent) {
   std::vector<std::string> names;
   int depth = 0;
   std::string outside;
@@ -80,9 +79,14 @@ std::string ProductNames(std::string_view user_agent) {
   }
   for (const absl::string_view product : absl::StrSplit(outside, ' ', absl::SkipEmpty())) {
     if (names.size() == kMostProducts) break;
-    const absl::string_view name = product.substr(0, product.find('/'));
-    names.push_back(WithoutVersions({name.data(), name.size()}));
+    names.emplace_back(product.substr(0, product.find('/')));
   }
+  return names;
+}
+
+std::string ProductNames(std::string_view user_agent) {
+  std::vector<std::string> names = ProductsOf(user_agent);
+  for (std::string& name : names) name = WithoutVersions(name);
   return absl::StrJoin(names, " ");
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "collector/detect/country_database.h"
@@ -40,6 +41,10 @@ struct Features {
   bool reads = false;
 };
 
+// Units of logins: there is another one each time.
+bool IsLoginUnit(std::string_view unit);
+// "aws-cli" and "Python" of "aws-cli/2.1 (Linux; x86) Python/3.9": of the first products.
+std::vector<std::string> ProductsOf(std::string_view user_agent);
 // "python-requests" of "python-requests/2.31.0"; all products' names where there are several.
 std::string ProductNames(std::string_view user_agent);
 // With runs of digits, and of hexadecimal digits that look like a hash, as '#'.

@@ -9,17 +9,25 @@
 #include "absl/time/time.h"
 #include "agent/common/token_id.h"
 #include "collector/detect/evidence.h"
+#include "collector/detect/finding_text.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
 #include "collector/store/proto_time.h"
 
 namespace tokenwatch {
 namespace {
 
 constexpr std::string_view kFindingPrefix = "fnd_";
-constexpr size_t kTextMax = 512;
 // More evidence is told again once it is ten times what was told, an hour later at the earliest.
 constexpr uint64_t kToldFactor = 10;
 constexpr int64_t kTellAgainMicros = kMicrosPerHour;
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+// The subject of what many tokens of a service do.
+std::string ManyOf(std::string_view service) {
+  return absl::StrCat("many tokens of ", View(service));
+}
 
 std::string FindingId(std::string_view key, uint64_t number, int64_t time_us) {
   const std::string text = absl::StrCat(absl::string_view(key.data(), key.size()), "\n", number,
@@ -28,10 +36,6 @@ std::string FindingId(std::string_view key, uint64_t number, int64_t time_us) {
   SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(), digest.data());
   return CrockfordText(kFindingPrefix, {digest.data(), 16});
 }
-
-std::string Cut(const std::string& text) { return std::string(CutText(text, kTextMax)); }
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 Severity Shifted(Severity severity, int steps) {
   return static_cast<Severity>(std::clamp(static_cast<int>(severity) + steps, 0, 4));
@@ -56,16 +60,18 @@ void KeepEvidence(const CommittedUse& use, v1::Finding* finding) {
 }
 
 void SetSubject(const FindingSubject& subject, const CommittedUse* use, v1::Finding* finding) {
-  if (use != nullptr) {
-    const v1::Use shown = ShownUse(*use);
+  if (const CommittedUse* const newest = use == nullptr ? subject.newest : use) {
+    const v1::Use shown = ShownUse(*newest);
     finding->set_token_id(shown.token_id());
     finding->set_format(shown.format());
     finding->set_provider(shown.provider());
+    finding->set_workload(FindingCut(ShownService(newest->row.context->workload)));
+  } else {
+    finding->set_workload(std::string(subject.service));
   }
   // A token that has ids under several fleet keys is known by one: Restore finds it again by that.
   if (subject.id.starts_with("tok_")) finding->set_token_id(std::string(subject.id));
   if (subject.id.starts_with("cred_")) finding->set_credential_id(std::string(subject.id));
-  if (!subject.service.empty()) finding->set_workload(std::string(subject.service));
   if (subject.owner != nullptr) {
     finding->set_owner(subject.owner->owner);
     finding->set_contact(subject.owner->contact);
@@ -105,27 +111,35 @@ bool FindingBook::IsFolded(const Rule& rule, const FindingSubject& subject, int6
 void FindingBook::Add(const Rule& rule, const FindingSubject& subject, const Report& report,
                       const CommittedUse* use, int64_t time_us) {
   FindingSubject of = subject;
-  const std::string many = absl::StrCat("many tokens of ", View(subject.service));
-  if (report.of_workload) of.id = many;
+  const std::string many = ManyOf(subject.service);
+  of.is_many = report.of_workload;
+  if (of.is_many) of.id = many;
   std::string key = KeyOf(rule.id, of.id, report, of.suppression != nullptr);
   Entry* entry = FindOpen(key, time_us);
-  if (entry == nullptr) {
-    if (!report.of_workload && IsFolded(rule, subject, time_us)) {
-      of.id = many;
-      key = KeyOf(rule.id, of.id, report, of.suppression != nullptr);
-      entry = FindOpen(key, time_us);
+  if (entry == nullptr && !report.of_workload) {
+    std::string folded = KeyOf(rule.id, many, report, of.suppression != nullptr);
+    Entry* const all = FindOpen(folded, time_us);
+    // Judged again after a restart; it began no finding then, or that one would be open.
+    if (all != nullptr && use != nullptr && use->number != 0 &&
+        use->number <= all->stored.last_number) {
+      return;
     }
-    if (entry == nullptr) entry = Begin(key, rule, of, report, use, time_us);
+    if (IsFolded(rule, subject, time_us)) {
+      of.is_many = true;
+      of.id = many;
+      key = std::move(folded);
+      entry = all;
+    }
   }
-  if (use != nullptr) Join(entry, report, *use, time_us);
+  if (entry == nullptr) entry = Begin(key, rule, of, report, use, time_us);
+  if (use == nullptr || Join(entry, rule, report, *use, time_us)) {
+    NoteValue(entry, rule, report, time_us);
+  }
   v1::Finding& finding = entry->stored.finding;
   const Severity severity = Shifted(rule.severity, report.severity);
   if (SeverityOf(finding.severity()) < severity) {
     finding.set_severity(std::string(SeverityName(severity)));
-    if (entry->change != Change::kTold && finding.uses() > 1) {
-      finding.set_revision(finding.revision() + 1);
-    }
-    entry->change = Change::kTold;
+    Tell(entry);
   }
   if (subject.suppression != nullptr && finding.state() != "suppressed") {
     finding.set_state("suppressed");
@@ -135,6 +149,40 @@ void FindingBook::Add(const Rule& rule, const FindingSubject& subject, const Rep
   if (entry->change != Change::kNone && !std::exchange(entry->listed, true)) {
     changed_.push_back(std::move(key));
   }
+}
+
+void FindingBook::Tell(Entry* entry) {
+  if (entry->change == Change::kTold) return;
+  entry->change = Change::kTold;
+  entry->untold = false;
+  v1::Finding& finding = entry->stored.finding;
+  finding.set_revision(finding.revision() + 1);
+}
+
+// What was told of one host does not tell of the next.
+void FindingBook::NoteValue(Entry* entry, const Rule& rule, const Report& report, int64_t time_us) {
+  v1::Finding& finding = entry->stored.finding;
+  auto* const values = finding.mutable_values();
+  std::string value = FindingCut(report.value);
+  if (value.empty() || std::find(values->begin(), values->end(), value) != values->end()) return;
+  const bool first = values->empty();
+  if (values->size() >= kMostValues) values->DeleteSubrange(0, 1);
+  *values->Add() = value;
+  finding.set_value(std::move(value));
+  finding.set_title(TitleText(rule, report, *values, finding.tokens_of()));
+  finding.set_observed(ObservedText(report, *values));
+  if (first) return;
+  if (time_us - entry->values_us >= kTellAgainMicros) {
+    entry->values_us = time_us;
+    entry->told_values = 0;
+  }
+  if (entry->told_values < kMostToldValues) {
+    ++entry->told_values;
+    Tell(entry);
+  } else {
+    entry->untold = true;
+  }
+  if (entry->change == Change::kNone) entry->change = Change::kJoined;
 }
 
 FindingBook::Entry* FindingBook::Begin(const std::string& key, const Rule& rule,
@@ -149,28 +197,27 @@ FindingBook::Entry* FindingBook::Begin(const std::string& key, const Rule& rule,
   finding.set_rule(std::string(rule.id));
   finding.set_severity(std::string(SeverityName(Shifted(rule.severity, report.severity))));
   finding.set_state("open");
-  finding.set_title(absl::StrCat(View(rule.summary.substr(0, rule.summary.size() - 1)), ": ",
-                                 Cut(report.observed)));
+  if (subject.is_many) finding.set_tokens_of(std::string(subject.service));
+  finding.set_title(TitleText(rule, report, finding.values(), finding.tokens_of()));
   SetSubject(subject, use, &finding);
   SetTime(time_us, finding.mutable_first_seen());
   SetTime(time_us, finding.mutable_last_seen());
-  finding.set_observed(Cut(report.observed));
-  finding.set_normal(Cut(report.normal));
-  finding.set_advice(std::string(rule.advice));
+  finding.set_observed(ObservedText(report, finding.values()));
+  finding.set_normal(FindingCut(report.normal));
+  finding.set_advice(AdviceText(rule, finding));
   finding.set_confidence(report.confidence);
   finding.set_history_days(std::max(
       0.0, static_cast<double>(time_us - subject.first_us) / static_cast<double>(kMicrosPerDay)));
   finding.set_history_uses(subject.uses);
   finding.set_revision(1);
   finding.set_policy_rule(report.policy_rule);
-  finding.set_value(Cut(report.value));
   finding.set_kind(report.kind);
   return &entry;
 }
 
-void FindingBook::Join(Entry* entry, const Report& report, const CommittedUse& use,
-                       int64_t time_us) {
-  if (use.number != 0 && use.number <= entry->stored.last_number) return;
+bool FindingBook::Join(Entry* entry, const Rule& rule, const Report& report,
+                       const CommittedUse& use, int64_t time_us) {
+  if (use.number != 0 && use.number <= entry->stored.last_number) return false;
   v1::Finding& finding = entry->stored.finding;
   finding.set_uses(finding.uses() + std::max<uint32_t>(use.row.count, 1));
   KeepEvidence(use, &finding);
@@ -182,16 +229,21 @@ void FindingBook::Join(Entry* entry, const Report& report, const CommittedUse& u
     SetTime(time_us, finding.mutable_first_seen());
   }
   finding.set_confidence(std::max(finding.confidence(), report.confidence));
+  // Of what has values the newest one's.
+  if (report.value.empty()) {
+    finding.set_title(TitleText(rule, report, finding.values(), finding.tokens_of()));
+    finding.set_observed(ObservedText(report, finding.values()));
+  }
   if (entry->told_uses == 0) {
     entry->told_uses = finding.uses();
   } else if (finding.uses() >= kToldFactor * entry->told_uses &&
              time_us - entry->told_us >= kTellAgainMicros) {
     entry->told_uses = finding.uses();
     entry->told_us = time_us;
-    finding.set_revision(finding.revision() + 1);
-    entry->change = Change::kTold;
+    Tell(entry);
   }
   if (entry->change == Change::kNone) entry->change = Change::kJoined;
+  return true;
 }
 
 void FindingBook::Restore(const StoredFinding& stored) {
@@ -200,11 +252,14 @@ void FindingBook::Restore(const StoredFinding& stored) {
   const auto rule = std::find_if(rules.begin(), rules.end(),
                                  [&](const Rule& one) { return one.id == finding.rule(); });
   if (rule == rules.end()) return;
-  // Folded findings are about many tokens: what is told after a restart begins another one.
-  const std::string& subject =
-      finding.credential_id().empty() ? finding.token_id() : finding.credential_id();
+  const std::string subject = !finding.tokens_of().empty()      ? ManyOf(finding.tokens_of())
+                              : finding.credential_id().empty() ? finding.token_id()
+                                                                : finding.credential_id();
   Entry entry;
   entry.stored = stored;
+  if (finding.values().empty() && !finding.value().empty()) {
+    entry.stored.finding.add_values(finding.value());
+  }
   entry.lasting = rule->lasting;
   entry.last_us = MicrosOf(finding.last_seen());
   entry.told_uses = std::max<uint64_t>(finding.uses(), 1);
@@ -223,7 +278,12 @@ std::vector<StoredFinding> FindingBook::Take(bool joined, int64_t now_us) {
     const auto found = findings_.find(key);
     if (found == findings_.end()) continue;
     Entry& entry = found->second;
-    if (entry.change == Change::kJoined && !joined) {
+    if (entry.untold && now_us - entry.values_us >= kTellAgainMicros) {
+      entry.values_us = now_us;
+      entry.told_values = 0;
+      Tell(&entry);
+    }
+    if (entry.change == Change::kNone || (entry.change == Change::kJoined && !joined)) {
       left.push_back(std::move(key));
       continue;
     }
@@ -231,8 +291,9 @@ std::vector<StoredFinding> FindingBook::Take(bool joined, int64_t now_us) {
     if (!finding.has_raised()) SetTime(now_us, finding.mutable_raised());
     entry.stored.tell = entry.change == Change::kTold;
     entry.change = Change::kNone;
-    entry.listed = false;
+    entry.listed = entry.untold;
     taken.push_back(entry.stored);
+    if (entry.untold) left.push_back(std::move(key));
   }
   changed_ = std::move(left);
   return taken;

@@ -24,7 +24,9 @@ struct FindingSubject {
   int64_t first_us = 0;
   uint64_t uses = 0;
   const OwnerRow* owner = nullptr;
+  const CommittedUse* newest = nullptr;  // of the token; null: not known
   const Suppression* suppression = nullptr;
+  bool is_many = false;  // it is about many tokens of `service`
 };
 
 // Not thread safe.
@@ -34,6 +36,10 @@ class FindingBook {
       20;  // kept with a finding: the first half, the newest half
   // New findings of one rule in an hour about tokens of one service; more of them are one finding.
   static constexpr uint32_t kMostAlike = 20;
+  // New values of a finding (hosts, say) that it names, and for which it is told again in an hour;
+  // more of them are told together once the hour is over.
+  static constexpr int kMostValues = 20;
+  static constexpr int kMostToldValues = 4;
 
   // `use`: the evidence; null where it is that there is none, then it is of `time_us`.
   void Add(const Rule& rule, const FindingSubject& subject, const Report& report,
@@ -58,6 +64,9 @@ class FindingBook {
     int64_t last_us = 0;
     uint64_t told_uses = 0;
     int64_t told_us = 0;
+    int64_t values_us = 0;  // when the hour of `told_values` began
+    int told_values = 0;
+    bool untold = false;  // it has values for which it was not told again
   };
   // What is suppressed is a finding of its own: neither does it silence what is not, nor the other
   // way.
@@ -66,13 +75,18 @@ class FindingBook {
   Entry* FindOpen(const std::string& key, int64_t time_us);
   Entry* Begin(const std::string& key, const Rule& rule, const FindingSubject& subject,
                const Report& report, const CommittedUse* use, int64_t time_us);
-  void Join(Entry* entry, const Report& report, const CommittedUse& use, int64_t time_us);
+  // False where the use is in the evidence already.
+  static bool Join(Entry* entry, const Rule& rule, const Report& report, const CommittedUse& use,
+                   int64_t time_us);
+  static void NoteValue(Entry* entry, const Rule& rule, const Report& report, int64_t time_us);
+  // It will be delivered, once for all that changed until it is taken.
+  static void Tell(Entry* entry);
   bool IsFolded(const Rule& rule, const FindingSubject& subject, int64_t time_us);
 
   absl::node_hash_map<std::string, Entry> findings_;  // by key
   absl::flat_hash_map<std::string, uint32_t> alike_;  // of the hour `alike_hour_`
   Hour alike_hour_ = 0;
-  std::vector<std::string> changed_;  // keys
+  std::vector<std::string> changed_;  // keys; also of those with values that wait to be told
 };
 
 }  // namespace tokenwatch

@@ -1,11 +1,15 @@
 #include "collector/detect/novelty.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "collector/detect/features.h"
+#include "collector/detect/shown_names.h"
+#include "collector/detect/spans.h"
 
 namespace tokenwatch {
 namespace {
@@ -14,6 +18,37 @@ constexpr uint64_t kLeastUses = 20;
 constexpr uint32_t kLeastDays = 3;
 constexpr size_t kShown = 4;
 constexpr Hour kReleaseHours = 24, kInstanceHours = 3, kMoveHours = 48;
+
+// Of what was folded the newest use has one text; numbers in others may be any.
+std::string KnownText(const UseView& view, Dimension dimension, Word word) {
+  std::string text = view.Text(word);
+  if (ShownName(view.use, dimension).empty()) return text;
+  if (view.profile.newest != nullptr) {
+    std::string newest = ShownName(*view.profile.newest, dimension);
+    if (WithoutVersions(newest) == WithoutVersions(text)) return newest;
+  }
+  std::replace(text.begin(), text.end(), '#', '*');
+  return text;
+}
+
+// How often a new one came; of a short history no more than that it has none.
+std::string Frequency(const UseView& view, double per_day) {
+  const double days = 1 / std::max(per_day, 0.001);
+  if (days < view.profile.HistoryDays(view.time_us)) {
+    return absl::StrFormat("about once in %.0f days", days);
+  }
+  return absl::StrCat("not once in ",
+                      SpanText(absl::Microseconds(view.time_us - view.profile.first_us)));
+}
+
+// What the value alone does not say.
+std::string Circumstances(const UseView& view, Dimension dimension) {
+  std::string text = UseText(view.use);
+  if (dimension == Dimension::kAgent) {
+    absl::StrAppend(&text, " as ", view.use.row.context->user_agent);
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -39,7 +74,7 @@ std::string Usual(const UseView& view, Dimension dimension) {
                     [](const SeenValue& a, const SeenValue& b) { return a.uses > b.uses; });
   std::vector<std::string> texts;
   for (size_t i = 0; i < shown; ++i) {
-    texts.push_back(values[i].word == 0 ? "(none)" : view.Text(values[i].word));
+    texts.push_back(values[i].word == 0 ? "(none)" : KnownText(view, dimension, values[i].word));
   }
   std::string text = absl::StrJoin(texts, ", ");
   if (values.size() > shown) absl::StrAppend(&text, " and ", values.size() - shown, " more");
@@ -77,13 +112,14 @@ void ReportNew(const UseView& view, Dimension dimension, std::string_view what,
   const Novelty& novelty = view.New(dimension);
   const bool more = novelty.again && reporter->IsOpen();
   if (!more && !IsSurprising(view, dimension)) return;
-  const std::string value = novelty.word == 0 ? "(none)" : view.Text(novelty.word);
-  const std::string shown(what);
+  std::string value = ShownName(view.use, dimension);
+  if (value.empty()) value = novelty.word == 0 ? "(none)" : view.Text(novelty.word);
   reporter->Add({.confidence = ConfidenceOf(view, dimension),
-                 .value = value,
-                 .observed = absl::StrCat(shown, " that it was never used with: ", value),
-                 .normal = absl::StrFormat("%s; a new one in %.0f days", Usual(view, dimension),
-                                           1 / std::max(novelty.per_day, 0.001))});
+                 .value = std::move(value),
+                 .observed = Circumstances(view, dimension),
+                 .normal = absl::StrCat(Usual(view, dimension), "; ",
+                                        absl::string_view(what.data(), what.size()),
+                                        " that is new, ", Frequency(view, novelty.per_day))});
 }
 
 }  // namespace tokenwatch

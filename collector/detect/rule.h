@@ -100,6 +100,8 @@ struct Report {
   std::string kind, policy_rule;
   // Raises or lowers the rule's severity by so many steps.
   int severity = 0;
+  // The title is "subject: summary". Empty: the value, or what was observed; the rule's.
+  std::string summary, subject;
 };
 
 class Reporter {
@@ -118,7 +120,7 @@ struct Rule {
   // What it finds stays so until somebody changes it: evidence joins however long after.
   bool lasting;
   std::string_view summary;
-  std::string_view advice;
+  std::string_view advice;  // {token} stands for the token's id
   void (*on_use)(const UseView& view, Reporter* reporter);
   void (*on_quiet)(const QuietView& view, Reporter* reporter);
   void (*on_fact)(const FactView& view, Reporter* reporter);

@@ -12,7 +12,7 @@ using S = Severity;
 
 constexpr char kRotate[] =
     "Ask its owner whether this was meant. If nobody knows of it, rotate the token and look at "
-    "what it reached: tokenwatch uses --token.";
+    "what it reached: tokenwatch uses --token {token}.";
 constexpr char kConfirm[] =
     "Ask its owner whether a change explains it; it becomes normal by itself within days, or a "
     "suppression with an end says why it is.";
@@ -34,8 +34,8 @@ constexpr Rule kRules[] = {
      "check.",
      rules::ExpiredUsed, nullptr, nullptr},
     {"foreign_host", S::kHigh, false, "A token sent to a host that is not its provider's.",
-     "Take the token as leaked unless the host is your own proxy: rotate it, and name proxies with "
-     "provider-hosts.",
+     "Take the token as leaked unless the host is your own proxy: rotate it. A proxy of your own is "
+     "named in the agent's configuration: provider-hosts, or --provider-hosts, on its machine.",
      rules::ForeignHost, nullptr, nullptr},
     {"cleartext", S::kHigh, true, "A token sent over plain HTTP to another machine.", kRepair,
      rules::Cleartext, nullptr, nullptr},
@@ -86,7 +86,7 @@ constexpr Rule kRules[] = {
     {"token_invention", S::kHigh, false, "A workload that comes with ever new tokens.",
      "Look at the workload: it tries tokens, or puts into a credential's place what is none.",
      rules::TokenInvention, nullptr, nullptr},
-    {"over_age", S::kMedium, true, "A token older than the policy allows.",
+    {"over_age", S::kMedium, true, "A token older than the policy allows, or not rotated in time.",
      "Rotate it; the policy's rule says how often.", rules::OverAge, nullptr, nullptr},
     {"unmapped", S::kInfo, true, "A token that nobody owns.",
      "Add a row to the policy's owners that takes its workload.", rules::Unmapped, nullptr,

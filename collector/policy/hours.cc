@@ -105,4 +105,8 @@ bool Hours::Contain(absl::Time time) const {
   return (has(today) && minute >= from_) || (has((today + 6) % 7) && minute < to_);
 }
 
+std::string Hours::TimeText(absl::Time time) const {
+  return absl::FormatTime("%a %H:%M %Z", time, zone_);
+}
+
 }  // namespace tokenwatch

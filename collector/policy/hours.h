@@ -26,6 +26,8 @@ class Hours {
                                      std::vector<Problem>* problems);
 
   bool Contain(absl::Time time) const;
+  // In the zone: "Thu 17:57 CET".
+  std::string TimeText(absl::Time time) const;
   // As it was given: "mon-fri 07:00-19:00 Europe/Berlin".
   const std::string& text() const { return text_; }
 

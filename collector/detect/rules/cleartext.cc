@@ -1,5 +1,6 @@
 #include "absl/strings/str_cat.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
 #include "tokenwatch/v1/event.pb.h"
 
 namespace tokenwatch::rules {
@@ -9,7 +10,7 @@ void Cleartext(const UseView& view, Reporter* reporter) {
   const std::string host = view.Text(view.features.host);
   reporter->Add({.confidence = 0.95,
                  .value = host,
-                 .observed = absl::StrCat("sent in clear to ", host),
+                 .observed = absl::StrCat("sent in clear: ", UseText(view.use)),
                  .normal = "TLS, or the same machine"});
 }
 }  // namespace tokenwatch::rules

@@ -1,5 +1,7 @@
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
+#include "collector/detect/spans.h"
 
 namespace tokenwatch::rules {
 
@@ -11,10 +13,14 @@ void Dormant(const QuietView& view, Reporter* reporter) {
     if (!rule.Concerns(view.subject, view.owner)) continue;
     return reporter->Add(
         {.confidence = 0.99,
-         .observed = absl::StrFormat("no use for %.1f days", absl::ToDoubleHours(quiet) / 24),
-         .normal = absl::StrFormat("a use every %.1f days at least",
-                                   absl::ToDoubleHours(*rule.dormant_after) / 24),
-         .policy_rule = rule.id});
+         .observed = absl::StrCat("no use for ", SpanText(quiet), "; the last was ",
+                                  view.profile.newest == nullptr
+                                      ? std::string("not kept")
+                                      : UseText(*view.profile.newest)),
+         .normal = absl::StrCat("a use within ", SpanText(*rule.dormant_after),
+                                ", as the policy's ", rule.id, " (", rule.where, ") says"),
+         .policy_rule = rule.id,
+         .subject = absl::StrCat("No use for ", SpanText(quiet))});
   }
 }
 }  // namespace tokenwatch::rules

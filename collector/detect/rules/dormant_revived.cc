@@ -1,7 +1,9 @@
 #include <algorithm>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
+#include "collector/detect/spans.h"
 
 namespace tokenwatch::rules {
 
@@ -27,8 +29,12 @@ void DormantRevived(const UseView& view, Reporter* reporter) {
         !IsPersonal(view.features.habitat, ShapeOf(*view.profile.week, view.profile.active_days));
   }
   if (!revived && !reporter->IsOpen()) return;
+  const absl::Duration silence = absl::Microseconds(view.quiet_us);
   reporter->Add({.confidence = 0.9,
-                 .observed = absl::StrFormat("a use after %.1f days without one", quiet),
-                 .normal = absl::StrFormat("at most %.1f days without a use", longest)});
+                 .observed = absl::StrCat("used after ", SpanText(silence), ": ", UseText(view.use)),
+                 .normal = absl::StrCat("at most ",
+                                        SpanText(absl::Microseconds(view.profile.longest_gap_us)),
+                                        " without a use"),
+                 .subject = absl::StrCat("Used after ", SpanText(silence))});
 }
 }  // namespace tokenwatch::rules

@@ -1,6 +1,6 @@
-#include "absl/strings/str_cat.h"
 #include "collector/detect/novelty.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
 
 namespace tokenwatch::rules {
 
@@ -20,7 +20,7 @@ void FirstOfFormat(const UseView& view, Reporter* reporter) {
   if (view.profile.uses > 0 && !reporter->IsOpen()) return;
   reporter->Add({.confidence = 0.7,
                  .value = format,
-                 .observed = absl::StrCat("the first token of format ", format),
+                 .observed = UseText(view.use),
                  .normal = "no token of this format in the fleet"});
 }
 }  // namespace tokenwatch::rules

@@ -1,6 +1,7 @@
 #include "absl/strings/str_format.h"
 #include "collector/detect/novelty.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
 
 namespace tokenwatch::rules {
 
@@ -20,7 +21,7 @@ void FirstWrite(const UseView& view, Reporter* reporter) {
   if (!first && !reporter->IsOpen()) return;
   reporter->Add({.confidence = 0.9,
                  .value = view.use.row.context->method,
-                 .observed = view.Text(view.features.resource),
+                 .observed = UseText(view.use),
                  .normal = absl::StrFormat("%d uses that only read", profile.uses)});
 }
 }  // namespace tokenwatch::rules

@@ -1,5 +1,6 @@
 #include "absl/strings/str_cat.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
 #include "tokenwatch/v1/event.pb.h"
 
 namespace tokenwatch::rules {
@@ -13,9 +14,8 @@ void InQuery(const UseView& view, Reporter* reporter) {
   const std::string host = view.Text(view.features.host);
   reporter->Add({.confidence = 0.95,
                  .value = host,
-                 .observed = absl::StrCat("sent to ", host,
-                                          " within the URL, which is logged on "
-                                          "its way"),
+                 .observed = absl::StrCat("within the URL, which is logged on its way: ",
+                                          UseText(view.use)),
                  .normal = view.profile.in_header ? "a header" : "no other use"});
 }
 }  // namespace tokenwatch::rules

@@ -16,7 +16,7 @@ void ScopeChange(const FactView& view, Reporter* reporter) {
   const std::string scope(view.value);
   reporter->Add({.confidence = 0.95,
                  .value = scope,
-                 .observed = absl::StrCat("granted a scope that it did not have: ", scope),
+                 .observed = absl::StrCat("the scope ", scope, " was added"),
                  .normal = absl::StrJoin(known, " ")});
 }
 }  // namespace tokenwatch::rules

@@ -1,6 +1,7 @@
 #include "absl/strings/str_cat.h"
 #include "collector/detect/novelty.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
 
 namespace tokenwatch::rules {
 
@@ -20,8 +21,8 @@ void SharedToken(const UseView& view, Reporter* reporter) {
   if (!service.is_new) {
     if ((service.again || name_space.again) && reporter->IsOpen()) {
       reporter->Add({.confidence = 0.8,
-                     .value = view.Text(service.word),
-                     .observed = absl::StrCat("used by ", view.Text(service.word), " as well"),
+                     .value = ShownName(view.use, Dimension::kService),
+                     .observed = UseText(view.use),
                      .normal = Usual(view, Dimension::kService)});
     }
     return;
@@ -34,8 +35,8 @@ void SharedToken(const UseView& view, Reporter* reporter) {
   const bool joined = IsSurprising(view, Dimension::kService) && recent > 1;
   if (!joined && recent < kManyServices) return;
   reporter->Add({.confidence = joined ? 0.85 : 0.6,
-                 .value = view.Text(service.word),
-                 .observed = absl::StrCat("used by ", view.Text(service.word), " as well"),
+                 .value = ShownName(view.use, Dimension::kService),
+                 .observed = UseText(view.use),
                  .normal = Usual(view, Dimension::kService),
                  .severity = name_space.is_new && name_space.word != 0 ? 1 : 0});
 }

@@ -1,5 +1,6 @@
 #include "absl/strings/str_format.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
 
 namespace tokenwatch::rules {
 
@@ -31,7 +32,7 @@ void TokenInvention(const UseView& view, Reporter* reporter) {
   if (static_cast<double>(tokens) < kOverPeak * workload.token_peak) return;
   reporter->Add(
       {.confidence = 0.85,
-       .value = view.Text(view.features.workload),
+       .value = ShownName(view.use, Dimension::kWorkload),
        .of_workload = true,
        .observed = absl::StrFormat("%d tokens within an hour that nobody had used before", tokens),
        .normal = absl::StrFormat("at most %.0f in an hour", workload.token_peak)});

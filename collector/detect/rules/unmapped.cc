@@ -1,5 +1,6 @@
 #include "absl/strings/str_cat.h"
 #include "collector/detect/rules.h"
+#include "collector/detect/shown_names.h"
 
 namespace tokenwatch::rules {
 
@@ -7,8 +8,8 @@ namespace tokenwatch::rules {
 void Unmapped(const UseView& view, Reporter* reporter) {
   if (view.policy.owners().empty() || view.owner != nullptr) return;
   reporter->Add({.confidence = 0.99,
-                 .value = view.Text(view.features.service),
-                 .observed = absl::StrCat("used by ", view.Text(view.features.service)),
+                 .value = ShownName(view.use, Dimension::kService),
+                 .observed = UseText(view.use),
                  .normal = "an owner in the policy"});
 }
 }  // namespace tokenwatch::rules

@@ -530,6 +530,58 @@ TEST(Engine, JoinsUntilADayIsQuiet) {
   EXPECT_EQ(world.Of("foreign_host").size(), 2u);
 }
 
+// The first violation hides none of those after it.
+TEST(Engine, ANewValueIsToldAgain) {
+  for (const bool policy : {true, false}) {
+    World world(policy ? "rules:\n  - id: api\n    match: {}\n    allow: {hosts: [api.*]}\n" : "");
+    const char* const rule = policy ? "policy_violation" : "foreign_host";
+    const auto send = [&](const std::string& host, int uses = 1) {
+      world.history.Uses(uses, With([&](Call& c) {
+                           c.host = host;
+                           c.traits = v1::USE_TRAIT_FOREIGN_HOST;
+                         }));
+      const std::vector<v1::Finding> found = world.Of(rule);
+      EXPECT_EQ(found.size(), 1u);
+      return found.empty() ? v1::Finding() : found[0];
+    };
+    EXPECT_EQ(send("one.example.net", 3).revision(), 1u);
+    EXPECT_EQ(send("two.example.net").revision(), 2u);
+    const v1::Finding third = send("three.example.net");
+    EXPECT_EQ(third.revision(), 3u);
+    EXPECT_EQ(third.value(), "three.example.net");
+    EXPECT_EQ(std::vector<std::string>(third.values().begin(), third.values().end()),
+              (std::vector<std::string>{"one.example.net", "two.example.net", "three.example.net"}));
+    EXPECT_TRUE(third.title().starts_with("three.example.net and 2 more: ")) << third.title();
+    EXPECT_NE(third.observed().find("before it two.example.net, one.example.net"),
+              std::string::npos)
+        << third.observed();
+    // What is known is told once.
+    EXPECT_EQ(send("one.example.net").revision(), 3u);
+    // An hour's bound; what it kept back is told when the hour is over.
+    for (int i = 0; i < 50; ++i) send(absl::StrCat(i, ".example.net"));
+    v1::Finding many = send("last.example.net");
+    EXPECT_EQ(many.revision(), 5u);
+    EXPECT_EQ(many.values_size(), 20);
+    EXPECT_EQ(many.value(), "last.example.net");
+    world.history.Wait(2 * kHour);
+    EXPECT_EQ(world.Of(rule)[0].revision(), 6u);
+    EXPECT_EQ(send("next.example.net").revision(), 7u);
+  }
+}
+
+TEST(Engine, EveryScopeThatIsAddedIsTold) {
+  World world;
+  world.history.Uses(3, Call());
+  world.Tell(Call(), "scope", "repo");
+  world.history.Wait(kHour).Uses(1, Call());
+  world.Tell(Call(), "scope", "repo");
+  for (const char* scope : {"admin:org", "delete_repo"}) world.Tell(Call(), "scope", scope);
+  const std::vector<v1::Finding> found = world.Of("scope_change");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].revision(), 2u);
+  EXPECT_EQ(found[0].values_size(), 2);
+}
+
 TEST(Engine, WhatLastsIsOneFinding) {
   World world;
   const Call clear = Traits(v1::USE_TRAIT_CLEARTEXT);

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "collector/detect/engine.h"
+#include "collector/detect/finding_book.h"
 #include "collector/detect/words.h"
 #include "tests/unit/collector/detect/detect_testing.h"
 #include "tokenwatch/v1/event.pb.h"
@@ -111,6 +112,38 @@ TEST(Restore, LosesNothing) {
     }
     EXPECT_LE(restarted.findings.size(), whole.findings.size() + 2);
   }
+}
+
+// Uses that are judged again after a crash are counted once, also those of a finding about many
+// tokens, and more of them join it.
+TEST(Restore, FoldedFindingsAreTakenBack) {
+  History history;
+  for (int i = 0; i < 60; ++i) {
+    Call call;
+    call.token = absl::StrCat("t", i);
+    call.traits = v1::USE_TRAIT_FOREIGN_HOST;
+    if (i == 30) history.Wait(kHour);
+    history.Uses(1, call);
+  }
+  Kept kept;
+  for (size_t i = 0; i < 30; ++i) kept.engine().Judge(history.uses()[i]);
+  kept.Save();
+  EXPECT_EQ(kept.findings.size(), FindingBook::kMostAlike + 1);
+  kept.baselines.clear();  // a crash before they were saved
+  kept.Restart();
+  const auto uses = [&kept] {
+    uint64_t sum = 0;
+    for (const auto& [id, stored] : kept.findings) sum += stored.finding.uses();
+    return sum;
+  };
+  for (size_t i = 0; i < 30; ++i) kept.engine().Judge(history.uses()[i]);
+  kept.Save();
+  EXPECT_EQ(kept.findings.size(), FindingBook::kMostAlike + 1);
+  EXPECT_EQ(uses(), 30u);
+  for (size_t i = 30; i < 60; ++i) kept.engine().Judge(history.uses()[i]);
+  kept.Save();
+  EXPECT_EQ(kept.findings.size(), 2 * FindingBook::kMostAlike + 1);
+  EXPECT_EQ(uses(), 60u);
 }
 
 // What an agent may say at its longest, with a letter across the place where texts are cut.
