@@ -36,13 +36,16 @@ bool IsLoopback(const IpBytes& address) {
   return address == one;
 }
 
-// The machine's address: as the collector sees its agent, unless that is on the same machine.
+}  // namespace
+
 std::string_view SourceAddress(const UseContext& context, const UseSource& source) {
   const std::optional<IpBytes> seen = ParseIp(source.agent_address);
   if (seen.has_value() && !IsLoopback(*seen)) return source.agent_address;
   const std::optional<IpBytes> local = ParseIp(context.local_address);
   return local.has_value() && !IsLoopback(*local) ? context.local_address : std::string_view();
 }
+
+namespace {
 
 // What Kubernetes makes names unique with has no vowels and none of the digits 0, 1 and 3
 // (apimachinery, util/rand).

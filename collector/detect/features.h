@@ -41,6 +41,9 @@ struct Features {
   bool reads = false;
 };
 
+// The machine's address: as the collector sees its agent, unless that is on the same machine; a
+// view into one of them. Empty: not known.
+std::string_view SourceAddress(const UseContext& context, const UseSource& source);
 // Units of logins: there is another one each time.
 bool IsLoginUnit(std::string_view unit);
 // "aws-cli" and "Python" of "aws-cli/2.1 (Linux; x86) Python/3.9": of the first products.

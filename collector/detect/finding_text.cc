@@ -39,19 +39,19 @@ std::string FindingCut(std::string_view text) { return std::string(CutText(text,
 
 std::string TitleText(const Rule& rule, const Report& report, const FindingValues& values,
                       std::string_view tokens_of) {
-  std::string summary =
-      report.summary.empty() ? std::string(rule.summary.substr(0, rule.summary.size() - 1))
-                             : report.summary;
+  std::string summary = report.summary.empty()
+                            ? std::string(rule.summary.substr(0, rule.summary.size() - 1))
+                            : report.summary;
   if (!summary.empty()) summary[0] = absl::ascii_tolower(static_cast<unsigned char>(summary[0]));
   const size_t others = report.value.empty() ? 0 : OthersOf(report, values).size();
   const std::string& subject = !report.subject.empty() ? report.subject
                                : !report.value.empty() ? report.value
                                                        : report.observed;
-  return absl::StrCat(
-      CutTo(subject, kInTitleMax),
-      others == 0 ? "" : absl::StrCat(" and ", others, " more"), ": ", summary,
-      tokens_of.empty() ? ""
-                        : absl::StrCat(" (many tokens of ", CutTo(tokens_of, kInTitleMax), ")"));
+  return absl::StrCat(CutTo(subject, kInTitleMax),
+                      others == 0 ? "" : absl::StrCat(" and ", others, " more"), ": ", summary,
+                      tokens_of.empty()
+                          ? ""
+                          : absl::StrCat(" (many tokens of ", CutTo(tokens_of, kInTitleMax), ")"));
 }
 
 std::string ObservedText(const Report& report, const FindingValues& values) {
@@ -66,8 +66,8 @@ std::string ObservedText(const Report& report, const FindingValues& values) {
 }
 
 std::string AdviceText(const Rule& rule, const v1::Finding& finding) {
-  return absl::StrReplaceAll(
-      View(rule.advice), {{"{token}", finding.token_id().empty() ? "ID" : finding.token_id()}});
+  return absl::StrReplaceAll(View(rule.advice),
+                             {{"{token}", finding.token_id().empty() ? "ID" : finding.token_id()}});
 }
 
 }  // namespace tokenwatch

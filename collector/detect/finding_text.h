@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "collector/detect/rule.h"
-#include "tokenwatch/v1/query.pb.h"
 #include "google/protobuf/repeated_ptr_field.h"
+#include "tokenwatch/v1/query.pb.h"
 
 namespace tokenwatch {
 

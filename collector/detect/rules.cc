@@ -34,7 +34,8 @@ constexpr Rule kRules[] = {
      "check.",
      rules::ExpiredUsed, nullptr, nullptr},
     {"foreign_host", S::kHigh, false, "A token sent to a host that is not its provider's.",
-     "Take the token as leaked unless the host is your own proxy: rotate it. A proxy of your own is "
+     "Take the token as leaked unless the host is your own proxy: rotate it. A proxy of your own "
+     "is "
      "named in the agent's configuration: provider-hosts, or --provider-hosts, on its machine.",
      rules::ForeignHost, nullptr, nullptr},
     {"cleartext", S::kHigh, true, "A token sent over plain HTTP to another machine.", kRepair,

@@ -64,8 +64,9 @@ std::string UseText(const CommittedUse& use) {
   std::string text = absl::StrCat(context.method, context.method.empty() ? "" : " ", context.host,
                                   context.path, " by ", ShownWorkload(who));
   if (!who.host().empty()) absl::StrAppend(&text, " on ", who.host());
-  if (use.source != nullptr && !use.source->agent_address.empty()) {
-    absl::StrAppend(&text, " (", use.source->agent_address, ")");
+  if (use.source == nullptr) return text;
+  if (const std::string_view at = SourceAddress(context, *use.source); !at.empty()) {
+    absl::StrAppend(&text, " (", absl::string_view(at.data(), at.size()), ")");
   }
   return text;
 }

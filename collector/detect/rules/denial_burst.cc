@@ -18,10 +18,10 @@ constexpr size_t kTroubled = 2;  // other workloads that the same provider refus
 // What was before these ten minutes, which have the use itself already.
 std::string Before(const UseView& view) {
   const Profile& profile = view.profile;
-  const uint64_t uses = profile.uses + view.uses - std::min(profile.uses + view.uses,
-                                                            uint64_t{profile.answers});
-  const uint64_t denied = profile.denied + view.uses - std::min(profile.denied + view.uses,
-                                                                uint64_t{profile.denials});
+  const uint64_t uses =
+      profile.uses + view.uses - std::min(profile.uses + view.uses, uint64_t{profile.answers});
+  const uint64_t denied =
+      profile.denied + view.uses - std::min(profile.denied + view.uses, uint64_t{profile.denials});
   if (uses == 0) return "no use before these";
   return absl::StrCat(denied, " of the ", uses, " uses before were refused",
                       profile.denial_peak < 1

@@ -14,9 +14,8 @@ void Dormant(const QuietView& view, Reporter* reporter) {
     return reporter->Add(
         {.confidence = 0.99,
          .observed = absl::StrCat("no use for ", SpanText(quiet), "; the last was ",
-                                  view.profile.newest == nullptr
-                                      ? std::string("not kept")
-                                      : UseText(*view.profile.newest)),
+                                  view.profile.newest == nullptr ? std::string("not kept")
+                                                                 : UseText(*view.profile.newest)),
          .normal = absl::StrCat("a use within ", SpanText(*rule.dormant_after),
                                 ", as the policy's ", rule.id, " (", rule.where, ") says"),
          .policy_rule = rule.id,

@@ -30,11 +30,11 @@ void DormantRevived(const UseView& view, Reporter* reporter) {
   }
   if (!revived && !reporter->IsOpen()) return;
   const absl::Duration silence = absl::Microseconds(view.quiet_us);
-  reporter->Add({.confidence = 0.9,
-                 .observed = absl::StrCat("used after ", SpanText(silence), ": ", UseText(view.use)),
-                 .normal = absl::StrCat("at most ",
-                                        SpanText(absl::Microseconds(view.profile.longest_gap_us)),
-                                        " without a use"),
-                 .subject = absl::StrCat("Used after ", SpanText(silence))});
+  reporter->Add(
+      {.confidence = 0.9,
+       .observed = absl::StrCat("used after ", SpanText(silence), ": ", UseText(view.use)),
+       .normal = absl::StrCat("at most ", SpanText(absl::Microseconds(view.profile.longest_gap_us)),
+                              " without a use"),
+       .subject = absl::StrCat("Used after ", SpanText(silence))});
 }
 }  // namespace tokenwatch::rules

@@ -20,12 +20,11 @@ void ExpiredUsed(const UseView& view, Reporter* reporter) {
                     view.profile.subject.starts_with("tok_");
   if (!told && !view.HasTrait(v1::USE_TRAIT_EXPIRED)) return;
   const bool accepted = view.outcome == Outcome::kOk;
-  const std::string subject =
-      absl::StrCat(accepted ? "Accepted" : "Not accepted",
-                   expires == 0 ? ""
-                                : absl::StrCat(", ", SpanText(absl::Microseconds(
-                                                         view.time_us - expires)),
-                                               " after it"));
+  const std::string subject = absl::StrCat(
+      accepted ? "Accepted" : "Not accepted",
+      expires == 0
+          ? ""
+          : absl::StrCat(", ", SpanText(absl::Microseconds(view.time_us - expires)), " after it"));
   reporter->Add(
       {.confidence = 0.95,
        .observed =

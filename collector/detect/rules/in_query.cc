@@ -12,10 +12,10 @@ void InQuery(const UseView& view, Reporter* reporter) {
   const bool documented = view.use.row.context->format.starts_with("google");
   if (documented && !view.profile.in_header && !reporter->IsOpen()) return;
   const std::string host = view.Text(view.features.host);
-  reporter->Add({.confidence = 0.95,
-                 .value = host,
-                 .observed = absl::StrCat("within the URL, which is logged on its way: ",
-                                          UseText(view.use)),
-                 .normal = view.profile.in_header ? "a header" : "no other use"});
+  reporter->Add(
+      {.confidence = 0.95,
+       .value = host,
+       .observed = absl::StrCat("within the URL, which is logged on its way: ", UseText(view.use)),
+       .normal = view.profile.in_header ? "a header" : "no other use"});
 }
 }  // namespace tokenwatch::rules

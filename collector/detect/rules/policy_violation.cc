@@ -35,15 +35,14 @@ void ReportHours(const UseView& view, const PolicyRule& rule, Reporter* reporter
       when != utc) {
     absl::StrAppend(&when, " (", utc, ")");
   }
-  reporter->Add({.confidence = 0.99,
-                 .observed = absl::StrCat("used on ", when, ": ", UseText(view.use)),
-                 .normal = absl::StrCat("allowed by ", rule.id, " (", rule.where,
-                                        "): ", rule.hours->text()),
-                 .kind = "hours",
-                 .policy_rule = rule.id,
-                 .summary = absl::StrCat("outside of the hours that the policy's ", rule.id,
-                                         " allows"),
-                 .subject = absl::StrCat("Used on ", when)});
+  reporter->Add(
+      {.confidence = 0.99,
+       .observed = absl::StrCat("used on ", when, ": ", UseText(view.use)),
+       .normal = absl::StrCat("allowed by ", rule.id, " (", rule.where, "): ", rule.hours->text()),
+       .kind = "hours",
+       .policy_rule = rule.id,
+       .summary = absl::StrCat("outside of the hours that the policy's ", rule.id, " allows"),
+       .subject = absl::StrCat("Used on ", when)});
 }
 
 }  // namespace
@@ -56,15 +55,15 @@ void PolicyViolation(const UseView& view, Reporter* reporter) {
     if (!rule.Concerns(view.subject, view.owner)) continue;
     const auto refuse = [&](const char* kind, const char* what, std::string value,
                             std::string_view allowed) {
-      reporter->Add({.confidence = 0.99,
-                     .value = std::move(value),
-                     .observed = UseText(view.use),
-                     .normal = absl::StrCat("allowed by ", rule.id, " (", rule.where, "): ",
-                                            absl::string_view(allowed.data(), allowed.size())),
-                     .kind = kind,
-                     .policy_rule = rule.id,
-                     .summary = absl::StrCat(what, " that the policy's ", rule.id,
-                                             " does not allow")});
+      reporter->Add(
+          {.confidence = 0.99,
+           .value = std::move(value),
+           .observed = UseText(view.use),
+           .normal = absl::StrCat("allowed by ", rule.id, " (", rule.where,
+                                  "): ", absl::string_view(allowed.data(), allowed.size())),
+           .kind = kind,
+           .policy_rule = rule.id,
+           .summary = absl::StrCat(what, " that the policy's ", rule.id, " does not allow")});
     };
     if (!rule.hosts.empty() && !AnyMatches(rule.hosts, context.host)) {
       refuse("hosts", "host", context.host, absl::StrJoin(rule.hosts, ", "));

@@ -22,13 +22,13 @@ void RevokedUsed(const UseView& view, Reporter* reporter) {
   if (profile.revoked_us != 0 && view.time_us > profile.revoked_us + kGraceMicros) {
     const bool accepted = view.outcome == Outcome::kOk;
     const absl::Duration since = absl::Microseconds(view.time_us - profile.revoked_us);
-    return reporter->Add({.confidence = 0.95,
-                          .observed = absl::StrCat(
-                              accepted ? "accepted " : "used ", SpanText(since),
-                              " after it was revoked: ", UseText(view.use)),
-                          .normal = "no use of a revoked token",
-                          .severity = accepted ? 1 : 0,
-                          .subject = accepted ? "Accepted" : "Not accepted"});
+    return reporter->Add(
+        {.confidence = 0.95,
+         .observed = absl::StrCat(accepted ? "accepted " : "used ", SpanText(since),
+                                  " after it was revoked: ", UseText(view.use)),
+         .normal = "no use of a revoked token",
+         .severity = accepted ? 1 : 0,
+         .subject = accepted ? "Accepted" : "Not accepted"});
   }
   if (view.late || profile.refused < kLeastRefused || view.outcome != Outcome::kDenied) return;
   if (view.time_us - profile.refused_since_us < kLeastMicros) return;
@@ -36,9 +36,8 @@ void RevokedUsed(const UseView& view, Reporter* reporter) {
   if (view.fleet.OthersDenied(profile.provider, view.features.service) >= kTroubled) return;
   reporter->Add(
       {.confidence = 0.75,
-       .observed =
-           absl::StrFormat("%d answers 401 one after another and no other; now %s",
-                           profile.refused, UseText(view.use)),
+       .observed = absl::StrFormat("%d answers 401 one after another and no other; now %s",
+                                   profile.refused, UseText(view.use)),
        .normal = absl::StrFormat("%d uses, %d of them refused", profile.uses, profile.denied),
        .subject = absl::StrCat(profile.refused, " answers 401 and no other")});
 }

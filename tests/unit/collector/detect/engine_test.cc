@@ -549,8 +549,9 @@ TEST(Engine, ANewValueIsToldAgain) {
     const v1::Finding third = send("three.example.net");
     EXPECT_EQ(third.revision(), 3u);
     EXPECT_EQ(third.value(), "three.example.net");
-    EXPECT_EQ(std::vector<std::string>(third.values().begin(), third.values().end()),
-              (std::vector<std::string>{"one.example.net", "two.example.net", "three.example.net"}));
+    EXPECT_EQ(
+        std::vector<std::string>(third.values().begin(), third.values().end()),
+        (std::vector<std::string>{"one.example.net", "two.example.net", "three.example.net"}));
     EXPECT_TRUE(third.title().starts_with("three.example.net and 2 more: ")) << third.title();
     EXPECT_NE(third.observed().find("before it two.example.net, one.example.net"),
               std::string::npos)
