@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "collector/json/json.h"
+#include "collector/notify/finding_words.h"
 #include "collector/notify/shown_text.h"
 #include "collector/store/finding_words.h"
 
@@ -46,6 +47,9 @@ std::string AlertmanagerBody(const v1::Finding& finding) {
   Put("advice", finding.advice(), kAnnotationMost, &annotations);
   Put("contact", finding.contact(), kAnnotationMost, &annotations);
   Put("workload", finding.workload(), kAnnotationMost, &annotations);
+  Put("machine", MachineOf(finding), kAnnotationMost, &annotations);
+  Put("newest_use", NewestUseText(finding), kAnnotationMost, &annotations);
+  Put("policy_rule", PolicyText(finding), kAnnotationMost, &annotations);
   Put("uses", absl::StrCat(finding.uses()), kAnnotationMost, &annotations);
   // Evidence that came late, out of an agent's backlog, must not end its alert before it begins.
   const absl::Time last = std::max(TimeOf(finding.last_seen()), TimeOf(finding.raised()));

@@ -5,6 +5,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "collector/json/json.h"
+#include "collector/notify/finding_words.h"
 #include "collector/notify/shown_text.h"
 
 namespace tokenwatch {
@@ -54,7 +55,9 @@ std::string SlackBody(const v1::Finding& finding) {
        {"text",
         {{"type", "plain_text"}, {"text", ShownText(heading, kHeaderMost)}, {"emoji", false}}}});
   Json fields = Json::array();
-  AddField("Rule", finding.rule(), &fields);
+  const std::string policy = PolicyText(finding);
+  AddField("Rule", policy.empty() ? finding.rule() : absl::StrCat(finding.rule(), ": ", policy),
+           &fields);
   AddField("Owner",
            finding.owner().empty() ? "nobody"
            : finding.contact().empty()
@@ -64,12 +67,14 @@ std::string SlackBody(const v1::Finding& finding) {
   AddField("Token", finding.token_id(), &fields);
   AddField("Format", finding.format(), &fields);
   AddField("Workload", finding.workload(), &fields);
+  AddField("Machine", MachineOf(finding), &fields);
   AddField("Uses", absl::StrCat(finding.uses()), &fields);
   AddField("First seen", TimeText(finding.first_seen()), &fields);
   AddField("Last seen", TimeText(finding.last_seen()), &fields);
   blocks.push_back({{"type", "section"}, {"fields", std::move(fields)}});
   AddSection("Seen", finding.observed(), &blocks);
   AddSection("Normal", finding.normal(), &blocks);
+  AddSection("Newest use", NewestUseText(finding), &blocks);
   AddSection("What to do", finding.advice(), &blocks);
   Json context = Json::array();
   context.push_back(Markdown(

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
+#include "collector/notify/finding_words.h"
 #include "collector/notify/shown_text.h"
 #include "collector/store/finding_words.h"
 
@@ -73,13 +74,18 @@ std::string SyslogMessage(const v1::Finding& finding, std::string_view key, int 
   AddParameter("format", finding.format(), &message);
   AddParameter("provider", finding.provider(), &message);
   AddParameter("workload", finding.workload(), &message);
+  AddParameter("machine", MachineOf(finding), &message);
+  AddParameter("policy_rule", finding.policy_rule(), &message);
+  AddParameter("kind", finding.kind(), &message);
   AddParameter("uses", absl::StrCat(finding.uses()), &message);
   absl::StrAppend(&message, "] ", absl::string_view(kByteOrderMark.data(), kByteOrderMark.size()));
+  const std::string newest = NewestUseText(finding);
   const size_t left = kSyslogMost - std::min(kSyslogMost, message.size());
   absl::StrAppend(
       &message,
       ShownText(absl::StrCat(finding.title(), ": ", finding.observed(),
-                             finding.normal().empty() ? "" : "; normal: ", finding.normal()),
+                             finding.normal().empty() ? "" : "; normal: ", finding.normal(),
+                             newest.empty() ? "" : "; newest use: ", newest),
                 left));
   return message;
 }

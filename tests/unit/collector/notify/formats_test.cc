@@ -8,6 +8,7 @@
 #include "agent/common/utf8.h"
 #include "collector/json/json.h"
 #include "collector/notify/alertmanager.h"
+#include "collector/notify/finding_words.h"
 #include "collector/notify/shown_text.h"
 #include "collector/notify/slack.h"
 #include "collector/notify/syslog.h"
@@ -29,7 +30,11 @@ v1::Finding Hostile() {
        {finding.mutable_title(), finding.mutable_observed(), finding.mutable_normal(),
         finding.mutable_advice(), finding.mutable_workload(), finding.mutable_owner(),
         finding.mutable_contact(), finding.mutable_format(), finding.mutable_provider(),
-        finding.mutable_rule(), finding.mutable_token_id(), finding.mutable_credential_id()}) {
+        finding.mutable_rule(), finding.mutable_token_id(), finding.mutable_credential_id(),
+        finding.mutable_policy_rule(), finding.mutable_kind(),
+        finding.mutable_evidence(0)->mutable_path(),
+        finding.mutable_evidence(0)->mutable_workload()->mutable_host(),
+        finding.mutable_evidence(0)->mutable_workload()->mutable_script()}) {
     *field = text;
   }
   return finding;
@@ -89,6 +94,30 @@ TEST(SlackTest, ReadsAsIntended) {
   v1::Finding unowned = ExampleFinding();
   unowned.clear_owner();
   EXPECT_EQ(Json::parse(SlackBody(unowned))["blocks"][1]["fields"][1]["text"], "*Owner*\nnobody");
+}
+
+TEST(FindingWords, SayWhereAndWhichRule) {
+  v1::Finding finding = ExampleFinding();
+  finding.set_policy_rule("api-only");
+  finding.set_kind("hosts");
+  constexpr char kUse[] =
+      "GET api.github.com/repos/{id} by /usr/bin/python3 (pid 4711, deploy) on web-1, answered 403";
+  const std::string slack = SlackBody(finding);
+  const Json alert = Json::parse(AlertmanagerBody(finding))[0];
+  const std::string syslog = SyslogMessage(finding, "k", 16, "h");
+  EXPECT_NE(slack.find(kUse), std::string::npos) << slack;
+  EXPECT_NE(slack.find("new_host: api-only (hosts)"), std::string::npos) << slack;
+  EXPECT_EQ(alert["annotations"]["newest_use"], kUse);
+  EXPECT_EQ(alert["annotations"]["policy_rule"], "api-only (hosts)");
+  EXPECT_EQ(alert["annotations"]["machine"], "web-1");
+  EXPECT_NE(syslog.find(kUse), std::string::npos) << syslog;
+  EXPECT_NE(syslog.find("machine=\"web-1\" policy_rule=\"api-only\" kind=\"hosts\""),
+            std::string::npos)
+      << syslog;
+  finding.clear_evidence();
+  finding.clear_policy_rule();
+  EXPECT_EQ(NewestUseText(finding), "");
+  EXPECT_EQ(PolicyText(finding), "");
 }
 
 TEST(SlackTest, WhatWasCapturedMakesNoLinkAndNoLargeMessage) {
@@ -153,10 +182,12 @@ TEST(SyslogTest, IsTheMessageOfRfc5424) {
             "<131>1 2026-11-22T18:29:22.250000Z collector-1 tokenwatch-collector - new_host "
             "[tokenwatch@32473 key=\"fnd_x:1\" finding=\"fnd_35602yf42tr1pnyk1wrynxw9gd\" "
             "severity=\"high\" owner=\"payments\" token=\"tok_35602yf42tr1pnyk1wrynxw9gd\" "
-            "format=\"github_pat_classic\" provider=\"GitHub\" workload=\"python3\" uses=\"3\"] "
+            "format=\"github_pat_classic\" provider=\"GitHub\" workload=\"python3\" "
+            "machine=\"web-1\" uses=\"3\"] "
             "\xef\xbb\xbf"
             "A token went to a new host <!channel>: evil.example ]\"\\ \xef\xbf\xbd [31m; "
-            "normal: api.github.com & 2 others");
+            "normal: api.github.com & 2 others; newest use: GET api.github.com/repos/{id} by "
+            "/usr/bin/python3 (pid 4711, deploy) on web-1, answered 403");
   EXPECT_EQ(OctetCounted("<1>1 - x"), "8 <1>1 - x");
 }
 
