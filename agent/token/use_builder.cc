@@ -396,10 +396,7 @@ KnownToken* UseBuilder::Describe(const Credential& credential, std::string_view 
   use->traits = reading.place->traits;
   use->tells_home = reading.place->tells_home;
   use->asks_home = reading.place->asks_home;
-  if (!credential.secret_is_public &&
-      (credential.carrier.starts_with("query/") || credential.carrier == "userinfo")) {
-    use->traits |= trait::kInQuery;
-  }
+  if (!credential.secret_is_public && credential.in_url) use->traits |= trait::kInQuery;
   return reading.token;
 }
 

@@ -85,9 +85,12 @@ Credential* CredentialFinder::Add(std::string_view secret, std::string_view user
   }
   if (secret.size() > kSecretMax) unresolved = true;
   if (!unresolved) secret = WithoutPadding(secret);
+  const CarrierKind kind = Carriers()[rank_].kind;
+  bool in_url = kind >= CarrierKind::kUserinfo && kind < CarrierKind::kNeverQuery;
   Credential* place = nullptr;
   for (Credential& known : out_->credentials) {
     if (known.unresolved || unresolved || known.secret != secret) continue;
+    in_url = known.in_url = known.in_url || in_url;
     if (rank_ >= known.rank) return nullptr;
     place = &known;
     break;
@@ -108,6 +111,7 @@ Credential* CredentialFinder::Add(std::string_view secret, std::string_view user
   place->secret = secret;
   place->user = user;
   place->unresolved = unresolved;
+  place->in_url = in_url;
   return place;
 }
 

@@ -32,6 +32,7 @@ struct Credential {
   std::string_view user;        // the other part of Basic
   bool unresolved = false;      // its end may be missing (RequestHead::cut), or it is too long
   bool user_is_public = false;  // and may be shown
+  bool in_url = false;          // in the query or before the host, there alone or there as well
   bool secret_is_public = false;  // `secret` is the id of a key that signed the request
 };
 

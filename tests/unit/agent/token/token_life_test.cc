@@ -159,6 +159,16 @@ TEST_F(TokenLifeTest, InTheUrlAndInTheClear) {
   Make({.target = "/x?access_token=" + token});
   ASSERT_EQ(uses_.all.size(), 1u);
   EXPECT_EQ(uses_.all[0].traits, trait::kInQuery);
+  // A header beside it takes nothing back: one use, by the header, and in the URL all the same.
+  uses_.all.clear();
+  Make({.target = "/x?access_token=" + token, .fields = {{"authorization", "Bearer " + token}}});
+  ASSERT_EQ(uses_.all.size(), 1u);
+  EXPECT_EQ(uses_.all[0].credential->carrier, "authorization/bearer");
+  EXPECT_EQ(uses_.all[0].traits, trait::kInQuery);
+  uses_.all.clear();
+  Make({.target = "/x?other=" + MadeUp(40), .fields = {{"authorization", "Bearer " + token}}});
+  EXPECT_EQ(uses_.all[0].traits, 0u);
+  uses_.all.clear();
   const struct {
     const char *target, *scheme, *peer, *local;
     bool cleartext;
