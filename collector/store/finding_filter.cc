@@ -17,6 +17,29 @@ constexpr size_t kMaxBaselineName = 512;
 
 std::string Bytes(const std::array<uint8_t, 16>& id) { return {id.begin(), id.end()}; }
 
+// A workload's names are those of its uses.
+bool MatchesWorkloadOf(const Filter& filter, const v1::Finding& finding) {
+  if (filter.workload.empty()) return true;
+  WorkloadNames whole;
+  whole.script = finding.workload();
+  if (MatchesWorkload(filter, whole)) return true;
+  return std::any_of(finding.evidence().begin(), finding.evidence().end(),
+                     [&filter](const v1::Use& use) {
+                       const v1::Workload& who = use.workload();
+                       return MatchesWorkload(filter, {.comm = who.comm(),
+                                                       .exe = who.exe(),
+                                                       .script = who.script(),
+                                                       .unit = who.unit(),
+                                                       .container_id = who.container_id(),
+                                                       .user = who.user(),
+                                                       .container_name = who.container_name(),
+                                                       .image = who.image(),
+                                                       .pod = who.pod(),
+                                                       .name_space = who.namespace_(),
+                                                       .service_account = who.service_account()});
+                     });
+}
+
 absl::Status CheckFinding(const v1::Finding& finding) {
   std::array<uint8_t, 16> id{};
   if (!ParseFindingIdText(finding.finding_id(), &id)) {
@@ -123,9 +146,7 @@ bool MatchesFinding(const Filter& filter, const v1::Finding& finding) {
   if (!MatchesOwner(filter, finding.owner()) || !MatchesProvider(filter, finding.provider())) {
     return false;
   }
-  WorkloadNames names;
-  names.script = finding.workload();
-  if (!MatchesWorkload(filter, names)) return false;
+  if (!MatchesWorkloadOf(filter, finding)) return false;
   return filter.host.empty() ||
          std::any_of(finding.evidence().begin(), finding.evidence().end(),
                      [&filter](const v1::Use& use) {

@@ -205,6 +205,10 @@ TEST_P(DetectionStoreTest, ChoosesFindings) {
   second.finding.mutable_evidence(0)->mutable_workload()->set_host("db-1");
   v1::Use* other = second.finding.add_evidence();
   other->set_token_id(TokenText(9));
+  other->mutable_workload()->set_exe("/usr/bin/curl");
+  other->mutable_workload()->set_user("ann");
+  other->mutable_workload()->set_script("/tmp/req.py");
+  other->mutable_workload()->set_unit("shop.service");
   StoredFinding third = Finding(3, kNow - 2 * kDay);
   third.finding.set_severity("low");
   StoredFinding fourth = Finding(4, kNow - 2 * kHour);
@@ -236,6 +240,12 @@ TEST_P(DetectionStoreTest, ChoosesFindings) {
       {"provider", "example", {1, 4, 3}},
       {"workload", "sync.py", {1, 4, 3}},
       {"workload", "shop/cart", {2}},
+      {"workload", "curl", {2}},
+      {"workload", "/usr/bin/curl", {2}},
+      {"workload", "ann", {2}},
+      {"workload", "req.py", {2}},
+      {"workload", "shop.service", {2}},
+      {"workload", "wget", {}},
       {"host", "git.example.org", {2}},
       {"host", "web-1", {1, 4, 3}},
   };
