@@ -70,6 +70,13 @@ absl::StatusOr<v1::ListOwnersResponse> Queries::ListOwners(const v1::ListRequest
     found->set_uses(sum.uses());
     *found->mutable_last_used() = sum.last_used();
   }
+  // Open findings of an owner whom the policy no longer has are not lost with it.
+  for (const auto& [name, findings] : *open) {
+    const bool is_there = std::any_of(owners.begin(), owners.end(),
+                                      [&name](const auto& owner) { return owner.owner() == name; });
+    if (name.empty() || is_there) continue;
+    owners.insert(owners.end() - 1, v1::Owner())->set_owner(name);
+  }
   if (!request.owner().empty()) {
     std::erase_if(owners, [&](const v1::Owner& owner) { return owner.owner() != request.owner(); });
   }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <string>
 
@@ -9,6 +10,8 @@
 #include "collector/api/queries.h"
 #include "collector/json/json.h"
 #include "collector/store/fake_store.h"
+#include "collector/store/finding_words.h"
+#include "collector/store/proto_time.h"
 
 namespace tokenwatch {
 namespace {
@@ -59,6 +62,30 @@ class PolicyQueriesTest : public testing::Test {
                                       status->set_judged(5);
                                     }}};
 };
+
+// Rows of owners add up to all open findings, also after the policy renamed one.
+TEST_F(PolicyQueriesTest, FindingsOfAnOwnerThatIsGoneAreCounted) {
+  DetectionCommit commit;
+  int number = 0;
+  for (const char* owner : {"web", "gone", "gone", ""}) {
+    StoredFinding& stored = commit.findings.emplace_back();
+    std::array<uint8_t, 16> id{};
+    id[0] = static_cast<uint8_t>(++number);
+    stored.finding.set_finding_id(FindingIdText(id));
+    stored.finding.set_severity("high");
+    stored.finding.set_state("open");
+    stored.finding.set_owner(owner);
+    SetTime(absl::ToUnixMicros(clock_.Now()), stored.finding.mutable_last_seen());
+  }
+  ASSERT_TRUE(store_.detection()->CommitDetection(commit).ok());
+  const auto answer = queries_.ListOwners({});
+  ASSERT_TRUE(answer.ok());
+  std::string counts;
+  for (const v1::Owner& owner : answer->owners()) {
+    absl::StrAppend(&counts, owner.owner(), " ", owner.open_findings(), "; ");
+  }
+  EXPECT_EQ(counts, "pay 0; web 1; gone 2; none 1; ");
+}
 
 TEST_F(PolicyQueriesTest, OwnersComeInThePolicysOrderOnceEach) {
   std::string next;
