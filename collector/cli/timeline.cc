@@ -130,7 +130,8 @@ class Firsts {
   std::map<std::string, std::string> firsts_;
 };
 
-void AddUsage(const Json& detail, std::vector<Event>* events) {
+// Returns when it began; empty: not known.
+std::string AddUsage(const Json& detail, std::vector<Event>* events) {
   Firsts hosts, programs;
   std::string beginning;
   for (const Json& row : ObjectsOf(detail, "usage")) {
@@ -140,22 +141,26 @@ void AddUsage(const Json& detail, std::vector<Event>* events) {
     programs.Add(absl::StrCat(ProgramName(row), " on ", Cell(row, "machine")), time);
     if (beginning.empty() || time < beginning) beginning = time;
   }
-  if (beginning.empty()) return;
+  if (beginning.empty()) return beginning;
   events->push_back({beginning, absl::StrCat("first used, by ", programs.At(beginning), ", for ",
                                              hosts.At(beginning))});
   hosts.AddEvents(beginning, "new host ", events);
   programs.AddEvents(beginning, "new program ", events);
+  return beginning;
 }
 
-// Buckets in which a tenth or more of the uses were denied, and more than in their neighbours.
-void AddDenials(const std::vector<Bucket>& buckets, std::vector<Event>* events) {
+// Buckets in which a tenth or more of the uses were denied, and more than in their neighbours. None
+// is said to be from before the first use.
+void AddDenials(const std::vector<Bucket>& buckets, const std::string& beginning,
+                std::vector<Event>* events) {
   for (size_t i = 0; i < buckets.size(); ++i) {
     const Bucket& bucket = buckets[i];
     if (bucket.denied == 0 || bucket.denied * 10 < bucket.uses) continue;
     if (i > 0 && buckets[i - 1].denied >= bucket.denied) continue;
     if (i + 1 < buckets.size() && buckets[i + 1].denied > bucket.denied) continue;
-    events->push_back({bucket.start, absl::StrCat(bucket.denied, " of ", bucket.uses,
-                                                  " uses denied, in ", Span(bucket.seconds))});
+    events->push_back({std::max(bucket.start, beginning),
+                       absl::StrCat(bucket.denied, " of ", bucket.uses, " uses denied, in ",
+                                    Span(bucket.seconds))});
   }
 }
 
@@ -229,8 +234,7 @@ std::string TimelineText(const Json& detail, const TimelineOptions& options) {
       Fit(buckets, options.width == 0 ? std::max<size_t>(buckets.size(), 1)
                                       : std::max(std::min(columns, buckets.size()), size_t{1}));
   std::vector<Event> events;
-  AddUsage(detail, &events);
-  AddDenials(buckets, &events);
+  AddDenials(buckets, AddUsage(detail, &events), &events);
   AddFindings(detail, &events);
   AddLife(detail, &events);
   return absl::StrCat(Chart(fitted, options.blocks), "\n", EventsText(std::move(events)));

@@ -73,6 +73,17 @@ TEST(TimelineText, BarsAndWhatHappened) {
   for (size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(lines[i + 2], expected[i]);
 }
 
+// The hour of a token's first use began before it.
+TEST(TimelineText, NothingComesBeforeTheFirstUse) {
+  Json detail = Detail();
+  detail["timeline"][1]["denied"] = 60;
+  detail["timeline"][1]["uses"] = 67;
+  const std::vector<std::string> lines = Lines(TimelineText(detail, {.width = 200}));
+  ASSERT_GT(lines.size(), 6u);
+  EXPECT_EQ(lines[5], "2026-11-20 01:02:03Z  first used, by curl on web-1, for api.test");
+  EXPECT_EQ(lines[6], "2026-11-20 01:02:03Z  60 of 67 uses denied, in 1 hour");
+}
+
 TEST(TimelineText, FitsATerminal) {
   for (const size_t width : {30, 40, 60, 80, 107, 108, 200}) {
     const std::vector<std::string> lines = Lines(TimelineText(Detail(), {.width = width}));
