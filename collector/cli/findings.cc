@@ -26,16 +26,28 @@ std::vector<std::string> FindingCells(const Json& finding) {
           Cell(finding, "uses"),      Cell(finding, "title")};
 }
 
+Column Vanishing(const char* title) { return {.title = title, .may_vanish = true}; }
+
+std::vector<std::string> FindingRowCells(const Json& finding) {
+  return {Cell(finding, "findingId"),      Cell(finding, "severity"), Cell(finding, "state"),
+          SecondCell(finding, "lastSeen"), Cell(finding, "rule"),     WhatCell(finding),
+          Cell(finding, "owner"),          Cell(finding, "uses"),     Cell(finding, "title")};
+}
+
+// On a narrow terminal ids stay whole, so that they can be copied, and titles keep their beginning,
+// which tells findings apart.
 const RowKind& FindingRows() {
-  static const RowKind* const kind = new RowKind{{{"FINDING"},
-                                                  {"LAST SEEN"},
-                                                  {"SEVERITY"},
-                                                  {"RULE"},
-                                                  Shrinking("TOKEN OR WORKLOAD"),
-                                                  Shrinking("OWNER", 5),
-                                                  Number("USES"),
-                                                  Shrinking("TITLE")},
-                                                 FindingCells};
+  static const RowKind* const kind =
+      new RowKind{{{"FINDING"},
+                   {"SEVERITY"},
+                   {"STATE"},
+                   Vanishing("LAST SEEN"),
+                   Vanishing("RULE"),
+                   Vanishing("TOKEN OR WORKLOAD"),
+                   {.title = "OWNER", .may_shrink = true, .least = 5, .may_vanish = true},
+                   {.title = "USES", .is_number = true, .may_vanish = true},
+                   Shrinking("TITLE", 24)},
+                  FindingRowCells};
   return *kind;
 }
 
@@ -49,16 +61,22 @@ std::vector<std::string> FindingDetailCells(const Json& finding) {
   }
   cells.push_back(TimeCell(finding, "firstSeen"));
   cells.push_back(TimeCell(finding, "raised"));
+  cells.push_back(Words(finding, "values", " "));
   return cells;
 }
 
 const RowKind& FindingDetailRows() {
   static const RowKind* const kind = [] {
-    auto* const detail = new RowKind{FindingRows().columns, FindingDetailCells};
+    auto* const detail = new RowKind{{}, FindingDetailCells};
+    for (const char* title : {"FINDING", "LAST SEEN", "SEVERITY", "RULE", "TOKEN OR WORKLOAD",
+                              "OWNER", "USES", "TITLE"}) {
+      detail->columns.push_back({title});
+    }
     for (const char* title :
-         {"STATE", "WORKLOAD", "CREDENTIAL", "FORMAT", "PROVIDER", "CONTACT", "SEEN", "NORMAL",
-          "TO DO", "CONFIDENCE", "HISTORY DAYS", "HISTORY USES", "POLICY RULE", "KIND", "VALUE",
-          "SUPPRESSED BY", "REVISION", "FIRST SEEN", "RAISED"}) {
+         {"STATE",         "WORKLOAD",     "CREDENTIAL",  "FORMAT", "PROVIDER",
+          "CONTACT",       "SEEN",         "NORMAL",      "TO DO",  "CONFIDENCE",
+          "HISTORY DAYS",  "HISTORY USES", "POLICY RULE", "KIND",   "VALUE",
+          "SUPPRESSED BY", "REVISION",     "FIRST SEEN",  "RAISED", "VALUES"}) {
       detail->columns.push_back({title});
     }
     return detail;
@@ -140,7 +158,8 @@ void PrintFinding(const CliOptions& options, const Json& finding, std::ostream* 
       absl::StrCat(Cell(finding, "rule"),
                    policy_rule.empty() ? "" : absl::StrCat(", of the policy's ", policy_rule),
                    Cell(finding, "kind").empty() ? "" : absl::StrCat(": ", Cell(finding, "kind"))));
-  page.Line("Value", Cell(finding, "value"));
+  const std::string values = Words(finding, "values", ", ");
+  page.Line("Value", values.empty() ? Cell(finding, "value") : values);
   page.Line("Suppressed", Cell(finding, "suppressedBy"));
   page.Line("Finding", Cell(finding, "findingId"));
 

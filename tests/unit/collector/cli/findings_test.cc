@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -70,13 +71,31 @@ TEST_F(FindingsTest, AreListedByTheFilters) {
             std::vector<std::string>{
                 "/v1/findings since=1h token=tok_x host=web-1 provider=GitHub workload=sync.py "
                 "owner=platform rule=new_host severity=high state=open limit=5"});
-  ExpectParts({"FINDING", "LAST SEEN", "SEVERITY", "RULE", "OWNER", "USES", "TITLE",
-               "fnd_35602yf42tr1pnyk1wrynxw9gd", "2026-11-22 10:15:12Z", "high", "new_host",
+  ExpectParts({"FINDING", "SEVERITY", "STATE", "LAST SEEN", "RULE", "OWNER", "USES", "TITLE",
+               "fnd_35602yf42tr1pnyk1wrynxw9gd", "high", "open", "2026-11-22 10:15:12Z", "new_host",
                "tok_35602yf42tr1pnyk1wrynxw9gd", "platform", "7", "A token went\\u{1b}[2J"});
   out_.str("");
   options_.output.form = "csv";
   EXPECT_EQ(ListFindings(options_, &out_), absl::OkStatus());
   ExpectParts({"TITLE,STATE,WORKLOAD,", ",open,sync.py,", ",0.934,30.2,3402,"});
+}
+
+TEST_F(FindingsTest, ANarrowTerminalCutsNoId) {
+  server_.Answer({absl::StrCat(R"({"findings":[)", kFinding, R"(],"nextPageToken":""})")});
+  for (const size_t width : {80, 100, 120, 160, 200}) {
+    options_.output.width = width;
+    out_.str("");
+    EXPECT_EQ(ListFindings(options_, &out_), absl::OkStatus());
+    ExpectParts({"FINDING", "SEVERITY", "STATE", "TITLE", "fnd_35602yf42tr1pnyk1wrynxw9gd", "high",
+                 "open", "A token went\\u{1b}"});
+    const std::string text = out_.str();
+    EXPECT_EQ(text.find("TOKEN") != std::string::npos,
+              text.find("tok_35602yf42tr1pnyk1wrynxw9gd") != std::string::npos);
+    size_t longest = 0;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) longest = std::max(longest, line.size());
+    EXPECT_LE(longest, width + 2) << "an ellipsis takes three bytes\n" << text;
+  }
 }
 
 TEST_F(FindingsTest, NoneIsSaidApart) {
