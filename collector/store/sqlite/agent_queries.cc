@@ -2,7 +2,7 @@
 #include <utility>
 #include <vector>
 
-#include "collector/store/sqlite/proto_time.h"
+#include "collector/store/proto_time.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/tls_coverage.h"
 

@@ -4,8 +4,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "collector/store/proto_time.h"
 #include "collector/store/sqlite/owner_finder.h"
-#include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
 #include "collector/store/sqlite/token_groups.h"
 #include "collector/store/sqlite/usage_reader.h"

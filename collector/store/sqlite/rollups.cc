@@ -21,6 +21,10 @@ constexpr char kAddUsage[] =
     "span = max(first + span, excluded.first + excluded.span) - min(first, excluded.first), "
     "first = min(first, excluded.first), uses = uses + excluded.uses, "
     "denied = denied + excluded.denied, failed = failed + excluded.failed";
+constexpr char kAddHourTotals[] =
+    "INSERT INTO hour_totals VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "uses = uses + excluded.uses, denied = denied + excluded.denied, "
+    "unresolved = unresolved + excluded.unresolved";
 constexpr char kAddToken[] =
     "UPDATE tokens SET format = ?2, provider = ?3, length = ?4, "
     "span = iif(uses = 0, ?6 - ?5, max(first + span, ?6) - min(first, ?5)), "
@@ -120,6 +124,18 @@ void Rollups::WriteHours(Database* database, absl::Span<const Entry* const> entr
               sum.first_us - hour * kMicrosPerHour, sum.last_us - sum.first_us);
   }
   database->Cached(kAddHourly).Run(rows_);
+  for (size_t i = 0; i < entries.size();) {
+    const int64_t hour = std::get<0>(entries[i]->key);
+    uint64_t uses = 0, denied = 0, unresolved = 0;
+    for (; i < entries.size() && std::get<0>(entries[i]->key) == hour; ++i) {
+      const Sum& sum = entries[i]->sum;
+      if (sum.inbound) continue;
+      uses += sum.uses;
+      denied += sum.denied;
+      if (std::get<1>(entries[i]->key) == 0) unresolved += sum.uses;
+    }
+    if (uses > 0) database->Cached(kAddHourTotals).Run(hour, uses, denied, unresolved);
+  }
 }
 
 std::vector<std::pair<int64_t, Rollups::Sum>> Rollups::WriteUsage(

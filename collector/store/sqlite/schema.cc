@@ -230,10 +230,25 @@ CREATE TABLE token_marks(
   PRIMARY KEY(token, mark, value)) STRICT, WITHOUT ROWID;
 )sql";
 
+// Outbound uses of each hour since the epoch, for sums over many hours. unresolved: uses without a
+// token. `denied` as Classify (outcome.h) has it.
+constexpr char kHourTotals[] = R"sql(
+CREATE TABLE hour_totals(
+  hour INTEGER PRIMARY KEY, uses INTEGER NOT NULL, denied INTEGER NOT NULL,
+  unresolved INTEGER NOT NULL) STRICT;
+INSERT INTO hour_totals
+  SELECT hour, sum(uses),
+         sum(CASE WHEN status >= 1000 AND status % 1000 < 300
+                  THEN uses * (status / 1000 - 1 IN (7, 16))
+                  ELSE uses * (status % 1000 IN (401, 403, 407)) END),
+         sum(uses * (token = 0))
+  FROM hourly CROSS JOIN resources ON resources.id = resource WHERE inbound = 0 GROUP BY hour;
+)sql";
+
 // [i] makes of version i the next; version 0 is an empty database. What has been released is never
 // changed here: a new version is a new entry.
-constexpr const char* kUpgrades[] = {kTables, kTlsCoverageTables, kContainerNames, kTokenFacts,
-                                     kDetection};
+constexpr const char* kUpgrades[] = {kTables,     kTlsCoverageTables, kContainerNames,
+                                     kTokenFacts, kDetection,         kHourTotals};
 static_assert(std::size(kUpgrades) == kSchemaVersion);
 
 int64_t Number(Database* database, absl::string_view sql) {

@@ -4,10 +4,10 @@
 // hold what repeats; ids in them are dense, and 0 stands for "none" or the empty string. Uses lie
 // in one table a UTC day, numbered in the order of their arrival across all days; `zones` says
 // between which times each run of kZoneUses numbers of a day lies, and stands in for an index by
-// time at a 60th of its size. `hourly` and `usage` are the rollups; `tls_hourly` and `tls_usage`
-// are those of TLS coverage, whose single rows are not kept. `token_facts` and `credentials` hold
-// what was learnt of tokens beside their uses; they stay as long as the tokens, which is for ever.
-// `token_marks` has the latest addresses and user agents of each token.
+// time at a 60th of its size. `hourly`, `usage` and `hour_totals` are the rollups; `tls_hourly` and
+// `tls_usage` are those of TLS coverage, whose single rows are not kept. `token_facts` and
+// `credentials` hold what was learnt of tokens beside their uses; they stay as long as the tokens,
+// which is for ever. `token_marks` has the latest addresses and user agents of each token.
 // `findings`, `baselines`, `detection` and `deliveries` are detection's.
 #ifndef TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
 #define TOKENWATCH_COLLECTOR_STORE_SQLITE_SCHEMA_H_
@@ -20,7 +20,7 @@
 
 namespace tokenwatch::sqlite {
 
-inline constexpr int kSchemaVersion = 5;
+inline constexpr int kSchemaVersion = 6;
 inline constexpr int kZoneBits = 8;  // a zone is 256 numbers
 
 inline constexpr int64_t kMicrosPerHour = 3600LL * 1000 * 1000;

@@ -44,6 +44,12 @@ class Selection {
            !filter_.HasPlace();
   }
 
+  // Whether all uses since some time are selected. Of those a rollup over all times says who had
+  // any: whose last use is not older.
+  bool TakesAllSince() const {
+    return TakesAll() && filter_.since_us != kNoSince && filter_.until_us == kNoUntil;
+  }
+
   bool MatchesToken(int64_t token) const { return !tokens_ || tokens_->contains(token); }
   bool MatchesPlace(int64_t program, int64_t resource);
   // Of a row of rollups, by what owner_finder.h says of those.

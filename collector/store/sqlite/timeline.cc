@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "collector/store/sqlite/proto_time.h"
+#include "collector/store/proto_time.h"
 #include "collector/store/sqlite/schema.h"
 #include "collector/store/sqlite/selection.h"
 #include "collector/store/sqlite/usage_reader.h"

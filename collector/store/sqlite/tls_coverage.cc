@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "collector/store/sqlite/proto_time.h"
+#include "collector/store/proto_time.h"
 #include "collector/store/sqlite/schema.h"
 
 namespace tokenwatch::sqlite {

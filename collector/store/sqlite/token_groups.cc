@@ -119,6 +119,22 @@ Groups SumTokens(Session* session, TokenFold* fold, Selection* selection) {
   return groups;
 }
 
+Groups TokensSince(Session* session, TokenFold* fold, int64_t since_us) {
+  fold->ReadAllCredentials();
+  Groups groups;
+  Statement& query = session->database->Cached(
+      "SELECT number, first + span FROM tokens WHERE uses > 0 AND first + span >= ?");
+  query.Start(since_us);
+  while (query.Next()) {
+    const int64_t number = query.Int(0);
+    const int64_t last_us = query.Int(1);
+    Group& group = groups[fold->RowOf(number)];
+    group.order_us = group.members.empty() ? last_us : std::max(group.order_us, last_us);
+    group.members.push_back({number, last_us});
+  }
+  return groups;
+}
+
 void RestoreOrder(Session* session, const Filter& filter, int64_t snapshot, Groups* groups) {
   Database* const database = session->database.get();
   absl::flat_hash_set<int64_t> touched;

@@ -92,6 +92,9 @@ using Groups = absl::flat_hash_map<int64_t, Group>;  // by TokenFold::RowOf
 // The selection's outbound uses by row.
 Groups SumTokens(Session* session, TokenFold* fold, Selection* selection);
 
+// Rows with an outbound use since then, in their order, with no sums.
+Groups TokensSince(Session* session, TokenFold* fold, int64_t since_us);
+
 // Puts rows that were used since the first page back to where that page had them, so that none is
 // missed or shown twice: a list by last use would move under its reader. Rows that are new since
 // then leave the list.

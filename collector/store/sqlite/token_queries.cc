@@ -7,13 +7,15 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "agent/common/facts.h"
 #include "agent/common/token_id.h"
+#include "collector/store/proto_time.h"
 #include "collector/store/scopes.h"
 #include "collector/store/sqlite/finding_queries.h"
 #include "collector/store/sqlite/owner_finder.h"
-#include "collector/store/sqlite/proto_time.h"
 #include "collector/store/sqlite/queries.h"
+#include "collector/store/sqlite/schema.h"
 #include "collector/store/sqlite/timeline.h"
 #include "collector/store/sqlite/token_facts.h"
 #include "collector/store/sqlite/token_groups.h"
@@ -133,7 +135,11 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
                                   int64_t last_use) {
   Selection selection(filter, session->database.get(), session->dimensions.get());
   TokenFold fold(session->database.get());
-  Groups groups = SumTokens(session, &fold, &selection);
+  // Those who were used since some time are known without a look at each hour, and sums are wanted
+  // of the page's rows only. Further pages look for where the first one had its rows, by all sums.
+  const bool sums_of_page = page == nullptr && selection.TakesAllSince();
+  Groups groups = sums_of_page ? TokensSince(session, &fold, filter.since_us)
+                               : SumTokens(session, &fold, &selection);
   if (page != nullptr) RestoreOrder(session, filter, page->snapshot, &groups);
 
   struct Row {
@@ -191,9 +197,15 @@ v1::ListTokensResponse ListTokens(Session* session, const Filter& filter, const 
   if (rows.empty()) return response;
   std::vector<Spread> spreads(rows.size());
   selection.SetTokens(std::move(numbers));
-  ForEachUsage(
-      session->database.get(), session->dimensions.get(), &selection,
-      [&](const UsageRow& row) { spreads[row_of[row.token]].Add(session->dimensions.get(), row); });
+  if (sums_of_page) {
+    for (const Row& row : rows) row.group->sums = Sums();
+  }
+  ForEachUsage(session->database.get(), session->dimensions.get(), &selection,
+               [&](const UsageRow& row) {
+                 const size_t place = row_of[row.token];
+                 spreads[place].Add(session->dimensions.get(), row);
+                 if (sums_of_page) rows[place].group->sums.Add(SumsOf(row));
+               });
   const OpenFindingCounts open(session, &fold, filter.now_us);
   for (size_t i = 0; i < rows.size(); ++i) {
     v1::Token* const token = response.add_tokens();
@@ -294,6 +306,56 @@ std::optional<v1::TokenDetail> GetToken(Session* session, Filter filter) {
   return detail;
 }
 
+namespace {
+
+// Calls `take` for rows that together have the tokens, programs and resources of the selection's
+// outbound uses, and adds those up.
+void SumUsage(Session* session, Selection* selection, v1::Stats* stats,
+              absl::FunctionRef<void(int64_t token, int64_t program, int64_t resource)> take) {
+  Database* const database = session->database.get();
+  Dimensions* const dimensions = session->dimensions.get();
+  const auto add = [stats](uint64_t uses, uint64_t denied, uint64_t unresolved) {
+    stats->set_uses(stats->uses() + uses);
+    stats->set_denied(stats->denied() + denied);
+    stats->set_unresolved(stats->unresolved() + unresolved);
+  };
+  const auto sum = [&](Selection* part, bool told) {
+    ForEachUsage(database, dimensions, part, [&](const UsageRow& row) {
+      add(row.uses, row.denied, row.token == 0 ? row.uses : 0);
+      if (told) take(row.token, row.program, row.resource);
+    });
+  };
+  if (!selection->TakesAllSince()) {
+    sum(selection, /*told=*/true);
+    return;
+  }
+  const int64_t since_us = std::max<int64_t>(selection->filter().since_us, 0);
+  Statement& used =
+      database->Cached("SELECT token, program, resource FROM usage WHERE first + span >= ?");
+  used.Start(since_us);
+  while (used.Next()) {
+    if (!dimensions->Resource(used.Int(2)).inbound) take(used.Int(0), used.Int(1), used.Int(2));
+  }
+  // The hour that is cut, and whole ones.
+  const int64_t whole = (since_us + kMicrosPerHour - 1) / kMicrosPerHour;
+  if (since_us != whole * kMicrosPerHour) {
+    Filter cut = selection->filter();
+    cut.until_us = whole * kMicrosPerHour;
+    Selection part(cut, database, dimensions);
+    sum(&part, /*told=*/false);
+  }
+  Statement& totals = database->Cached(
+      "SELECT sum(uses), sum(denied), sum(unresolved) FROM hour_totals WHERE hour >= ?");
+  totals.Start(whole);
+  if (totals.Next()) {
+    add(static_cast<uint64_t>(totals.Int(0)), static_cast<uint64_t>(totals.Int(1)),
+        static_cast<uint64_t>(totals.Int(2)));
+  }
+  totals.Reset();
+}
+
+}  // namespace
+
 v1::Stats GetStats(Session* session, const Filter& filter) {
   Database* const database = session->database.get();
   Dimensions* const dimensions = session->dimensions.get();
@@ -302,23 +364,18 @@ v1::Stats GetStats(Session* session, const Filter& filter) {
   absl::flat_hash_set<int64_t> tokens;
   absl::flat_hash_set<ProgramIdentity> programs;
   absl::flat_hash_set<ResourceIdentity> resources;
-  absl::flat_hash_set<int64_t> program_ids, resource_ids;  // whose identities are in
+  absl::flat_hash_set<int64_t> token_ids, program_ids, resource_ids;  // that were looked at
   v1::Stats stats;
-  ForEachUsage(database, dimensions, &selection, [&](const UsageRow& row) {
-    stats.set_uses(stats.uses() + row.uses);
-    stats.set_denied(stats.denied() + row.denied);
-    if (row.token == 0) {
-      stats.set_unresolved(stats.unresolved() + row.uses);
-    } else {
-      tokens.insert(fold.RowOf(row.token));
+  const auto take = [&](int64_t token, int64_t program, int64_t resource) {
+    if (token != 0 && token_ids.insert(token).second) tokens.insert(fold.RowOf(token));
+    if (program_ids.insert(program).second) {
+      programs.insert(IdentityOf(dimensions->Program(program)));
     }
-    if (program_ids.insert(row.program).second) {
-      programs.insert(IdentityOf(dimensions->Program(row.program)));
+    if (resource_ids.insert(resource).second) {
+      resources.insert(IdentityOf(dimensions->Resource(resource)));
     }
-    if (resource_ids.insert(row.resource).second) {
-      resources.insert(IdentityOf(dimensions->Resource(row.resource)));
-    }
-  });
+  };
+  SumUsage(session, &selection, &stats, take);
   stats.set_tokens(tokens.size());
   stats.set_workloads(programs.size());
   stats.set_resources(resources.size());

@@ -1,7 +1,7 @@
 #include "collector/store/sqlite/use_parts.h"
 
 #include "collector/store/pod_labels.h"
-#include "collector/store/sqlite/proto_time.h"
+#include "collector/store/proto_time.h"
 
 namespace tokenwatch::sqlite {
 

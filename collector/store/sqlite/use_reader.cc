@@ -161,12 +161,17 @@ class Partition {
         rows_(database->Prepare(absl::StrCat(
             "SELECT time, token, workload, shape, status, use, latency, port, source, sequence, "
             "count, request FROM ",
-            PartitionName(day), " WHERE use BETWEEN ? AND ? ORDER BY use"))) {}
+            PartitionName(day), " WHERE use BETWEEN ?1 AND ?2",
+            OnlyToken(selection) == nullptr ? "" : " AND token = ?3", " ORDER BY use"))) {}
 
   // Calls `take` for the selection's uses numbered from `first` to `last` within `window`, rising.
   void Read(int64_t first, int64_t last, DayWindow window,
             absl::FunctionRef<void(const StoredUse&)> take) {
-    rows_.Start(first, last);
+    if (const int64_t* token = OnlyToken(selection_); token != nullptr) {
+      rows_.Start(first, last, *token);
+    } else {
+      rows_.Start(first, last);
+    }
     while (rows_.Next()) {
       const int64_t time = rows_.Int(0);
       if (time < window.begin || time >= window.end) continue;
@@ -193,6 +198,12 @@ class Partition {
   }
 
  private:
+  // The token of the selection where it has just one: SQLite passes over others faster.
+  static const int64_t* OnlyToken(const Selection* selection) {
+    const absl::flat_hash_set<int64_t>* tokens = selection->tokens();
+    return tokens != nullptr && tokens->size() == 1 ? &*tokens->begin() : nullptr;
+  }
+
   Selection* const selection_;
   const int64_t day_;
   Statement rows_;

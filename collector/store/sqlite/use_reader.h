@@ -50,8 +50,8 @@ void ForEachUse(Database* database, Selection* selection, int64_t since_us, int6
                 absl::FunctionRef<void(const StoredUse&)> take);
 
 // Up to `limit` uses of the selection numbered above `*number` and at most `newest`, in the order
-// of their numbers. Moves `*number` to the last one looked at; looks at a bounded number of rows a call, so an empty
-// answer does not mean the end.
+// of their numbers. Moves `*number` to the last one looked at; looks at a bounded number of rows a
+// call, so an empty answer does not mean the end.
 std::vector<StoredUse> UsesAfterNumber(Database* database, Selection* selection, size_t limit,
                                        int64_t newest, int64_t* number);
 

@@ -110,8 +110,15 @@ int64_t Micros(const google::protobuf::Timestamp& time);
 // A request with one filter set by its name.
 v1::ListRequest Filtered(const std::string& name, const std::string& value);
 
-// Makes of a database of version 5 one of version 4, without what that cannot hold.
+// Makes of a database of version 6 one of version 5.
+inline constexpr char kUndoHourTotals[] = R"sql(
+DROP TABLE hour_totals;
+PRAGMA user_version = 5;
+)sql";
+
+// And of one of these one of version 4, without what that cannot hold.
 inline constexpr char kUndoDetection[] = R"sql(
+DROP TABLE IF EXISTS hour_totals;
 DROP TABLE findings;
 DROP TABLE finding_details;
 DROP TABLE finding_subjects;
