@@ -19,6 +19,7 @@ absl::StatusOr<std::unique_ptr<BareInserts>> BareInserts::Create(const std::stri
       "latency INTEGER NOT NULL, port INTEGER NOT NULL, source INTEGER NOT NULL, "
       "sequence INTEGER NOT NULL, count INTEGER NOT NULL, request ANY) STRICT; "
       "CREATE TABLE tokens(id INTEGER PRIMARY KEY, token BLOB NOT NULL, key TEXT NOT NULL) STRICT; "
+      "CREATE TABLE facts(token INTEGER, name TEXT, value TEXT, time INTEGER) STRICT; "
       "CREATE TABLE contexts(id INTEGER PRIMARY KEY, machine TEXT, pid INTEGER, started INTEGER, "
       "comm TEXT, exe TEXT, script TEXT, parent_exe TEXT, uid INTEGER, user TEXT, unit TEXT, "
       "cgroup TEXT, format TEXT, carrier TEXT, token_length INTEGER, method TEXT, scheme TEXT, "
@@ -48,6 +49,7 @@ absl::Status BareInserts::Commit(const std::vector<IngestBatch>& batches) {
   sqlite::Transaction transaction(database_.get(), sqlite::Transaction::Kind::kWrite);
   sqlite::Statement& insert =
       database_->Cached("INSERT INTO uses VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  sqlite::Statement& add_fact = database_->Cached("INSERT INTO facts VALUES(?, ?, ?, ?)");
   sqlite::Statement& add_token = database_->Cached("INSERT INTO tokens VALUES(?, ?, ?)");
   for (size_t source = 0; source < batches.size(); ++source) {
     uint64_t sequence = batches[source].first_sequence;
@@ -68,6 +70,9 @@ absl::Status BareInserts::Commit(const std::vector<IngestBatch>& batches) {
       } else {
         run(use.request_id);
       }
+    }
+    for (const TokenFactRow& fact : batches[source].token_facts) {
+      add_fact.Run(fact.token->id, fact.name, fact.value, fact.time_us);
     }
   }
   return transaction.Commit();

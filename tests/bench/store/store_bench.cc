@@ -131,7 +131,7 @@ class Judging {
 };
 
 struct Settings {
-  int64_t uses = 40000;
+  int64_t uses = 20000;
   size_t mix = 0;
   std::string dir;
   bool judge = true;
