@@ -19,6 +19,8 @@ namespace tokenwatch {
 namespace {
 
 constexpr int kOther = 99;
+// The values of http_method.
+constexpr const char* kHttpMethods[] = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE"};
 constexpr uint32_t kMostPid = 1U << 22;
 
 // A class's or an object's number with the caption that goes with it.
@@ -41,11 +43,12 @@ int64_t Milliseconds(const google::protobuf::Timestamp& time) {
 }
 
 Json MetadataOf(const std::string& uid, Json profiles) {
-  return {
+  Json metadata = {
       {"version", std::string(kOcsfVersion)},
       {"product", {{"name", "tokenwatch"}, {"vendor_name", "tokenwatch"}, {"version", Version()}}},
-      {"profiles", std::move(profiles)},
       {"uid", uid}};
+  PutObject(&metadata, "profiles", std::move(profiles));
+  return metadata;
 }
 
 // What every class begins with.
@@ -138,7 +141,10 @@ Json ProcessOf(const v1::Workload& workload) {
   if (!workload.container_id().empty()) {
     Json container = {{"uid", workload.container_id()}};
     Put(&container, "name", workload.container_name());
-    if (!workload.image().empty()) container["image"] = {{"name", workload.image()}};
+    if (!workload.image().empty()) {
+      // Of the image only its reference is known, which the schema's required id may be.
+      container["image"] = {{"name", workload.image()}, {"uid", workload.image()}};
+    }
     process["container"] = std::move(container);
   }
   return process;
@@ -344,7 +350,11 @@ Json OcsfOfUse(const v1::Use& use) {
   event["api"] = ApiOf(use);
   event["src_endpoint"] = ClientOf(use);
   event["dst_endpoint"] = ServerOf(use);
-  Json request = {{"http_method", use.method()}, {"url", UrlOf(use)}};
+  Json request = {{"url", UrlOf(use)}};
+  // Others are in api.operation.
+  for (const char* method : kHttpMethods) {
+    if (use.method() == method) request["http_method"] = method;
+  }
   Put(&request, "user_agent", use.user_agent());
   Put(&request, "version", use.http_version());
   Put(&request, "uid", use.request_id());

@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "tests/unit/collector/notify/example_finding.h"
+#include "tests/unit/collector/notify/ocsf_schema_check.h"
 
 namespace tokenwatch {
 namespace {
@@ -23,6 +26,8 @@ void ExpectBase(const Json& event) {
   EXPECT_EQ(event["type_uid"],
             event["class_uid"].get<int>() * 100 + event["activity_id"].get<int>());
   EXPECT_EQ(event["class_uid"].get<int>() / 1000, event["category_uid"]);
+  const std::vector<std::string> problems = OcsfProblems(event);
+  EXPECT_TRUE(problems.empty()) << absl::StrJoin(problems, "\n") << "\n" << DumpJson(event);
 }
 
 TEST(OcsfTest, AFindingIsADetectionFinding) {
@@ -132,6 +137,70 @@ TEST(OcsfTest, AUseOfNothingKnownHasAnActorAndEndpoints) {
     EXPECT_EQ(event["activity_id"], 99);
     EXPECT_EQ(event["status_id"], 99);
   }
+}
+
+TEST(OcsfTest, AGapIsABaseEvent) {
+  const Json event = OcsfOfGap(7, "gap/1/9", kExampleSeconds * 1'000'000);
+  ExpectBase(event);
+  EXPECT_EQ(event["count"], 7);
+  EXPECT_EQ(event["metadata"]["uid"], "gap/1/9");
+  EXPECT_EQ(event["time"], kExampleSeconds * 1000);
+}
+
+// Whatever is known of a use and what is not.
+TEST(OcsfTest, UsesOfEveryKindHoldToTheSchema) {
+  const std::vector<void (*)(v1::Use*)> changes = {
+      [](v1::Use* use) { use->set_direction("inbound"); },
+      [](v1::Use* use) { use->set_outcome("unanswered"); },
+      [](v1::Use* use) { use->set_status(0); },
+      [](v1::Use* use) { use->set_method("PURGE"); },
+      [](v1::Use* use) { use->set_method("PATCH"); },
+      [](v1::Use* use) { use->set_peer_address("not an address"); },
+      [](v1::Use* use) { use->clear_local_address(); },
+      [](v1::Use* use) { use->clear_host(); },
+      [](v1::Use* use) { use->clear_token_id(); },
+      [](v1::Use* use) { use->set_query("a=&b="); },
+      [](v1::Use* use) { use->clear_workload(); },
+      [](v1::Use* use) { use->mutable_workload()->set_pid(0); },
+      [](v1::Use* use) { use->mutable_workload()->clear_comm(); },
+      [](v1::Use* use) { use->mutable_workload()->clear_image(); },
+      [](v1::Use* use) { use->mutable_workload()->set_exe("/"); },
+      [](v1::Use* use) { use->set_count(uint64_t{1} << 40); },
+      [](v1::Use* use) { use->mutable_workload()->set_pid(0xffffffff); },
+      [](v1::Use* use) { use->set_agent_address("unix:"); },
+  };
+  for (size_t first = 0; first < changes.size(); ++first) {
+    for (size_t second = first; second < changes.size(); ++second) {
+      SCOPED_TRACE(absl::StrCat(first, " ", second));
+      v1::Use use = ExampleUse();
+      changes[first](&use);
+      changes[second](&use);
+      ExpectBase(OcsfOfUse(use));
+      v1::Finding finding = ExampleFinding();
+      *finding.mutable_evidence(0) = use;
+      finding.set_uses(use.count());
+      ExpectBase(OcsfOfFinding(finding, "k"));
+    }
+  }
+}
+
+// The check itself: each of these is found.
+TEST(OcsfTest, TheCheckFindsWhatIsWrong) {
+  const std::vector<std::pair<const char*, const char*>> patches = {
+      {"/severity_id", "7"},          {"/status_code", "403"},
+      {"/src_endpoint/ip", "\"::g\""}, {"/src_endpoint/port", "65536"},
+      {"/device/hostname", "5"},      {"/metadata/version", "null"},
+      {"/actor/process/nope", "1"},   {"/malware", "[]"},
+      {"/metadata/profiles", "[]"}};
+  ASSERT_TRUE(OcsfProblems(OcsfOfUse(ExampleUse())).empty());
+  for (const auto& [pointer, value] : patches) {
+    Json event = OcsfOfUse(ExampleUse());
+    event[Json::json_pointer(pointer)] = Json::parse(value);
+    EXPECT_FALSE(OcsfProblems(event).empty()) << pointer;
+  }
+  Json event = OcsfOfUse(ExampleUse());
+  event["metadata"].erase("product");
+  EXPECT_EQ(OcsfProblems(event), std::vector<std::string>{"/metadata/product is required"});
 }
 
 }  // namespace
