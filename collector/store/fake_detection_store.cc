@@ -173,8 +173,11 @@ absl::StatusOr<v1::ListFindingsResponse> FakeDetectionStore::ListFindings(
   }
   v1::ListFindingsResponse response;
   PagePosition last = {.since_us = filter->since_us, .until_us = filter->until_us};
+  size_t bytes = 0;
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
-    if (static_cast<uint32_t>(response.findings_size()) == filter->limit) {
+    bytes += at->second.ByteSizeLong();
+    if (static_cast<uint32_t>(response.findings_size()) == filter->limit ||
+        (bytes > kFindingPageBytes && response.findings_size() > 0)) {
       response.set_next_page_token(WritePageToken(ListKind::kFindings, filter->fingerprint, last));
       break;
     }

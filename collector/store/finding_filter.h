@@ -21,6 +21,10 @@ namespace tokenwatch {
 // severity or state that is none, a name that is empty or too long.
 absl::Status CheckDetectionCommit(const DetectionCommit& commit);
 
+// A page of findings ends before this, of protobuf's bytes, unless it has one finding only: what a
+// gRPC client takes by itself is 4 MiB.
+inline constexpr size_t kFindingPageBytes = size_t{3} << 20;
+
 // InvalidArgument where the request has a filter that does not choose among findings.
 absl::Status CheckFindingFilters(const v1::ListRequest& request);
 

@@ -67,6 +67,7 @@ v1::ListFindingsResponse ListFindings(Session* session, const Filter& filter,
   Statement& query = database->Cached(kByLastSeen);
   query.Start(filter.since_us, until_us, before);
   PagePosition last = {.since_us = filter.since_us, .until_us = filter.until_us};
+  size_t bytes = 0;
   while (query.Next()) {
     const int64_t row = query.Int(0);
     const int64_t last_seen_us = query.Int(1);
@@ -80,7 +81,9 @@ v1::ListFindingsResponse ListFindings(Session* session, const Filter& filter,
     if (!MatchesOwner(filter, query.Bytes(5))) continue;
     v1::Finding finding = ReadFinding(session, row, now_us);
     if (!MatchesFinding(filter, finding)) continue;
-    if (static_cast<uint32_t>(response.findings_size()) == filter.limit) {
+    bytes += finding.ByteSizeLong();
+    if (static_cast<uint32_t>(response.findings_size()) == filter.limit ||
+        (bytes > kFindingPageBytes && response.findings_size() > 0)) {
       response.set_next_page_token(WritePageToken(ListKind::kFindings, filter.fingerprint, last));
       break;
     }

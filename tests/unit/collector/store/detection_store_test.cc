@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "collector/store/fake_store.h"
+#include "collector/store/finding_filter.h"
 #include "collector/store/finding_words.h"
 #include "collector/store/sqlite/database.h"
 #include "collector/store/sqlite/schema.h"
@@ -280,6 +281,29 @@ TEST_P(DetectionStoreTest, ChoosesFindings) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << filter.name;
     EXPECT_NE(std::string(status.message()).find(filter.says), std::string::npos) << status;
   }
+}
+
+TEST_P(DetectionStoreTest, APageIsBoundedByBytes) {
+  DetectionCommit commit;
+  for (uint64_t number = 1; number <= 7; ++number) {
+    StoredFinding stored = Finding(number, kNow - static_cast<int64_t>(number));
+    // One alone is too large for a page.
+    stored.finding.set_observed(std::string(number == 4 ? 2 * kFindingPageBytes : 1 << 20, 'x'));
+    commit.findings.push_back(std::move(stored));
+  }
+  ASSERT_TRUE(detection().CommitDetection(commit).ok());
+  v1::ListRequest request;
+  std::vector<int> sizes;
+  size_t listed = 0;
+  do {
+    const v1::ListFindingsResponse page = detection().ListFindings(request).value();
+    for (const v1::Finding& finding : page.findings()) {
+      EXPECT_EQ(finding.finding_id(), FindingText(++listed));
+    }
+    sizes.push_back(page.findings_size());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(sizes, (std::vector<int>{2, 1, 1, 2, 1}));
 }
 
 TEST_P(DetectionStoreTest, ClosesAFindingADayAfterItsLastEvidence) {
