@@ -188,7 +188,15 @@ void FindingBook::NoteValue(Entry* entry, const Rule& rule, const Report& report
 FindingBook::Entry* FindingBook::Begin(const std::string& key, const Rule& rule,
                                        const FindingSubject& subject, const Report& report,
                                        const CommittedUse* use, int64_t time_us) {
-  Entry& entry = findings_[key] = Entry();
+  Entry& entry = findings_[key];
+  // Where much is judged at once the one before may not have been taken yet.
+  if (entry.change != Change::kNone) {
+    entry.stored.tell = entry.change == Change::kTold;
+    replaced_.push_back(std::move(entry.stored));
+  }
+  const bool listed = entry.listed;
+  entry = Entry();
+  entry.listed = listed;
   entry.lasting = rule.lasting;
   entry.last_us = entry.told_us = time_us;
   entry.change = Change::kTold;
@@ -272,7 +280,10 @@ void FindingBook::Restore(const StoredFinding& stored) {
 }
 
 std::vector<StoredFinding> FindingBook::Take(bool joined, int64_t now_us) {
-  std::vector<StoredFinding> taken;
+  std::vector<StoredFinding> taken = std::exchange(replaced_, {});
+  for (StoredFinding& stored : taken) {
+    if (!stored.finding.has_raised()) SetTime(now_us, stored.finding.mutable_raised());
+  }
   std::vector<std::string> left;
   for (std::string& key : changed_) {
     const auto found = findings_.find(key);

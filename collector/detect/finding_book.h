@@ -87,6 +87,8 @@ class FindingBook {
   absl::flat_hash_map<std::string, uint32_t> alike_;  // of the hour `alike_hour_`
   Hour alike_hour_ = 0;
   std::vector<std::string> changed_;  // keys; also of those with values that wait to be told
+  // Changed, and their key is another one's by now.
+  std::vector<StoredFinding> replaced_;
 };
 
 }  // namespace tokenwatch
