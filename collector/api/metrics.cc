@@ -24,6 +24,7 @@ struct CounterRow {
 
 // What other rooms count. A counter that is not here is shown too, with its name as help.
 constexpr CounterRow kCounters[] = {
+    {"detect_baselines_lost", false, "Baselines that could not be read; they are learnt anew."},
     {"detect_commit_failures", false, "Commits of findings that failed and were tried again."},
     {"detect_commits", false, "Commits of findings and baselines."},
     {"detect_facts_dropped", false,

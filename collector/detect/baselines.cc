@@ -108,22 +108,25 @@ void Baselines::Drop(const std::string& subject) {
   by_token_.clear();
 }
 
-void Baselines::Restore(std::string_view name, std::string_view bytes) {
+bool Baselines::Restore(std::string_view name, std::string_view bytes) {
   if (name.starts_with(kTokens)) {
     Profile profile;
-    if (!profile.Restore(bytes, &words)) return;
+    if (!profile.Restore(bytes, &words)) return false;
+    if (profile.subject != name.substr(kTokens.size())) return false;
     for (const std::string& id : profile.ids) subject_of_[id] = profile.subject;
     const std::string subject = profile.subject;
     profiles_[subject] = std::move(profile);
   } else if (name.starts_with(kWorkloads) || name.starts_with(kHosts)) {
     SharedProfile profile;
-    if (!profile.Restore(bytes, &words)) return;
+    if (!profile.Restore(bytes, &words)) return false;
+    if (profile.name != name.substr(kWorkloads.size())) return false;
     Shared& shared = name.starts_with(kWorkloads) ? workloads_ : hosts_;
     const std::string key = profile.name;
     shared[key] = std::move(profile);
-  } else if (name == kFleet) {
-    fleet.Restore(bytes, &words);
+  } else {
+    return name == kFleet && fleet.Restore(bytes, &words);
   }
+  return true;
 }
 
 std::vector<StoredBaseline> Baselines::TakeChanged() {

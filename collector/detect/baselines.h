@@ -43,7 +43,8 @@ class Baselines {
   }
   size_t profiles() const { return profiles_.size(); }
 
-  void Restore(std::string_view name, std::string_view bytes);
+  // False where `bytes` are none of that name.
+  bool Restore(std::string_view name, std::string_view bytes);
   std::vector<StoredBaseline> TakeChanged();
 
   // Forgets what was not used since then, and beyond the bounds what was used least and is oldest.

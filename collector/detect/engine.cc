@@ -130,7 +130,9 @@ class Engine::Impl {
 
   void SetPolicy(std::shared_ptr<const Policy> policy) { policy_ = std::move(policy); }
 
-  void Restore(std::string_view name, std::string_view bytes) { baselines_.Restore(name, bytes); }
+  bool Restore(std::string_view name, std::string_view bytes) {
+    return baselines_.Restore(name, bytes);
+  }
   void Restore(const StoredFinding& finding) { book_.Restore(finding); }
 
   void Judge(const CommittedUse& use);
@@ -649,7 +651,9 @@ void Engine::Impl::AdvanceTo(int64_t time_us) {
 void Engine::SetPolicy(std::shared_ptr<const Policy> policy) {
   impl_->SetPolicy(std::move(policy));
 }
-void Engine::Restore(std::string_view name, std::string_view bytes) { impl_->Restore(name, bytes); }
+bool Engine::Restore(std::string_view name, std::string_view bytes) {
+  return impl_->Restore(name, bytes);
+}
 void Engine::Restore(const StoredFinding& finding) { impl_->Restore(finding); }
 void Engine::Judge(const CommittedUse& use) { impl_->Judge(use); }
 void Engine::Learn(const TokenFactRow& fact) { impl_->Learn(fact); }

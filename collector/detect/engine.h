@@ -39,7 +39,8 @@ class Engine {
   void SetPolicy(std::shared_ptr<const Policy> policy);
 
   // Takes what an earlier engine gave away: baselines first, then findings that may be joined.
-  void Restore(std::string_view name, std::string_view bytes);
+  // False where it cannot be read: then it is learnt anew.
+  bool Restore(std::string_view name, std::string_view bytes);
   void Restore(const StoredFinding& finding);
 
   void Judge(const CommittedUse& use);

@@ -54,9 +54,17 @@ absl::Status Judge::Restore() {
   if (!judged.ok()) return judged.status();
   // A store that was restored from a backup may be younger than what it says of itself.
   judged_ = std::min(*judged, store_->LastUse());
-  absl::Status status = store_->ForEachBaseline(
-      [this](std::string_view name, std::string_view bytes) { engine_.Restore(name, bytes); });
+  uint64_t lost = 0;
+  absl::Status status =
+      store_->ForEachBaseline([this, &lost](std::string_view name, std::string_view bytes) {
+        if (!engine_.Restore(name, bytes)) ++lost;
+      });
   if (!status.ok()) return status;
+  if (lost > 0) {
+    Log(LogLevel::kWarning, lost, " baselines cannot be read; what is normal is learnt anew there");
+    const absl::MutexLock lock(&mutex_);
+    counters_["detect_baselines_lost"] += lost;
+  }
   const absl::StatusOr<std::vector<StoredFinding>> findings =
       store_->FindingsSince(NewestMicros() - kJoinMicros);
   if (!findings.ok()) return findings.status();

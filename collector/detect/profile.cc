@@ -204,6 +204,8 @@ std::string Profile::Save(const Words& words) const {
   state.set_hour_uses(hour_uses);
   state.set_hour_failed(hour_failed);
   state.set_hour_odd(hour_odd);
+  state.set_hour_is_unusual(hour_shape != nullptr);
+  state.set_hour_chance(hour_chance);
   for (const Word resource : hour_resources) state.add_hour_resources(text(resource));
   state.set_hour_new_resources(hour_new_resources);
   state.set_resource_peak(resource_peak);
@@ -275,6 +277,10 @@ bool Profile::Restore(std::string_view bytes, Words* words) {
   refused = state.refused();
   odd.Restore(state.odd_day(), state.odd_days());
   active_days = state.active_days();
+  if (state.hour_is_unusual() && week != nullptr) {
+    hour_chance = state.hour_chance();
+    hour_shape = std::make_unique<HourShape>(ShapeOf(*week, active_days));
+  }
   last_day = state.last_day();
   wrote = state.wrote();
   in_header = state.in_header();

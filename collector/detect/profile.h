@@ -95,7 +95,7 @@ struct Profile {
   uint32_t hour_new_resources = 0;
   float resource_peak = 0;  // most distinct ones in an hour, fading
 
-  // Of that hour, where it is unusual for the token; not stored.
+  // Of that hour, where it is unusual for the token.
   std::unique_ptr<HourShape> hour_shape;
   double hour_chance = 1;
 

@@ -175,6 +175,14 @@ TEST_F(JudgeTest, StopSavesAll) {
   EXPECT_EQ(store_.findings()[0].last_number, 37u);
 }
 
+TEST_F(JudgeTest, BaselinesThatCannotBeReadAreCounted) {
+  DetectionCommit commit;
+  commit.baselines = {{"t/tok_a", "\xff"}, {"x/", "what"}};
+  ASSERT_TRUE(store_.CommitDetection(commit).ok());
+  Start({});
+  EXPECT_EQ(CounterOf(*judge_, "detect_baselines_lost"), 2u);
+}
+
 TEST_F(JudgeTest, AStoreThatFailsLosesNothingAndRepeatsNothing) {
   Start(ToPager());
   History history;
