@@ -170,7 +170,7 @@ void FindingBook::NoteValue(Entry* entry, const Rule& rule, const Report& report
   *values->Add() = value;
   finding.set_value(std::move(value));
   finding.set_title(TitleText(rule, report, *values, finding.tokens_of()));
-  finding.set_observed(ObservedText(report, *values));
+  finding.set_observed(ObservedText(report, *values, nullptr));
   if (first) return;
   if (time_us - entry->values_us >= kTellAgainMicros) {
     entry->values_us = time_us;
@@ -210,7 +210,7 @@ FindingBook::Entry* FindingBook::Begin(const std::string& key, const Rule& rule,
   SetSubject(subject, use, &finding);
   SetTime(time_us, finding.mutable_first_seen());
   SetTime(time_us, finding.mutable_last_seen());
-  finding.set_observed(ObservedText(report, finding.values()));
+  finding.set_observed(ObservedText(report, finding.values(), use));
   finding.set_normal(FindingCut(report.normal));
   finding.set_advice(AdviceText(rule, finding));
   finding.set_confidence(report.confidence);
@@ -240,7 +240,7 @@ bool FindingBook::Join(Entry* entry, const Rule& rule, const Report& report,
   // Of what has values the newest one's.
   if (report.value.empty()) {
     finding.set_title(TitleText(rule, report, finding.values(), finding.tokens_of()));
-    finding.set_observed(ObservedText(report, finding.values()));
+    finding.set_observed(ObservedText(report, finding.values(), &use));
   }
   if (entry->told_uses == 0) {
     entry->told_uses = finding.uses();

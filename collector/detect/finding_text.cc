@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "collector/detect/shown_names.h"
 #include "collector/detect/words.h"
 
 namespace tokenwatch {
@@ -54,7 +55,11 @@ std::string TitleText(const Rule& rule, const Report& report, const FindingValue
                           : absl::StrCat(" (many tokens of ", CutTo(tokens_of, kInTitleMax), ")"));
 }
 
-std::string ObservedText(const Report& report, const FindingValues& values) {
+std::string ObservedText(const Report& report, const FindingValues& values,
+                         const CommittedUse* use) {
+  if (use != nullptr && report.value.empty() && report.subject.empty()) {
+    return FindingCut(absl::StrCat(CutTo(report.observed, kInTitleMax), "; now ", UseText(*use)));
+  }
   std::vector<std::string> others = OthersOf(report, values);
   if (report.value.empty() || others.empty()) return FindingCut(report.observed);
   const size_t more = others.size() - std::min(others.size(), kMostOthers);

@@ -21,8 +21,10 @@ std::string FindingCut(std::string_view text);
 std::string TitleText(const Rule& rule, const Report& report, const FindingValues& values,
                       std::string_view tokens_of);
 
-// The report's, and the newest of the other values.
-std::string ObservedText(const Report& report, const FindingValues& values);
+// The report's, and the newest of the other values; where the title has all of it, also the use.
+// `use` may be null.
+std::string ObservedText(const Report& report, const FindingValues& values,
+                         const CommittedUse* use);
 
 // The rule's, with the ids that its commands take; `finding` has its subject.
 std::string AdviceText(const Rule& rule, const v1::Finding& finding);

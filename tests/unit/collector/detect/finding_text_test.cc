@@ -176,6 +176,28 @@ TEST(FindingText, HowOftenANewOneCameIsNoMoreThanIsKnown) {
   EXPECT_TRUE(absl::StrContains(finding.observed(), "on m1 (10.1.2.3)")) << finding.observed();
 }
 
+TEST(FindingText, ASourceIsNamedWithItsAddress) {
+  Call away;
+  away.agent_address = "10.77.1.1";
+  History history;
+  history.Days(14, Call());
+  history.Uses(1, away);
+  const v1::Finding finding = Only(history, "new_source");
+  EXPECT_EQ(finding.value(), "10.77.0.0/16");
+  EXPECT_TRUE(absl::StrContains(finding.observed(), "(10.77.1.1)")) << finding.observed();
+}
+
+TEST(FindingText, ABurstNamesAUseOfIt) {
+  History history;
+  history.Days(14, Call(), {.uses = 2});
+  history.Uses(200, Call());
+  const v1::Finding finding = Only(history, "volume_spike");
+  EXPECT_TRUE(absl::StrContains(finding.observed(), " uses within this hour; now GET "))
+      << finding.observed();
+  EXPECT_TRUE(absl::StrContains(finding.title(), " uses within this hour: far more uses than"))
+      << finding.title();
+}
+
 // The value is in the title, what was seen is more than it.
 TEST(FindingText, NothingIsSaidTwice) {
   Call foreign;
