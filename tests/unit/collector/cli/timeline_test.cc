@@ -76,8 +76,8 @@ TEST(TimelineText, BarsAndWhatHappened) {
 // The hour of a token's first use began before it.
 TEST(TimelineText, NothingComesBeforeTheFirstUse) {
   Json detail = Detail();
-  detail["timeline"][1]["denied"] = 60;
-  detail["timeline"][1]["uses"] = 67;
+  detail["timeline"][1]["denied"] = 60U;
+  detail["timeline"][1]["uses"] = 67U;
   const std::vector<std::string> lines = Lines(TimelineText(detail, {.width = 200}));
   ASSERT_GT(lines.size(), 6u);
   EXPECT_EQ(lines[5], "2026-11-20 01:02:03Z  first used, by curl on web-1, for api.test");
