@@ -157,7 +157,7 @@ class Engine::Impl {
     bool suspect = false;  // something that may not become normal by itself
     bool odd = false;
   };
-  Verdict RunRules(const UseView& view, const FindingSubject& subject);
+  Verdict RunRules(UseView* view, const FindingSubject& subject);
   static bool IsOdd(const UseView& view);
   void LearnUse(const UseView& view, const Verdict& verdict, Profile* profile,
                 SharedProfile* workload, SharedProfile* host);
@@ -285,33 +285,31 @@ void Engine::Impl::SetNovelties(UseView* view) {
   }
 }
 
-Engine::Impl::Verdict Engine::Impl::RunRules(const UseView& view, const FindingSubject& subject) {
+Engine::Impl::Verdict Engine::Impl::RunRules(UseView* view, const FindingSubject& subject) {
   Verdict verdict;
+  view->odd = IsOdd(*view);
   for (const Rule& rule : Rules()) {
     if (rule.on_use == nullptr) continue;
-    OneRule reporter(&rule, &book_, subject.id, view.time_us);
-    rule.on_use(view, &reporter);
-    verdict.odd = verdict.odd || reporter.odd;
+    OneRule reporter(&rule, &book_, subject.id, view->time_us);
+    rule.on_use(*view, &reporter);
+    view->odd = view->odd || reporter.odd;
     for (const Report& report : reporter.reports) {
       FindingSubject of = subject;
       of.suppression =
-          policy_->SuppressionOf(rule.id, view.subject, absl::FromUnixMicros(view.time_us));
-      book_.Add(rule, of, report, &view.use, view.time_us);
+          policy_->SuppressionOf(rule.id, view->subject, absl::FromUnixMicros(view->time_us));
+      book_.Add(rule, of, report, &view->use, view->time_us);
       verdict.suspect = verdict.suspect || !rule.lasting;
     }
   }
+  verdict.odd = view->odd;
   return verdict;
 }
 
 // Less than a finding: something asked for the first time by a token to which that hardly happens.
 bool Engine::Impl::IsOdd(const UseView& view) {
-  if (!IsMature(view)) return false;
+  if (!IsMature(view) || IsAfterRelease(view) || IsNewInstance(view)) return false;
   const Novelty& resource = view.New(Dimension::kResource);
-  if (resource.is_new && !resource.siblings && !IsAfterRelease(view) && !IsNewInstance(view) &&
-      resource.per_day <= kOddPerDay) {
-    return true;
-  }
-  return false;
+  return resource.is_new && !resource.siblings && resource.per_day <= kOddPerDay;
 }
 
 void Engine::Impl::LearnProfile(const UseView& view, const Verdict& verdict, Profile* profile) {
@@ -321,7 +319,7 @@ void Engine::Impl::LearnProfile(const UseView& view, const Verdict& verdict, Pro
     if (view.New(dimension).is_new && verdict.suspect) value.suspect = true;
   }
   const auto day = static_cast<int32_t>(view.time_us / kMicrosPerDay);
-  if (verdict.odd || (!verdict.suspect && IsOdd(view))) profile->odd.Add(day);
+  if (verdict.odd) profile->odd.Add(day);
   if (day > profile->last_day) {
     ++profile->active_days;
     profile->last_day = day;
@@ -459,7 +457,7 @@ void Engine::Impl::Judge(const CommittedUse& use) {
 
   FindingSubject of = FindingSubjectOf(*profile, view.owner);
   of.service = baselines_.words.Text(features.service);
-  const Verdict verdict = RunRules(view, of);
+  const Verdict verdict = RunRules(&view, of);
   if (!view.late && (verdict.odd || verdict.suspect)) profile->hour_odd = true;
   LearnUse(view, verdict, profile, workload, host);
 }

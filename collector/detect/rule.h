@@ -59,6 +59,8 @@ struct UseView {
   double hour_chance = 1;            // HourPool::Chance of this hour
   uint64_t quiet_us = 0;             // since the use before; 0: it is the first
   std::array<Novelty, kDimensions> novelties;
+  // Less than a finding, by itself or by the rules before this one.
+  bool odd = false;
 
   const Novelty& New(Dimension dimension) const {
     return novelties[static_cast<size_t>(dimension)];

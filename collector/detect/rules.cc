@@ -92,7 +92,7 @@ constexpr Rule kRules[] = {
     {"unmapped", S::kInfo, true, "A token that nobody owns.",
      "Add a row to the policy's owners that takes its workload.", rules::Unmapped, nullptr,
      nullptr},
-    {"volume_drop", S::kMedium, false, "No use where many were to be expected.",
+    {"volume_drop", S::kMedium, false, "Far fewer uses than were to be expected.",
      "Ask its owner whether the integration still works.", nullptr, rules::VolumeDrop, nullptr},
     {"dormant", S::kLow, true, "A token unused for longer than the policy allows.",
      "Revoke it if nobody needs it.", nullptr, rules::Dormant, nullptr},

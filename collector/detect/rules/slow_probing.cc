@@ -15,9 +15,10 @@ constexpr int kMostADay = 100;
 // One or two odd uses a day, over days, none of them worth a finding: not the way of a program that
 // is at work, if it was not so before.
 void SlowProbing(const UseView& view, Reporter* reporter) {
+  if (!view.odd || view.late) return;
   const auto day = static_cast<int32_t>(view.time_us / kMicrosPerDay);
   const OddDays& odd = view.profile.odd;
-  const int recent = odd.Count(day, kRecent);
+  const int recent = odd.Count(day - 1, kRecent - 1) + 1;  // with today
   if (recent < kLeastDays || odd.Worst(day, kRecent) > kMostADay || !IsMature(view)) return;
   const int before = odd.Count(day - kRecent, kBefore);
   const double watched =

@@ -83,7 +83,7 @@ bool WriteFile(const std::string& path, Write write) {
 
 // Null where there is a problem, which is told.
 std::shared_ptr<const Policy> ReadPolicy(const std::string& path, bool made_up) {
-  std::string text = made_up ? GeneratedPolicy() : "";
+  std::string text = made_up ? GeneratedPolicy() : "rules: []";
   if (!path.empty()) {
     std::ifstream file(path);
     std::ostringstream all;
