@@ -294,8 +294,9 @@ const std::vector<Row>& Table() {
          Usual(w);
          w.history.Wait(7 * kDay).Uses(1, Call());
        }},
-      // Only what to leave alone: what fires it depends on the fleet's refusals.
-      {"slow_probing", "medium", nullptr, [](World& w) { Probe(w, 5, 12); }},
+      // The night is the fourth odd day, or no odd one.
+      {"slow_probing", "medium", [](World& w) { Probe(w, 5, 12); },
+       [](World& w) { Probe(w, 5, 1); }},
       {"first_of_format", "low",
        [](World& w) {
          Usual(w);
