@@ -74,6 +74,9 @@ constexpr CounterRow kCounters[] = {
     {"policy_problems", true,
      "Problems of the policy file as it is now; the policy before stays in force."},
     {"policy_refusals", false, "Times that a policy file was read and had a problem."},
+    {"tail_uses_dropped", false,
+     "Uses that retention dropped before a stream that goes on from a cursor had read them; at "
+     "most."},
     {"uses_foreign_host", false,
      "Uses of tokens at hosts that are not their provider's, retries included."},
 };

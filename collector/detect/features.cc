@@ -162,7 +162,10 @@ const Features& FeatureReader::Of(const UseContext& context,
   if (known_.size() >= kMost) known_.clear();
   Known& known = known_[context.id];
   if (known.source != source) {
-    known.features = Read(context, *source);
+    // Each commit has sources of its own, most of which say the same.
+    const bool same =
+        known.source != nullptr && known.source->agent_address == source->agent_address;
+    if (!same) known.features = Read(context, *source);
     known.source = source;
   }
   return known.features;

@@ -48,15 +48,16 @@ std::vector<IngestBatch> Fleet::NextCommit() {
     batch.agent_address = absl::StrFormat("10.0.0.%d", i);
     batch.stream = streams_[i];
     batch.first_sequence = sequences_[i];
-    sequences_[i] += batch_uses;
-    batch.uses.resize(batch_uses);
+    batch.uses.reserve(batch_uses * 2);
   }
-  for (size_t use = 0; use < batch_uses; ++use) {
-    for (IngestBatch& batch : batches) {
-      batch.uses[use] = NextUse();
-      if (mix_.facts) Tell(batch.uses[use], &batch.token_facts);
-    }
+  for (size_t i = 0; i < batch_uses * kAgents; ++i) {
+    UseRow use = NextUse();
+    // A context is a program's on one machine.
+    IngestBatch& batch = batches[use.context->id % kAgents];
+    if (mix_.facts) Tell(use, &batch.token_facts);
+    batch.uses.push_back(std::move(use));
   }
+  for (int i = 0; i < kAgents; ++i) sequences_[i] += batches[i].uses.size();
   return batches;
 }
 

@@ -36,7 +36,7 @@ class Fleet {
   // `uses`: how many will be taken.
   Fleet(const Mix& mix, int64_t uses);
 
-  // A batch of each agent.
+  // A batch of each agent; they differ in size, and one may be empty.
   std::vector<IngestBatch> NextCommit();
 
   // By rank, 0 is the one used most. "tok_..."
