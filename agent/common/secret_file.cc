@@ -110,10 +110,9 @@ absl::Status CheckSecretAccess(const std::string& path, const std::string& what)
     return absl::ErrnoToStatus(errno, absl::StrCat(what, " cannot be read from ", path));
   }
   if (file.st_uid != 0 && file.st_uid != geteuid()) {
-    return absl::PermissionDeniedError(absl::StrCat(what, " is in ", path,
-                                                    ", which belongs to user ", file.st_uid,
-                                                    ", who could change it: run \"chown ",
-                                                    geteuid(), " ", path, "\""));
+    return absl::PermissionDeniedError(
+        absl::StrCat(what, " is in ", path, ", which belongs to user ", file.st_uid,
+                     ", who could change it: run \"chown ", geteuid(), " ", path, "\""));
   }
   // Root hands a service's secret to the service's group.
   const mode_t allowed = file.st_gid == getegid() ? 0640 : 0600;

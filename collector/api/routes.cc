@@ -38,8 +38,8 @@ Route WithOcsf(Route route, decltype(Route::ocsf) ocsf) {
   return route;
 }
 
-// Uses since pageToken for SIEMs, and before them a line for those that are gone. The key of that is
-// the same however often the page is asked for.
+// Uses since pageToken for SIEMs, and before them a line for those that are gone. The key of that
+// is the same however often the page is asked for.
 absl::StatusOr<HttpResponse> TailOcsf(const Queries& queries, const v1::ListRequest& request) {
   const absl::StatusOr<v1::TailUsesResponse> answer = queries.TailUses(request);
   if (!answer.ok()) return answer.status();

@@ -29,7 +29,8 @@ struct Route {
       handle;
   const char* id_help = "";  // what the "{id}" part is
   // What `format=ocsf` answers, lines of JSON; null: there is no such form.
-  std::function<absl::StatusOr<HttpResponse>(const Queries&, const v1::ListRequest&)> ocsf = nullptr;
+  std::function<absl::StatusOr<HttpResponse>(const Queries&, const v1::ListRequest&)> ocsf =
+      nullptr;
 };
 
 // The parameter that chooses between "json" and "ocsf", of a route that has both.

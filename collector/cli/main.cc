@@ -17,8 +17,8 @@
 #include "collector/cli/commands.h"
 #include "collector/cli/table.h"
 #include "collector/cli/top.h"
-#include "collector/cli/whole_lines.h"
 #include "collector/cli/who.h"
+#include "collector/cli/whole_lines.h"
 
 namespace {
 

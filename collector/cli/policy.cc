@@ -159,7 +159,10 @@ absl::Status CheckPolicy(const CliOptions& options, const std::vector<std::strin
     found += here.size();
     wrong += policy == nullptr ? 1 : 0;
     if (options.output.form == "json") {
-      PrintJson({{"file", file}, {"valid", policy != nullptr}, {"problems", here}, {"warnings", warnings}},
+      PrintJson({{"file", file},
+                 {"valid", policy != nullptr},
+                 {"problems", here},
+                 {"warnings", warnings}},
                 out);
     } else if (policy != nullptr) {
       *out << ShownSafely(file) << ": "

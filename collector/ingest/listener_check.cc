@@ -38,7 +38,8 @@ absl::Status Await(int fd, short events, Steady::time_point deadline, int stop) 
   while (true) {
     pollfd fds[] = {{.fd = stop, .events = POLLIN, .revents = 0},
                     {.fd = fd, .events = events, .revents = 0}};
-    const absl::Duration left = std::max(absl::FromChrono(deadline - Steady::now()), absl::ZeroDuration());
+    const absl::Duration left =
+        std::max(absl::FromChrono(deadline - Steady::now()), absl::ZeroDuration());
     const int ready = poll(fds, 2, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
     if (ready < 0 && errno != EINTR) return Failed("poll", errno);
     if (ready > 0) return fds[0].revents != 0 ? absl::CancelledError() : absl::OkStatus();
@@ -162,7 +163,8 @@ void ListenerCheck::Run() {
       Log(LogLevel::kWarning, sentence,
           ": it cannot notice a listener that stops; let the host reach itself at this address");
     }
-  } while (absl::IsDeadlineExceeded(Await(-1, 0, Steady::now() + absl::ToChronoMicroseconds(options_.interval), stop_)));
+  } while (absl::IsDeadlineExceeded(
+      Await(-1, 0, Steady::now() + absl::ToChronoMicroseconds(options_.interval), stop_)));
 }
 
 }  // namespace tokenwatch

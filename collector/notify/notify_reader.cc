@@ -331,18 +331,16 @@ void NotifyReader::ReadReceiver(const YamlNode& node) {
 
 // Findings name the rule of detection; policy_violation, whichever rule of the policy it was.
 void NotifyReader::CheckRule(const YamlNode& node, const std::string& pattern) {
-  if (pattern.empty() || std::any_of(std::begin(kDetectionRules), std::end(kDetectionRules),
-                                     [&pattern](std::string_view rule) {
-                                       return GlobMatches(pattern, rule);
-                                     })) {
+  if (pattern.empty() ||
+      std::any_of(std::begin(kDetectionRules), std::end(kDetectionRules),
+                  [&pattern](std::string_view rule) { return GlobMatches(pattern, rule); })) {
     return;
   }
   const std::string nearest =
       NearestWord(pattern, {std::begin(kDetectionRules), std::end(kDetectionRules)});
-  Refuse(node.line,
-         absl::StrCat("detection has no rule '", ShownYaml(pattern), "'; ",
-                      nearest.empty() ? "'tokenwatch policy show' lists them"
-                                      : absl::StrCat("did you mean '", nearest, "'?")));
+  Refuse(node.line, absl::StrCat("detection has no rule '", ShownYaml(pattern), "'; ",
+                                 nearest.empty() ? "'tokenwatch policy show' lists them"
+                                                 : absl::StrCat("did you mean '", nearest, "'?")));
 }
 
 void NotifyReader::ReadRoute(const YamlNode& node) {

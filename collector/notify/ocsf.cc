@@ -20,7 +20,8 @@ namespace {
 
 constexpr int kOther = 99;
 // The values of http_method.
-constexpr const char* kHttpMethods[] = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE"};
+constexpr const char* kHttpMethods[] = {"CONNECT", "DELETE", "GET", "HEAD",
+                                        "OPTIONS", "POST",   "PUT", "TRACE"};
 constexpr uint32_t kMostPid = 1U << 22;
 
 // A class's or an object's number with the caption that goes with it.

@@ -217,7 +217,8 @@ absl::Status SyslogSender::ConnectDatagram(Steady::time_point until) {
   }
   absl::Status status = absl::UnavailableError("its name has no address");
   // From another one after each failure: which of them is listened at is not known.
-  std::rotate(names.begin(), names.begin() + static_cast<ptrdiff_t>(names.empty() ? 0 : failures_ % names.size()),
+  std::rotate(names.begin(),
+              names.begin() + static_cast<ptrdiff_t>(names.empty() ? 0 : failures_ % names.size()),
               names.end());
   for (const Resolution::Name& name : names) {
     const auto* const address = reinterpret_cast<const sockaddr*>(&name.address);

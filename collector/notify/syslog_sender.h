@@ -18,8 +18,8 @@ namespace tokenwatch {
 // Syslog has no answers. Over TCP and TLS (RFC 6587 with octet counting, RFC 5425) a message is
 // delivered once the receiver's kernel has acknowledged all of its bytes; one that dies before it
 // reads them has lost them. Over a Unix socket the message is in the receiver's queue. Over UDP it
-// is sent, and whether it came is unknown; the host's name is resolved when it is first needed, after
-// a failure, and every minute, since nothing tells that it has moved.
+// is sent, and whether it came is unknown; the host's name is resolved when it is first needed,
+// after a failure, and every minute, since nothing tells that it has moved.
 class SyslogSender : public Sender {
  public:
   SyslogSender(ReceiverConfig config, std::unique_ptr<CurlLoop> loop);

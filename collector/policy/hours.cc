@@ -77,7 +77,8 @@ std::optional<Hours> Hours::Create(std::string_view days, std::string_view from,
     problems->push_back({"to", "'from' and 'to' are the same: no time is left"});
   }
   if (zone.empty()) {
-    problems->push_back({"time-zone", "'time-zone' is needed: a name such as Europe/Berlin or UTC"});
+    problems->push_back(
+        {"time-zone", "'time-zone' is needed: a name such as Europe/Berlin or UTC"});
   } else if (!absl::LoadTimeZone(zone, &hours.zone_)) {
     problems->push_back(
         {"time-zone",

@@ -83,10 +83,10 @@ std::vector<std::string> Policy::Warnings(absl::Time now) const {
   std::vector<std::string> warnings;
   for (const Suppression& suppression : suppressions_) {
     if (now < suppression.until) continue;
-    warnings.push_back(absl::StrCat(
-        suppression.where, ": the suppression of '", suppression.rule, "' ended at ",
-        absl::FormatTime("%Y-%m-%d %H:%M UTC", suppression.until, absl::UTCTimeZone()),
-        " and silences nothing; remove it, or give it a later end"));
+    warnings.push_back(
+        absl::StrCat(suppression.where, ": the suppression of '", suppression.rule, "' ended at ",
+                     absl::FormatTime("%Y-%m-%d %H:%M UTC", suppression.until, absl::UTCTimeZone()),
+                     " and silences nothing; remove it, or give it a later end"));
   }
   return warnings;
 }

@@ -66,9 +66,10 @@ void PolicyReader::CheckOwner(const YamlNode& node, const std::vector<std::strin
       continue;
     }
     const std::string nearest = NearestWord(pattern, owners);
-    Refuse(node.line, absl::StrCat("no row of 'owners' names '", ShownYaml(pattern), "'; ",
-                                   nearest.empty() ? "'none' is what nobody owns"
-                                                   : absl::StrCat("did you mean '", nearest, "'?")));
+    Refuse(node.line,
+           absl::StrCat("no row of 'owners' names '", ShownYaml(pattern), "'; ",
+                        nearest.empty() ? "'none' is what nobody owns"
+                                        : absl::StrCat("did you mean '", nearest, "'?")));
   }
 }
 
@@ -159,8 +160,7 @@ void PolicyReader::ReadHours(const YamlNode& node, PolicyRule* rule) {
     return found == row.end() ? std::string() : Text(*found->second, key, kNameMax);
   };
   std::vector<Hours::Problem> problems;
-  rule->hours =
-      Hours::Create(text("days"), text("from"), text("to"), text("time-zone"), &problems);
+  rule->hours = Hours::Create(text("days"), text("from"), text("to"), text("time-zone"), &problems);
   for (Hours::Problem& problem : problems) {
     const auto found = row.find(problem.key);
     Refuse(found == row.end() ? node.line : found->second->line, std::move(problem.what));

@@ -23,8 +23,8 @@ uint64_t DroppedBetween(Database* database, int64_t from, int64_t to) {
   while (kept.Next()) days.push_back(kept.Int(0));
   int64_t left = to - from;
   for (const int64_t day : days) {
-    Statement count = database->Prepare(absl::StrCat("SELECT count(*) FROM ", PartitionName(day),
-                                                     " WHERE use > ? AND use <= ?"));
+    Statement count = database->Prepare(
+        absl::StrCat("SELECT count(*) FROM ", PartitionName(day), " WHERE use > ? AND use <= ?"));
     count.Start(from, to);
     if (count.Next()) left -= count.Int(0);
   }

@@ -243,8 +243,7 @@ class SqliteStore final : public Store {
     return uses;
   }
 
-  absl::StatusOr<uint64_t> DroppedBetween(const std::string& from,
-                                          const std::string& to) override {
+  absl::StatusOr<uint64_t> DroppedBetween(const std::string& from, const std::string& to) override {
     int64_t first = 0, last = 0;
     if (!absl::SimpleAtoi(from, &first) || !absl::SimpleAtoi(to, &last)) {
       return absl::InvalidArgumentError("cursor: was not made here");

@@ -45,7 +45,8 @@ struct SqliteOptions {
 // - Inbound uses are listed, and no total counts them.
 // - Times of uses more than 100 days ago or a day ahead are replaced by the time of the commit; the
 //   agent's counter `store_times_replaced` says how many.
-// - Where `now` steps by more than two days (TrustedClock), the step is logged, what is old is dropped
+// - Where `now` steps by more than two days (TrustedClock), the step is logged, what is old is
+// dropped
 //   by the time before until it has stayed so for a day, and uses may have either time.
 // - A token keeps the 64 values of a fact that were told last and 512 facts in all; the counter
 //   `store_token_facts_dropped` of the agent that told too many says how many gave way. When a fact

@@ -106,7 +106,8 @@ absl::Status Writer::ReadState() {
 }
 
 Moment Writer::Trust(int64_t wall_us) {
-  return {.trusted_us = clock_.Read(wall_us, absl::ToInt64Microseconds(monotonic_())), .wall_us = wall_us};
+  return {.trusted_us = clock_.Read(wall_us, absl::ToInt64Microseconds(monotonic_())),
+          .wall_us = wall_us};
 }
 
 absl::Status Writer::Commit(absl::Span<const IngestBatch> batches, int64_t now_us,

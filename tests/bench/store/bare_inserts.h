@@ -17,8 +17,8 @@ namespace tokenwatch {
 
 // The same uses in plain batched INSERTs, as durable: the columns of the store's own table of uses
 // with the same values, and once for each token and context, whose numbers stand in them, a row
-// with its id or its texts; and a row for each fact. So every use can be read back whole. No index, no look-up, no sum; a
-// commit is one transaction with the pragmas of the store's writer.
+// with its id or its texts; and a row for each fact. So every use can be read back whole. No index,
+// no look-up, no sum; a commit is one transaction with the pragmas of the store's writer.
 class BareInserts {
  public:
   static absl::StatusOr<std::unique_ptr<BareInserts>> Create(const std::string& file);

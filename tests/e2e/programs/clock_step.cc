@@ -71,8 +71,8 @@ time_t time(time_t* seconds) noexcept {
 
 int pthread_cond_timedwait(pthread_cond_t* __restrict condition, pthread_mutex_t* __restrict mutex,
                            const timespec* __restrict until) {
-  static auto* const next = Next<int(pthread_cond_t*, pthread_mutex_t*, const timespec*)>(
-      "pthread_cond_timedwait");
+  static auto* const next =
+      Next<int(pthread_cond_t*, pthread_mutex_t*, const timespec*)>("pthread_cond_timedwait");
   const timespec real = IsWallTime(*until) ? Undone(*until) : *until;
   return next(condition, mutex, &real);
 }

@@ -133,8 +133,8 @@ TEST_F(PolicyQueriesTest, SaysWhatIsInForceAndWhatIsWrongWithTheFileNow) {
   EXPECT_FALSE(status->suppressions(1).ended());
   EXPECT_EQ(status->suppressions_ended(), 1U);
   ASSERT_EQ(status->warnings_size(), 1);
-  EXPECT_EQ(status->warnings(0).find(absl::StrCat(file_, ":8: the suppression of 'new_host' ended")),
-            0U);
+  EXPECT_EQ(
+      status->warnings(0).find(absl::StrCat(file_, ":8: the suppression of 'new_host' ended")), 0U);
   EXPECT_EQ(status->detection(0).rule(), "new_host");
   EXPECT_EQ(status->judged(), 5U);
 }

@@ -84,7 +84,9 @@ class NotifierTest : public testing::Test {
   // A clock that is set.
   class SteppedClock : public RealClock {
    public:
-    absl::Time Now() const override { return RealClock::Now() + absl::Seconds(step_seconds.load()); }
+    absl::Time Now() const override {
+      return RealClock::Now() + absl::Seconds(step_seconds.load());
+    }
     std::atomic<int64_t> step_seconds{0};
   };
   SteppedClock clock_;

@@ -187,11 +187,9 @@ TEST(OcsfTest, UsesOfEveryKindHoldToTheSchema) {
 // The check itself: each of these is found.
 TEST(OcsfTest, TheCheckFindsWhatIsWrong) {
   const std::vector<std::pair<const char*, const char*>> patches = {
-      {"/severity_id", "7"},          {"/status_code", "403"},
-      {"/src_endpoint/ip", "\"::g\""}, {"/src_endpoint/port", "65536"},
-      {"/device/hostname", "5"},      {"/metadata/version", "null"},
-      {"/actor/process/nope", "1"},   {"/malware", "[]"},
-      {"/metadata/profiles", "[]"}};
+      {"/severity_id", "7"},           {"/status_code", "403"},   {"/src_endpoint/ip", "\"::g\""},
+      {"/src_endpoint/port", "65536"}, {"/device/hostname", "5"}, {"/metadata/version", "null"},
+      {"/actor/process/nope", "1"},    {"/malware", "[]"},        {"/metadata/profiles", "[]"}};
   ASSERT_TRUE(OcsfProblems(OcsfOfUse(ExampleUse())).empty());
   for (const auto& [pointer, value] : patches) {
     Json event = OcsfOfUse(ExampleUse());

@@ -23,8 +23,7 @@ class TemporaryFiles {
   }
 
   // Its path. Replaced by name: another inode.
-  std::string Write(const std::string& name, std::string_view text,
-                    unsigned mode = 0600) const {
+  std::string Write(const std::string& name, std::string_view text, unsigned mode = 0600) const {
     const std::string path = Path(name), beside = path + ".new";
     std::ofstream(beside) << text;
     std::filesystem::permissions(beside, std::filesystem::perms(mode));

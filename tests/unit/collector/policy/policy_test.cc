@@ -209,7 +209,8 @@ TEST(Policy, ANamelessOwnerIsNotSpokenOf) {
 TEST(Policy, WhatIsAllowedIsComparedAsUsesHaveIt) {
   std::vector<std::string> problems;
   const auto policy = Policy::Parse(
-      "rules:\n- {id: a, allow: {hosts: API.GitHub.com, resources: 'get API.GitHub.com/Repos/*'}}\n",
+      "rules:\n- {id: a, allow: {hosts: API.GitHub.com, resources: 'get "
+      "API.GitHub.com/Repos/*'}}\n",
       "p.yaml", &problems);
   ASSERT_NE(policy, nullptr);
   EXPECT_EQ(policy->rules()[0].hosts[0], "api.github.com");
