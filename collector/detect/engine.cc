@@ -45,46 +45,7 @@ constexpr Hour kKnownWorkloadHours = 48;
 constexpr double kReleasesPerDay = 0.7;
 constexpr size_t kAliveShare = 3;  // of a workload's tokens, alive to one that is silent
 constexpr int64_t kRotationMicros = 3 * kMicrosPerDay;
-constexpr int64_t kTellingMicros = int64_t{60} * 1'000'000;
 constexpr int kLearnedDaysLike = 2;  // before, the first weekend would look like a silence
-
-Word WordOf(const Features& features, Dimension dimension) {
-  switch (dimension) {
-    case Dimension::kHost:
-      return features.host;
-    case Dimension::kWorkload:
-      return features.workload;
-    case Dimension::kResource:
-      return features.resource;
-    case Dimension::kAgent:
-      return features.agent;
-    case Dimension::kAgentVersion:
-      return features.agent_version;
-    case Dimension::kMachine:
-      return features.machine;
-    case Dimension::kSource:
-      return features.source;
-    case Dimension::kSourceNear:
-      return features.source_near;
-    case Dimension::kSourceCountry:
-      return features.source_country;
-    case Dimension::kService:
-      return features.service;
-    case Dimension::kNamespace:
-      return features.name_space;
-    case Dimension::kInstance:
-      return features.instance;
-    case Dimension::kPeer:
-      return features.peer;
-    case Dimension::kPeerCountry:
-      return features.peer_country;
-    case Dimension::kFormat:
-      return features.format;
-    case Dimension::kSubject:
-      return 0;
-  }
-  return 0;
-}
 
 // The same in every run: FNV-1a.
 uint64_t Fingerprint(std::string_view text) {
@@ -165,7 +126,6 @@ class Engine::Impl {
   void LookAtQuiet(Profile* profile, int64_t time_us, bool fleet_quiet);
   bool HasSuccessor(Profile* profile, const SharedProfile& workload);
   static void NoteNewToken(const UseView& view, SharedProfile* workload);
-  static void LearnFact(const TokenFactRow& fact, Profile* profile);
   FindingSubject FindingSubjectOf(const Profile& profile, const OwnerRow* owner) const;
 
   bool IsReporting(const Profile& profile) const {
@@ -266,7 +226,7 @@ void Engine::Impl::SetNovelties(UseView* view) {
     return view->novelties[static_cast<size_t>(dimension)];
   };
   for (const Dimension dimension : kOwnDimensions) {
-    const Word word = WordOf(view->features, dimension);
+    const Word word = view->features[dimension];
     Novelty& novelty = at(dimension);
     novelty = NoveltyOf(view->profile.seen[dimension], word, view->profile.began(), view->hour);
     if (!novelty.is_new && !novelty.again) continue;
@@ -274,7 +234,7 @@ void Engine::Impl::SetNovelties(UseView* view) {
     novelty.siblings = shared != nullptr && shared->only != view->by;
   }
   for (const Dimension dimension : kHostDimensions) {
-    const Word word = WordOf(view->features, dimension);
+    const Word word = view->features[dimension];
     if (word == 0) continue;
     const SeenSet& set = view->host.seen[dimension];
     at(dimension) = NoveltyOf(set, word, view->host.began, view->hour);
@@ -315,7 +275,7 @@ bool Engine::Impl::IsOdd(const UseView& view) {
 void Engine::Impl::LearnProfile(const UseView& view, const Verdict& verdict, Profile* profile) {
   for (const Dimension dimension : kOwnDimensions) {
     SeenValue& value =
-        profile->seen[dimension].Count(WordOf(view.features, dimension), view.hour, view.uses);
+        profile->seen[dimension].Count(view.features[dimension], view.hour, view.uses);
     if (view.New(dimension).is_new && verdict.suspect) value.suspect = true;
   }
   const auto day = static_cast<int32_t>(view.time_us / kMicrosPerDay);
@@ -360,7 +320,7 @@ void Engine::Impl::LearnUse(const UseView& view, const Verdict& verdict, Profile
   };
   for (const Dimension dimension : kWorkloadDimensions) {
     if (!learns(dimension)) continue;
-    workload->seen[dimension].Count(WordOf(features, dimension), hour, view.uses, view.by);
+    workload->seen[dimension].Count(features[dimension], hour, view.uses, view.by);
   }
   Fleet& fleet = baselines_.fleet;
   if (learns(Dimension::kMachine)) fleet.Note(Fleet::Kind::kMachine, features.machine, hour);
@@ -376,7 +336,7 @@ void Engine::Impl::LearnUse(const UseView& view, const Verdict& verdict, Profile
     shared->changed = true;
   }
   for (const Dimension dimension : kHostDimensions) {
-    const Word word = WordOf(features, dimension);
+    const Word word = features[dimension];
     if (word == 0) continue;
     SeenValue& value = host->seen[dimension].Count(word, hour, view.uses, view.machine);
     if (view.New(dimension).is_new && verdict.suspect) value.suspect = true;
@@ -510,33 +470,7 @@ void Engine::Impl::Learn(const TokenFactRow& fact) {
       book_.Add(rule, of, report, nullptr, fact.time_us);
     }
   }
-  LearnFact(fact, profile);
-}
-
-void Engine::Impl::LearnFact(const TokenFactRow& fact, Profile* profile) {
-  const auto time_of = [&fact](int64_t* time_us) {
-    absl::Time time;
-    std::string error;
-    if (absl::ParseTime(absl::RFC3339_full, fact.value, &time, &error)) {
-      *time_us = absl::ToUnixMicros(time);
-    }
-  };
-  if (fact.name == fact::kExpires) time_of(&profile->expires_us);
-  if (fact.name == fact::kIssuedAt) time_of(&profile->issued_us);
-  if (fact.name == fact::kRevoked || fact.name == fact::kInactive) time_of(&profile->revoked_us);
-  if (fact.name == fact::kRevokedBy && profile->revoked_us == 0) profile->revoked_us = fact.time_us;
-  if (fact.name == fact::kRotatedTo) profile->successor = fact.value;
-  if (fact.name == fact::kScope) {
-    auto& scopes = profile->scopes;
-    const auto at = std::lower_bound(scopes.begin(), scopes.end(), fact.value);
-    if ((at == scopes.end() || *at != fact.value) && scopes.size() < fact::kPerUseMax) {
-      scopes.insert(at, fact.value);
-    }
-    // All are told at one time: what comes a minute after the first telling is another telling.
-    if (profile->scopes_told_us == 0) profile->scopes_told_us = fact.time_us;
-    profile->scopes_known = fact.time_us - profile->scopes_told_us > kTellingMicros;
-  }
-  profile->changed = true;
+  profile->LearnFact(fact);
 }
 
 // A token that began when this one ended, in the same workload and for the same hosts.

@@ -87,6 +87,44 @@ std::vector<std::string> ProductsOf(std::string_view user_agent) {
   return names;
 }
 
+Word Features::operator[](Dimension dimension) const {
+  switch (dimension) {
+    case Dimension::kHost:
+      return host;
+    case Dimension::kWorkload:
+      return workload;
+    case Dimension::kResource:
+      return resource;
+    case Dimension::kAgent:
+      return agent;
+    case Dimension::kAgentVersion:
+      return agent_version;
+    case Dimension::kMachine:
+      return machine;
+    case Dimension::kSource:
+      return source;
+    case Dimension::kSourceNear:
+      return source_near;
+    case Dimension::kSourceCountry:
+      return source_country;
+    case Dimension::kService:
+      return service;
+    case Dimension::kNamespace:
+      return name_space;
+    case Dimension::kInstance:
+      return instance;
+    case Dimension::kPeer:
+      return peer;
+    case Dimension::kPeerCountry:
+      return peer_country;
+    case Dimension::kFormat:
+      return format;
+    case Dimension::kSubject:
+      return 0;
+  }
+  return 0;
+}
+
 std::string ProductNames(std::string_view user_agent) {
   std::vector<std::string> names = ProductsOf(user_agent);
   for (std::string& name : names) name = WithoutVersions(name);

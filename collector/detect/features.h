@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "collector/detect/country_database.h"
+#include "collector/detect/dimension.h"
 #include "collector/detect/hour_shape.h"
 #include "collector/detect/words.h"
 #include "collector/store/committed_use.h"
@@ -39,6 +40,9 @@ struct Features {
   bool contained = false;  // in a pod or container: it moves from machine to machine
   bool writes = false;     // a method that changes things
   bool reads = false;
+
+  // 0 where it has none, and of what is no part of one use.
+  Word operator[](Dimension dimension) const;
 };
 
 // The machine's address: as the collector sees its agent, unless that is on the same machine; a

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "collector/detect/dimension.h"
 #include "collector/detect/hour_shape.h"
 #include "collector/detect/seen_set.h"
 #include "collector/detect/week_model.h"
@@ -22,27 +23,6 @@ inline constexpr int64_t kMicrosPerHour = int64_t{3600} * 1'000'000;
 inline constexpr int64_t kMicrosPerDay = 24 * kMicrosPerHour;
 
 inline Hour HourOf(int64_t time_us) { return static_cast<Hour>(time_us / kMicrosPerHour); }
-
-// What a value can be new in. The order is that of stored baselines: new ones come last.
-enum class Dimension : uint8_t {
-  kHost,
-  kWorkload,
-  kResource,
-  kAgent,
-  kAgentVersion,
-  kMachine,
-  kSource,
-  kSourceNear,
-  kSourceCountry,
-  kService,
-  kNamespace,
-  kInstance,
-  kPeer,
-  kPeerCountry,
-  kFormat,
-  kSubject,
-};
-inline constexpr size_t kDimensions = 16;
 
 class SeenSets {
  public:
@@ -146,6 +126,9 @@ struct Profile {
   double HistoryDays(int64_t time_us) const {
     return static_cast<double>(time_us - first_us) / static_cast<double>(kMicrosPerDay);
   }
+
+  // What was told of it, but its uses (agent/common/facts.h).
+  void LearnFact(const TokenFactRow& fact);
 
   std::string Save(const Words& words) const;
   // False where `bytes` are none.
