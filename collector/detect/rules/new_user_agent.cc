@@ -12,7 +12,9 @@ void NewUserAgent(const UseView& view, Reporter* reporter) {
     if (novelty.siblings) return;
     const bool same_program = !view.New(Dimension::kWorkload).is_new;
     const bool new_instance = view.New(Dimension::kInstance).is_new;
-    if (same_program && (new_instance || IsAfterRelease(view))) return;
+    // An instance from before a release is not of it.
+    const bool released = IsAfterRelease(view) && view.instance_since + 1 >= view.workload.deployed;
+    if (same_program && (new_instance || released)) return;
     // So does one in another language.
     const bool same_service = !view.New(Dimension::kService).is_new;
     if (view.features.contained && same_service && new_instance) return;
