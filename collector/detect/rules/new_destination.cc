@@ -25,7 +25,10 @@ void NewDestination(const UseView& view, Reporter* reporter) {
   if (view.hour - host.began < kLearnedHours || host.uses < kLearnedUses) return;
   const SeenSet& peers = host.seen[Dimension::kPeer];
   if (novelty.is_new) {
-    if (peers.size() > 1 || novelty.per_day > kRarePerDay) return;
+    // One that was a finding is no place that the host has.
+    const auto known = std::count_if(peers.values().begin(), peers.values().end(),
+                                     [](const SeenValue& value) { return !value.suspect; });
+    if (known > 1 || novelty.per_day > kRarePerDay) return;
   } else if (!novelty.again || !reporter->IsOpen()) {
     const SeenValue* const value = peers.Find(novelty.word);
     if (value == nullptr || value->only != view.machine || value->uses < kLeastAlone) return;
