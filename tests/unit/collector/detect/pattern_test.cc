@@ -137,6 +137,32 @@ TEST(Pattern, AMachineThatRoamsIsNoNews) {
   }
 }
 
+// What was a finding is not learnt as one of the host's networks.
+TEST(Pattern, ASecondStrangePeerIsFoundAsWell) {
+  World world;
+  world.history.Days(14, Call());
+  for (const char* peer : {"203.0.113.7", "198.51.100.7"}) {
+    world.history.Uses(1, With([peer](Call& c) { c.peer = peer; })).Days(2, Call());
+  }
+  EXPECT_EQ(world.Of("new_destination").size(), 2u);
+}
+
+// A new client in a process from before the release, and in one that came with it.
+TEST(Pattern, AReleaseExplainsTheClientsOfItsOwnProcesses) {
+  for (const bool of_release : {false, true}) {
+    World world;
+    world.history.Days(14, Call()).Uses(1, With([](Call& c) {
+                                          c.user_agent = "python-requests/2.32.0";
+                                          c.pid = 200;
+                                        }));
+    world.history.Wait(2 * kHour).Uses(1, With([of_release](Call& c) {
+                                         c.user_agent = "curl/8.5.0";
+                                         c.pid = of_release ? 200 : 100;
+                                       }));
+    EXPECT_EQ(world.Of("new_user_agent").size(), of_release ? 0u : 1u);
+  }
+}
+
 TEST(Pattern, TokensThatAreAllRefusedAreInvented) {
   for (const uint32_t status : {401U, 200U}) {
     World world;
