@@ -20,6 +20,7 @@ namespace {
 constexpr std::string_view kFindingPrefix = "fnd_";
 // More evidence is told again once it is ten times what was told, an hour later at the earliest.
 constexpr uint64_t kToldFactor = 10;
+constexpr Hour kAlikeHours = 24;
 constexpr int64_t kTellAgainMicros = kMicrosPerHour;
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
@@ -98,14 +99,18 @@ bool FindingBook::IsOpen(const Rule& rule, std::string_view subject, int64_t tim
   return found != findings_.end() && time_us - found->second.last_us <= kMicrosPerDay;
 }
 
-bool FindingBook::IsFolded(const Rule& rule, const FindingSubject& subject, int64_t time_us) {
+bool FindingBook::IsFolded(const FindingSubject& subject, const std::string& key, int64_t time_us) {
   if (subject.service.empty()) return false;
   const Hour hour = HourOf(time_us);
-  if (hour != alike_hour_) {
-    alike_.clear();
+  if (hour > alike_hour_) {
     alike_hour_ = hour;
+    absl::erase_if(alike_,
+                   [hour](const auto& item) { return item.second.hour < hour - kAlikeHours; });
   }
-  return ++alike_[absl::StrCat(View(rule.id), "\n", View(subject.service))] > kMostAlike;
+  // Uses of several hours may come at one time.
+  Alike& alike = alike_[absl::StrCat(hour, "\n", key)];
+  alike.hour = hour;
+  return ++alike.count > kMostAlike;
 }
 
 void FindingBook::Add(const Rule& rule, const FindingSubject& subject, const Report& report,
@@ -124,7 +129,7 @@ void FindingBook::Add(const Rule& rule, const FindingSubject& subject, const Rep
         use->number <= all->stored.last_number) {
       return;
     }
-    if (IsFolded(rule, subject, time_us)) {
+    if (IsFolded(subject, folded, time_us)) {
       of.is_many = true;
       of.id = many;
       key = std::move(folded);
@@ -166,7 +171,19 @@ void FindingBook::NoteValue(Entry* entry, const Rule& rule, const Report& report
   std::string value = FindingCut(report.value);
   if (value.empty() || std::find(values->begin(), values->end(), value) != values->end()) return;
   const bool first = values->empty();
-  if (values->size() >= kMostValues) values->DeleteSubrange(0, 1);
+  if (values->size() >= kMostValues) {
+    // None gives way that nobody was told of.
+    if (entry->fresh_values >= kMostValues) {
+      if (entry->change != Change::kTold) finding.set_revision(finding.revision() + 1);
+      entry->stored.tell = true;
+      replaced_.push_back(entry->stored);
+      entry->change = Change::kJoined;
+      entry->untold = false;
+      entry->fresh_values = 0;
+    }
+    values->DeleteSubrange(0, 1);
+  }
+  ++entry->fresh_values;
   *values->Add() = value;
   finding.set_value(std::move(value));
   finding.set_title(TitleText(rule, report, *values, finding.tokens_of()));
@@ -301,6 +318,7 @@ std::vector<StoredFinding> FindingBook::Take(bool joined, int64_t now_us) {
     v1::Finding& finding = entry.stored.finding;
     if (!finding.has_raised()) SetTime(now_us, finding.mutable_raised());
     entry.stored.tell = entry.change == Change::kTold;
+    if (entry.stored.tell) entry.fresh_values = 0;
     entry.change = Change::kNone;
     entry.listed = entry.untold;
     taken.push_back(entry.stored);

@@ -66,7 +66,8 @@ class FindingBook {
     int64_t told_us = 0;
     int64_t values_us = 0;  // when the hour of `told_values` began
     int told_values = 0;
-    bool untold = false;  // it has values for which it was not told again
+    bool untold = false;   // it has values for which it was not told again
+    int fresh_values = 0;  // that came after what was told was taken
   };
   // What is suppressed is a finding of its own: neither does it silence what is not, nor the other
   // way.
@@ -78,14 +79,19 @@ class FindingBook {
   // False where the use is in the evidence already.
   static bool Join(Entry* entry, const Rule& rule, const Report& report, const CommittedUse& use,
                    int64_t time_us);
-  static void NoteValue(Entry* entry, const Rule& rule, const Report& report, int64_t time_us);
+  void NoteValue(Entry* entry, const Rule& rule, const Report& report, int64_t time_us);
   // It will be delivered, once for all that changed until it is taken.
   static void Tell(Entry* entry);
-  bool IsFolded(const Rule& rule, const FindingSubject& subject, int64_t time_us);
+  // `key`: of the finding about many that it would belong to.
+  bool IsFolded(const FindingSubject& subject, const std::string& key, int64_t time_us);
 
   absl::node_hash_map<std::string, Entry> findings_;  // by key
-  absl::flat_hash_map<std::string, uint32_t> alike_;  // of the hour `alike_hour_`
-  Hour alike_hour_ = 0;
+  struct Alike {
+    Hour hour = 0;
+    uint32_t count = 0;
+  };
+  absl::flat_hash_map<std::string, Alike> alike_;  // by hour and by what is alike
+  Hour alike_hour_ = 0;                            // the newest
   std::vector<std::string> changed_;  // keys; also of those with values that wait to be told
   // Changed, and their key is another one's by now.
   std::vector<StoredFinding> replaced_;

@@ -187,8 +187,10 @@ SendResult HttpSender::Send(const Delivery& delivery, const v1::Finding& finding
   }
   SendResult sent{KindOf(status), "", {}};
   if (sent.kind == Kind::kDelivered) return sent;
-  sent.error = ShownText(absl::StrCat("it answers ", status, answer.begin.empty() ? "" : ": ",
-                                      secrets.Without(answer.begin)),
+  // Servers name the path that they do not have, and the path of a secret URL is the secret.
+  const bool shown = !answer.begin.empty() && config_.url_file.empty();
+  sent.error = ShownText(absl::StrCat("it answers ", status, shown ? ": " : "",
+                                      shown ? secrets.Without(answer.begin) : std::string()),
                          kErrorMost);
   curl_off_t seconds = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RETRY_AFTER, &seconds);

@@ -494,13 +494,53 @@ TEST(Engine, ANewValueIsToldAgain) {
     // An hour's bound; what it kept back is told when the hour is over.
     for (int i = 0; i < 50; ++i) send(absl::StrCat(i, ".example.net"));
     v1::Finding many = send("last.example.net");
-    EXPECT_EQ(many.revision(), 5u);
+    EXPECT_EQ(many.revision(), 7u);
     EXPECT_EQ(many.values_size(), 20);
     EXPECT_EQ(many.value(), "last.example.net");
     world.history.Wait(2 * kHour);
-    EXPECT_EQ(world.Of(rule)[0].revision(), 6u);
-    EXPECT_EQ(send("next.example.net").revision(), 7u);
+    EXPECT_EQ(world.Of(rule)[0].revision(), 8u);
+    EXPECT_EQ(send("next.example.net").revision(), 9u);
   }
+}
+
+// Whoever has something to hide cannot push it out of what is told, at once or by and by.
+TEST(Engine, EveryValueIsTold) {
+  for (const bool at_once : {true, false}) {
+    World world;
+    std::set<std::string> sent, told;
+    for (int i = 0; i < 90; ++i) {
+      const std::string host = absl::StrCat("h", i, ".example.net");
+      sent.insert(host);
+      world.history.Uses(1, With([&](Call& c) {
+                           c.host = host;
+                           c.traits = v1::USE_TRAIT_FOREIGN_HOST;
+                         }));
+      if (!at_once) world.Run();
+    }
+    world.history.Wait(2 * kHour);
+    std::set<uint64_t> revisions;
+    for (const v1::Finding& finding : world.told()) {
+      if (finding.rule() != "foreign_host") continue;
+      EXPECT_TRUE(revisions.insert(finding.revision()).second) << finding.revision();
+      told.insert(finding.values().begin(), finding.values().end());
+    }
+    EXPECT_EQ(told, sent);
+    EXPECT_LE(revisions.size(), 12u);
+  }
+}
+
+// A backlog's hours and the present one come side by side.
+TEST(Engine, FoldsInEachHourThatComes) {
+  World world;
+  for (int i = 0; i < 200; ++i) {
+    world.history.Uses(1, With([i](Call& c) {
+                         c.token = absl::StrCat("t", i);
+                         c.host = "evil.example";
+                         c.traits = v1::USE_TRAIT_FOREIGN_HOST;
+                       }));
+    world.history.Wait(i % 2 == 0 ? kHour : -kHour);
+  }
+  EXPECT_EQ(world.Of("foreign_host").size(), 41u);
 }
 
 TEST(Engine, EveryScopeThatIsAddedIsTold) {

@@ -199,31 +199,35 @@ TEST(Pattern, RetriesOfAProvidersTrouble) {
   }
 }
 
-// A Monday on which those that rest on weekends rest, and one on which only one of them does.
+// A Monday on which those that do less on weekends do less, and one on which they do not; the
+// others do as always, and one of them all is silent.
 TEST(Pattern, AHolidayIsADayLikeAWeekend) {
+  constexpr size_t kResting = 8, kAll = 26;
   for (const bool holiday : {true, false}) {
     World world;
     std::vector<Call> calls;
-    for (int i = 0; i < 12; ++i) {
+    for (size_t i = 0; i < kAll; ++i) {
       calls.push_back(With([i](Call& c) {
         c.token = absl::StrCat("t", i);
         c.unit = absl::StrCat(std::string(1, static_cast<char>('a' + i)), "-api.service");
       }));
     }
-    const auto day = [&](int uses, int uses_of_first) {
+    const auto day = [&](int resting, int first) {
       for (int hour = 0; hour < 24; ++hour) {
-        for (size_t i = 0; i < calls.size(); ++i) {
-          world.history.Uses(i == 0 ? uses_of_first : uses, calls[i], kSecond / 10);
+        int64_t took = 0;
+        for (size_t i = 0; i < kAll; ++i) {
+          const int uses = i == 0 ? first : i < kResting ? resting : 20;
+          world.history.Uses(uses, calls[i], kSecond / 10);
+          took += uses * (kSecond / 10);
         }
-        world.history.Wait(kHour - (uses * 11 + uses_of_first) * (kSecond / 10));
+        world.history.Wait(kHour - took);
       }
     };
     for (int week = 0; week < 2; ++week) {
-      for (int i = 0; i < 5; ++i) day(10, 10);
-      for (int i = 0; i < 2; ++i) day(2, 2);
+      for (int i = 0; i < 5; ++i) day(20, 20);
+      for (int i = 0; i < 2; ++i) day(10, 10);
     }
-    // To nothing for one of them, to a weekend's level for the others.
-    day(holiday ? 2 : 10, 0);
+    day(holiday ? 10 : 20, 0);
     EXPECT_EQ(world.Of("volume_drop").size(), holiday ? 0u : 1u);
   }
 }

@@ -62,11 +62,18 @@ class World {
     return rules;
   }
 
+  // What was to be delivered, each time.
+  const std::vector<v1::Finding>& told() {
+    Run();
+    return told_;
+  }
+
   History history;
 
  private:
   void Take() {
     for (StoredFinding& stored : engine_.TakeFindings(true, history.now_us())) {
+      if (stored.tell) told_.push_back(stored.finding);
       findings_[stored.finding.finding_id()] = stored;
     }
   }
@@ -74,6 +81,7 @@ class World {
   const CountryTable countries_;
   Engine engine_;
   std::map<std::string, StoredFinding> findings_;
+  std::vector<v1::Finding> told_;
   size_t judged_ = 0;
 };
 

@@ -273,6 +273,18 @@ TEST_F(NotifierTest, AnErrorIsBoundedAndShowsNoSecret) {
   EXPECT_LE(Only().error().size(), 256U);
 }
 
+TEST_F(NotifierTest, WhatAServerSaysOfASecretUrlIsNotShown) {
+  const ScriptedReceiver receiver([](const PostedRequest& request) {
+    return ScriptedReceiver::Answer(404, absl::StrCat("Cannot ", request.head.substr(0, 40)));
+  });
+  const std::string url = files_.Write("url", absl::StrCat(receiver.url(), "/T0/secret-part\n"));
+  Start(files_.Write("n.yaml",
+                     absl::StrCat("receivers: [{name: r, type: slack, url-file: ", url, "}]")));
+  Raise(Numbered(1));
+  ASSERT_TRUE(Eventually([this] { return Only().failed() >= 1; }));
+  EXPECT_EQ(Only().error(), "it answers 404");
+}
+
 TEST_F(NotifierTest, AnAnswerWithoutEndIsAnAnswer) {
   const ScriptedReceiver receiver([](const PostedRequest&) {
     return absl::StrCat("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
